@@ -1,0 +1,67 @@
+//! The one place where refusals become `application/problem+json`.
+
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use partition_agent_proto::{Problem, ProblemCode, SpecError};
+
+use crate::keeper::Error;
+use crate::resolve::UnknownName;
+
+/// A [`Problem`] as an answer.
+pub struct Refused(pub Problem);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A problem is strings and a number: it cannot fail to serialize.
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<SpecError> for Refused {
+    fn from(error: SpecError) -> Self {
+        Self(Problem::new(ProblemCode::Invalid, error.to_string()))
+    }
+}
+
+impl From<UnknownName> for Refused {
+    fn from(error: UnknownName) -> Self {
+        let problem = Problem::new(ProblemCode::UnknownName, error.to_string());
+        Self(problem.hint("give its address, or a name under [peers] in the agent's configuration"))
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self(problem(&error))
+    }
+}
+
+/// What the keeper refused, for the wire.
+#[must_use]
+pub fn problem(error: &Error) -> Problem {
+    let detail = error.to_string();
+    let with = |code| Problem::new(code, detail.clone());
+    let hinted = |problem: Problem, hint: &Option<String>| match hint {
+        Some(hint) => problem.hint(hint.clone()),
+        None => problem,
+    };
+    match error {
+        Error::Taken { .. } => with(ProblemCode::Conflict)
+            .hint("take another id, or restore that fault first; without an id one is made up"),
+        Error::Unknown(_) => with(ProblemCode::NotFound)
+            .hint("`partition-agent status` lists the faults, `partition-agent history` those that are over"),
+        Error::Limit(_) => with(ProblemCode::Limit),
+        Error::Step { refusal, .. } | Error::Kernel(refusal) => {
+            hinted(with(ProblemCode::KernelRefused), &refusal.hint)
+        }
+        Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
+        Error::Stopping => with(ProblemCode::Stopping),
+    }
+}
+
+pub async fn no_such_route(method: Method, uri: Uri) -> Refused {
+    let detail = format!("there is no {method} {}", uri.path());
+    Refused(Problem::new(ProblemCode::NoSuchRoute, detail).hint("/openapi.json lists what there is"))
+}

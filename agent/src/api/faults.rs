@@ -1,0 +1,140 @@
+//! `/v1/faults`: inject, look, change, restore.
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
+use partition_agent_proto::{
+    Change, Connection, FaultId, FaultSpec, FaultStatus, KEEP_HEADER, Problem, ProblemCode,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::decode::{Asked, Body, Id};
+use super::error::Refused;
+use super::{Agent, Caller};
+use crate::keeper::Request;
+use crate::resolve;
+
+/// Of a request to inject.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct How {
+    /// Answer with the plan and touch nothing.
+    dry_run: bool,
+}
+
+type Answer<T> = Result<T, Refused>;
+
+/// Inject a fault under an id that the agent makes up.
+#[utoipa::path(
+    post, path = "/v1/faults", request_body = FaultSpec, params(How),
+    responses((status = 201, body = FaultStatus), (status = 200, description = "dry run", body = FaultStatus),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn inject(
+    state: State<Agent>,
+    caller: Extension<Caller>,
+    how: Asked<How>,
+    headers: HeaderMap,
+    spec: Body<FaultSpec>,
+) -> Answer<(StatusCode, Json<FaultStatus>)> {
+    inject_with(&state, None, &caller, &how.0, &headers, spec.0).await
+}
+
+/// Inject a fault under this id. Idempotent: the same fault again is the same fault, and its deadline stays.
+#[utoipa::path(
+    put, path = "/v1/faults/{id}", request_body = FaultSpec, params(("id" = FaultId, Path), How),
+    responses((status = 201, body = FaultStatus), (status = 200, description = "in force already, or dry run", body = FaultStatus),
+              (status = 409, body = Problem, content_type = "application/problem+json"),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn inject_as(
+    state: State<Agent>,
+    id: Id,
+    caller: Extension<Caller>,
+    how: Asked<How>,
+    headers: HeaderMap,
+    spec: Body<FaultSpec>,
+) -> Answer<(StatusCode, Json<FaultStatus>)> {
+    inject_with(&state, Some(id.0), &caller, &how.0, &headers, spec.0).await
+}
+
+async fn inject_with(
+    agent: &Agent,
+    id: Option<FaultId>,
+    caller: &Caller,
+    how: &How,
+    headers: &HeaderMap,
+    spec: FaultSpec,
+) -> Answer<(StatusCode, Json<FaultStatus>)> {
+    spec.validate()?;
+    let (targets, except) = resolve::target(&spec.target, &agent.peers).await?;
+    let keep = caller.connection(agent.port).into_iter().chain(kept(headers)?).collect();
+    let by = caller.to_string();
+    let request = Request { id, spec, targets, except, keep, by, dry_run: how.dry_run };
+    let (new, status) = agent.keeper.inject(request).await?;
+    let code = if new && !how.dry_run { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((code, Json(status)))
+}
+
+/// The ssh connection that the caller sits behind.
+fn kept(headers: &HeaderMap) -> Answer<Option<Connection>> {
+    let Some(value) = headers.get(KEEP_HEADER) else { return Ok(None) };
+    let connection = value.to_str().ok().and_then(Connection::from_ssh);
+    let wrong = || {
+        let detail = format!("the header {KEEP_HEADER} is not in the format of SSH_CONNECTION");
+        Refused(Problem::new(ProblemCode::Invalid, detail))
+    };
+    connection.map(Some).ok_or_else(wrong)
+}
+
+/// Every fault that is not history.
+#[utoipa::path(get, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>)))]
+pub async fn list(State(agent): State<Agent>) -> Answer<Json<Vec<FaultStatus>>> {
+    Ok(Json(agent.keeper.list().await?))
+}
+
+/// One fault, with its plan.
+#[utoipa::path(
+    get, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn get(State(agent): State<Agent>, Id(id): Id) -> Answer<Json<FaultStatus>> {
+    Ok(Json(agent.keeper.get(id).await?))
+}
+
+/// Move the deadline: the fault ends this long from now.
+#[utoipa::path(
+    patch, path = "/v1/faults/{id}", request_body = Change, params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn change(
+    State(agent): State<Agent>,
+    Id(id): Id,
+    Extension(caller): Extension<Caller>,
+    Body(change): Body<Change>,
+) -> Answer<Json<FaultStatus>> {
+    Ok(Json(agent.keeper.change(id, change.duration, caller.to_string()).await?))
+}
+
+/// Restore one fault.
+#[utoipa::path(
+    delete, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn restore(
+    State(agent): State<Agent>,
+    Id(id): Id,
+    Extension(caller): Extension<Caller>,
+) -> Answer<Json<FaultStatus>> {
+    Ok(Json(agent.keeper.restore(id, caller.to_string()).await?))
+}
+
+/// Restore everything.
+#[utoipa::path(delete, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>)))]
+pub async fn restore_all(
+    State(agent): State<Agent>,
+    Extension(caller): Extension<Caller>,
+) -> Answer<Json<Vec<FaultStatus>>> {
+    Ok(Json(agent.keeper.restore_all(caller.to_string()).await?))
+}

@@ -1,0 +1,116 @@
+//! What an agent tells of itself, of the past, and of what it can reach.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse;
+use futures_util::Stream;
+use futures_util::stream;
+use partition_agent_proto::{
+    Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
+};
+use serde::Deserialize;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::IntoParams;
+
+use super::Agent;
+use super::decode::{Asked, Body};
+use super::error::Refused;
+use crate::clock::{BootTime, wall};
+use crate::resolve;
+
+type Answer<T> = Result<T, Refused>;
+
+/// Version, kernel, clocks, and what this host can do.
+#[utoipa::path(get, path = "/v1/info", responses((status = 200, body = Info)))]
+pub async fn info(State(agent): State<Agent>) -> Answer<Json<Info>> {
+    let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let boot = BootTime::now().since_boot().as_nanos();
+    Ok(Json(Info {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: kernel.unwrap_or_default(),
+        pid: std::process::id(),
+        faults: agent.keeper.list().await?.len(),
+        clock: Clock { boot_ns: u64::try_from(boot).unwrap_or(u64::MAX), wall: wall(Duration::ZERO) },
+        features: agent.keeper.features().await?,
+    }))
+}
+
+/// Of a request for the past.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// At most this many, the newest; 100 without it.
+    limit: Option<usize>,
+}
+
+/// Faults that are over, newest first.
+#[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>)))]
+pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
+    Ok(Json(agent.keeper.history(page.limit.unwrap_or(100)).await?))
+}
+
+/// Server-sent events, one [`Event`] each, from now on.
+#[utoipa::path(get, path = "/v1/events", responses((status = 200, content_type = "text/event-stream", body = Event)))]
+pub async fn events(State(agent): State<Agent>) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    let stream = stream::unfold(agent.keeper.events(), |mut events| async {
+        let event = match events.recv().await {
+            Ok(event) => sse::Event::default().data(serde_json::to_string(&event).unwrap_or_default()),
+            // Said, so that a listener knows to ask for the whole state again.
+            Err(RecvError::Lagged(missed)) => sse::Event::default().event("missed").data(missed.to_string()),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok(event), events))
+    });
+    Sse::new(stream)
+}
+
+/// Whether this host can open a TCP connection to a peer, now.
+#[utoipa::path(
+    post, path = "/v1/probe", request_body = ProbeRequest,
+    responses((status = 200, body = ProbeReply), (status = 422, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn probe(State(agent): State<Agent>, Body(asked): Body<ProbeRequest>) -> Answer<Json<ProbeReply>> {
+    let invalid = |detail: String| Refused(Problem::new(ProblemCode::Invalid, detail));
+    let patience = asked.timeout.unwrap_or(Span::from_secs(1));
+    if patience > Span::from_secs(30) {
+        return Err(invalid(format!("a probe of {patience} is too long: at most 30s")));
+    }
+    let addresses = resolve::addresses(&asked.to, &agent.peers).await?;
+    let socket = addresses.first().and_then(|(net, port)| Some(SocketAddr::new(net.ip(), (*port)?)));
+    let socket = socket.ok_or_else(|| invalid(format!("`{}` has no port to connect to", asked.to)))?;
+    let begun = Instant::now();
+    let outcome = tokio::time::timeout(patience.duration(), tokio::net::TcpStream::connect(socket)).await;
+    let error = match outcome {
+        Ok(Ok(_connection)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("no answer in {patience}")),
+    };
+    Ok(Json(ProbeReply {
+        address: socket.to_string(),
+        connected: error.is_none(),
+        micros: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        error,
+    }))
+}
+
+/// Fine, as long as the keeper answers and nothing is stuck.
+#[utoipa::path(
+    get, path = "/healthz",
+    responses((status = 200, body = String), (status = 500, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn healthz(State(agent): State<Agent>) -> Answer<&'static str> {
+    let stuck = agent.keeper.list().await?.into_iter().find(|fault| fault.state == FaultState::Stuck);
+    match stuck {
+        Some(fault) => {
+            let detail =
+                format!("{} has ended, and the kernel refuses to remove what is left of it", fault.id);
+            Err(Refused(Problem::new(ProblemCode::KernelRefused, detail)))
+        }
+        None => Ok("ok\n"),
+    }
+}

@@ -1,0 +1,60 @@
+//! The HTTP API: the routes on one screen. A handler decodes, asks the keeper and encodes; it knows no kernel.
+
+mod decode;
+mod error;
+mod faults;
+mod info;
+mod openapi;
+mod serve;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub use openapi::document;
+pub use serve::{Caller, serve_tcp, serve_unix};
+
+use crate::keeper::Handle;
+use crate::resolve::Peers;
+
+/// The largest body of a request, in bytes.
+pub const BODY_LIMIT: usize = 64 << 10;
+
+/// What every handler has.
+#[derive(Clone)]
+pub struct Agent {
+    keeper: Handle,
+    peers: Arc<Peers>,
+    /// The port of the API, where it is on TCP.
+    port: Option<u16>,
+}
+
+impl Agent {
+    /// An agent that asks this keeper, knows these names and listens on this port.
+    #[must_use]
+    pub fn new(keeper: Handle, peers: Peers, port: Option<u16>) -> Self {
+        Self { keeper, peers: Arc::new(peers), port }
+    }
+}
+
+/// The routes.
+pub fn app(agent: Agent) -> Router {
+    Router::new()
+        .route("/v1/info", get(info::info))
+        .route("/v1/faults", get(faults::list).post(faults::inject).delete(faults::restore_all))
+        .route(
+            "/v1/faults/{id}",
+            get(faults::get).put(faults::inject_as).patch(faults::change).delete(faults::restore),
+        )
+        .route("/v1/history", get(info::history))
+        .route("/v1/events", get(info::events))
+        .route("/v1/probe", post(info::probe))
+        .route("/healthz", get(info::healthz))
+        .route("/openapi.json", get(openapi::openapi))
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_route)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(agent)
+}

@@ -1,0 +1,37 @@
+//! The API's own description.
+
+use axum::Json;
+use utoipa::OpenApi;
+use utoipa::openapi;
+
+use super::{faults, info};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "partition-agent", description = "Faults of one host: inject, look, change, restore."),
+    paths(
+        info::info,
+        faults::list,
+        faults::inject,
+        faults::restore_all,
+        faults::get,
+        faults::inject_as,
+        faults::change,
+        faults::restore,
+        info::history,
+        info::events,
+        info::probe,
+        info::healthz
+    )
+)]
+struct Api;
+
+/// The document that `proto/openapi.json` holds and `/openapi.json` serves.
+#[must_use]
+pub fn document() -> openapi::OpenApi {
+    Api::openapi()
+}
+
+pub async fn openapi() -> Json<openapi::OpenApi> {
+    Json(document())
+}

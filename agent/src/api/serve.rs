@@ -1,0 +1,83 @@
+//! The listeners, and who is at the other end.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::serve::IncomingStream;
+use partition_agent_proto::Connection;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Agent, app};
+
+/// Who asks, as the kernel tells it.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Over the unix socket: user and process.
+    Local { uid: u32, pid: Option<i32> },
+    /// Over TCP.
+    Remote(SocketAddr),
+    /// The kernel did not say.
+    Unknown,
+}
+
+impl Caller {
+    /// The connection that the question came over, where it is one that a fault could cut.
+    pub fn connection(&self, port: Option<u16>) -> Option<Connection> {
+        match (self, port) {
+            (Self::Remote(peer), Some(local_port)) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                Some(Connection { peer, local_port })
+            }
+            (Self::Remote(_), None) | (Self::Local { .. } | Self::Unknown, _) => None,
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { uid, pid: Some(pid) } => write!(f, "uid {uid} (pid {pid})"),
+            Self::Local { uid, pid: None } => write!(f, "uid {uid}"),
+            Self::Remote(address) => address.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        match stream.io().peer_cred() {
+            Ok(peer) => Self::Local { uid: peer.uid(), pid: peer.pid() },
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self::Remote(*stream.remote_addr())
+    }
+}
+
+/// Serves for as long as the process lives.
+pub async fn serve_unix(listener: UnixListener, agent: Agent) {
+    let app = app(agent).layer(middleware::from_fn(identify)).into_make_service_with_connect_info::<Caller>();
+    // `serve` only returns if it is told to.
+    let _ = axum::serve(listener, app).await;
+}
+
+/// The same, over TCP.
+pub async fn serve_tcp(listener: TcpListener, agent: Agent) {
+    let app = app(agent).layer(middleware::from_fn(identify)).into_make_service_with_connect_info::<Caller>();
+    let _ = axum::serve(listener, app).await;
+}
+
+/// Hands the caller to the handlers.
+async fn identify(ConnectInfo(caller): ConnectInfo<Caller>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}

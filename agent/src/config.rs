@@ -1,0 +1,125 @@
+//! `agent.toml`. Every key has a default, unknown keys are errors, and flags of `serve` win over the file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use partition_agent_proto::{DEFAULT_SOCKET, Peer, Span};
+use serde::Deserialize;
+
+use crate::plan::ProtectedPort;
+
+/// Where `serve` looks without `--config`.
+pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
+
+/// How an agent runs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The unix socket of the API.
+    pub socket: PathBuf,
+    /// The group that may use the socket, where it exists. Root always may.
+    pub group: String,
+    /// Also listen here; loopback only.
+    pub listen: Option<SocketAddr>,
+    /// Journal and lock.
+    pub state_dir: PathBuf,
+    /// The longest fault.
+    pub longest: Span,
+    /// The most faults at once.
+    pub most_faults: usize,
+    /// Ports of this host that no fault touches.
+    pub protect: Vec<ProtectedPort>,
+    /// Names for `--peer`, before the resolver is asked.
+    pub peers: BTreeMap<String, Vec<Peer>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let port = |text: &str| text.parse::<ProtectedPort>().ok();
+        Self {
+            socket: PathBuf::from(DEFAULT_SOCKET),
+            group: "partition-agent".to_owned(),
+            listen: None,
+            state_dir: PathBuf::from("/var/lib/partition-agent"),
+            longest: Span::from_secs(24 * 3600),
+            most_faults: 100,
+            // ssh, and the DHCP and DHCPv6 clients that keep this host's addresses.
+            protect: ["tcp/22", "udp/68", "udp/546"].into_iter().filter_map(port).collect(),
+            peers: BTreeMap::new(),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} is not a configuration:\n{source}", path.display())]
+    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error(
+        "refusing to listen on {0}: this version has no authentication on TCP, so it listens on loopback only; use the \
+         unix socket, or an ssh tunnel to it"
+    )]
+    NotLoopback(SocketAddr),
+}
+
+impl Config {
+    /// The given file; or the default one, where it exists; or the defaults.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read, or any that cannot be understood.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        };
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// # Errors
+    /// What is well-formed and must not be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.listen {
+            Some(address) if !address.ip().is_loopback() => Err(ConfigError::NotLoopback(address)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_shipped_example_is_valid_and_says_the_defaults() {
+        let shipped = parse(include_str!("../../systemd/agent.toml")).unwrap();
+        assert_eq!(Config { peers: BTreeMap::new(), ..shipped }, Config::default());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, reason) in [
+            ("sockets = '/x'", "unknown field"),
+            ("longest = '31d'", "out of range"),
+            ("protect = ['22']", "protected port"),
+            ("[peers]\nredis = ['10.0.0.300']", "neither an address"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        let config = parse("listen = '0.0.0.0:7433'").unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("loopback only"));
+        assert!(matches!(Config::load(Some(Path::new("/nonexistent"))), Err(ConfigError::Read { .. })));
+    }
+}

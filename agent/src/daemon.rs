@@ -1,0 +1,144 @@
+//! The flow of `serve`, top to bottom.
+//!
+//! Tasks: the keeper on its own thread (owns every fault and the kernel), one server for each listener, one for the
+//! watchdog where systemd asks for it. All of them wait; none of them polls.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Group, chown};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{self, Agent};
+use crate::config::{Config, ConfigError};
+use crate::keeper::{self, Handle, Settings, StartError};
+use crate::kernel::linux::Linux;
+use crate::plan::Guard;
+use crate::privileges::{self, PrivilegeError};
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
+    #[error(transparent)]
+    Keeper(#[from] StartError),
+    #[error("cannot listen on {at}: {source}")]
+    Listen { at: String, source: io::Error },
+    #[error("cannot use the state directory {}: {source}", path.display())]
+    StateDir { path: PathBuf, source: io::Error },
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT, then restores everything.
+///
+/// # Errors
+/// When it cannot start. What it serves has errors of its own.
+pub fn run(config: &Config) -> Result<(), DaemonError> {
+    config.check()?;
+    privileges::require_net_admin()?;
+    let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
+    std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
+    let unix = listen_unix(&config.socket, &config.group)?;
+    let tcp = config.listen.map(|at| {
+        let failed = |source| DaemonError::Listen { at: at.to_string(), source };
+        TcpListener::bind(at).and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp)).map_err(failed)
+    });
+    let tcp = tcp.transpose()?;
+    let tcp_port = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(|address| address.port());
+    privileges::drop_the_rest()?;
+
+    // One thread is enough for a socket; the keeper has its own.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    let served = runtime.block_on(async {
+        let settings = Settings {
+            guard: Guard::new(&config.protect, tcp_port),
+            state_dir: config.state_dir.clone(),
+            longest: config.longest,
+            most: config.most_faults,
+        };
+        let keeper = keeper::spawn(settings, Linux::open)?;
+        let agent = Agent::new(keeper.clone(), config.peers.clone(), tcp_port);
+        let listen = |at: &str, source| DaemonError::Listen { at: at.to_owned(), source };
+        let unix = tokio::net::UnixListener::from_std(unix)
+            .map_err(|e| listen(&config.socket.display().to_string(), e))?;
+        tokio::spawn(api::serve_unix(unix, agent.clone()));
+        if let Some(tcp) = tcp {
+            let tcp = tokio::net::TcpListener::from_std(tcp).map_err(|e| listen("the TCP address", e))?;
+            tokio::spawn(api::serve_tcp(tcp, agent));
+        }
+        tokio::spawn(watchdog(keeper.clone()));
+        tracing::info!(socket = %config.socket.display(), port = tcp_port, "ready");
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        wait_for_the_end().await;
+        tracing::info!("stopping: restoring every fault");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        keeper.shutdown().await;
+        Ok(())
+    });
+    // A socket that nobody listens on misleads those who look for an agent.
+    let _ = std::fs::remove_file(&config.socket);
+    served
+}
+
+/// Root and the group may connect; a socket that a dead agent left is replaced, one that answers is not.
+fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
+    let failed = |source| DaemonError::Listen { at: path.display().to_string(), source };
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(failed(io::Error::other(
+            "another agent answers there; stop it first, or use another --socket",
+        )));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let mut mode = 0o600;
+    if let Ok(Some(group)) = Group::from_name(group)
+        && chown(path, None, Some(group.gid)).is_ok()
+    {
+        mode = 0o660;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn wait_for_the_end() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Tells systemd that the keeper answers, twice in each period. If it stops to, systemd kills the agent, and with that
+/// the kernel ends every fault.
+async fn watchdog(keeper: Handle) {
+    let Some(period) = sd_notify::watchdog_enabled().filter(|period| *period > Duration::ZERO) else {
+        return;
+    };
+    loop {
+        if keeper.list().await.is_err() {
+            return;
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        tokio::time::sleep(period / 2).await;
+    }
+}

@@ -1,0 +1,89 @@
+//! How everybody else talks to the keeper.
+
+use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Span};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{Command, Error, Injected, Reply, Request};
+
+/// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    events: broadcast::Sender<Event>,
+}
+
+impl Handle {
+    pub(super) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
+        Self { commands, events }
+    }
+
+    /// # Errors
+    /// Whatever keeps the fault from being in force; then nothing of it is.
+    pub async fn inject(&self, request: Request) -> Result<Injected, Error> {
+        self.ask(|reply| Command::Inject(Box::new(request), reply)).await
+    }
+
+    /// Moves the deadline to this long from now.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], a limit, or the kernel.
+    pub async fn change(&self, id: FaultId, duration: Span, by: String) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Change { id, duration, by, reply }).await
+    }
+
+    /// # Errors
+    /// [`Error::Unknown`], or the kernel.
+    pub async fn restore(&self, id: FaultId, by: String) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Restore { id, by, reply }).await
+    }
+
+    /// # Errors
+    /// Only when the keeper is gone; a fault that cannot be restored says so in its state.
+    pub async fn restore_all(&self, by: String) -> Result<Vec<FaultStatus>, Error> {
+        self.ask(|reply| Command::RestoreAll { by, reply }).await
+    }
+
+    /// # Errors
+    /// [`Error::Unknown`].
+    pub async fn get(&self, id: FaultId) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Get { id, reply }).await
+    }
+
+    /// # Errors
+    /// Only when the keeper is gone.
+    pub async fn list(&self) -> Result<Vec<FaultStatus>, Error> {
+        self.ask(|reply| Command::List { reply }).await
+    }
+
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn history(&self, most: usize) -> Result<Vec<History>, Error> {
+        self.ask(|reply| Command::History { most, reply }).await
+    }
+
+    /// Tried once, then remembered.
+    ///
+    /// # Errors
+    /// Only when the keeper is gone.
+    pub async fn features(&self) -> Result<Vec<Feature>, Error> {
+        self.ask(|reply| Command::Features { reply }).await
+    }
+
+    /// Restores everything and ends the keeper; returns when all that was delayed has arrived.
+    pub async fn shutdown(&self) {
+        // The only error is that it has ended already.
+        let _ = self.ask(|reply| Command::Shutdown { reply }).await;
+    }
+
+    /// From now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Error::Stopping)?;
+        answer.await.map_err(|_| Error::Stopping)?
+    }
+}

@@ -1,0 +1,233 @@
+//! The ledger against a reference model: for each id, what it waits for and until when. Random operations, with refused
+//! undos among them; after each, both must agree on what is due, when to look next and who is there.
+
+use super::*;
+use crate::plan::Draft;
+use proptest::prelude::*;
+
+fn spec(latency: bool) -> FaultSpec {
+    let delay = if latency { r#",{"delay":{"latency":"2s"}}"# } else { "" };
+    serde_json::from_str(&format!(
+        r#"{{"kinds":[{{"loss":{{"percent":1}}}}{delay}],"target":{{"ports":[1]}}}}"#
+    ))
+    .unwrap()
+}
+
+fn fault(id: &str, slot: u32, latency: bool, deadline: BootTime) -> Fault {
+    let spec = spec(latency);
+    let plan = Plan::new(&Draft { spec: &spec, targets: &[], except: &[], keep: &[], interfaces: &[], slot });
+    Fault {
+        id: id.parse().unwrap(),
+        spec,
+        plan,
+        by: String::new(),
+        addresses: 0,
+        first_addresses: vec![],
+        interfaces: vec![],
+        protects: vec![],
+        injected_at: String::new(),
+        deadline,
+        verdict: Verdict::Confirmed,
+        hits: Hits::default(),
+        phase: Phase::Active,
+    }
+}
+
+fn at(millis: u64) -> BootTime {
+    BootTime::after_boot(Duration::from_millis(millis))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Waits {
+    Deadline(u64),
+    Drain(u64),
+    RetryUnsteer(u64, u64),
+    RetryRemove(u64, u64),
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Inject { id: u8, latency: bool, millis: u64 },
+    Rearm { id: u8, millis: u64 },
+    Restore { id: u8, refused: bool },
+    Wait { millis: u64, refused: bool },
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let id = || 0_u8..4;
+    prop_oneof![
+        (id(), any::<bool>(), 1_u64..5000).prop_map(|(id, latency, millis)| Op::Inject {
+            id,
+            latency,
+            millis
+        }),
+        (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Rearm { id, millis }),
+        (id(), any::<bool>()).prop_map(|(id, refused)| Op::Restore { id, refused }),
+        (0_u64..8000, any::<bool>()).prop_map(|(millis, refused)| Op::Wait { millis, refused }),
+    ]
+}
+
+const GRACE: u64 = 20;
+const DRAIN: u64 = 2100;
+
+#[derive(Default)]
+struct Model {
+    now: u64,
+    faults: BTreeMap<String, (bool, Waits)>,
+}
+
+impl Model {
+    fn due_at(waits: Waits) -> u64 {
+        match waits {
+            Waits::Deadline(at) => at + GRACE,
+            Waits::Drain(at) | Waits::RetryUnsteer(at, _) | Waits::RetryRemove(at, _) => at,
+        }
+    }
+
+    fn unsteer(&mut self, id: &str, refused: bool) {
+        let now = self.now;
+        let (latency, waits) = self.faults.get_mut(id).unwrap();
+        *waits = match (*waits, refused) {
+            (Waits::RetryUnsteer(_, wait), true) => {
+                let wait = (wait * 2).min(60_000);
+                Waits::RetryUnsteer(now + wait, wait)
+            }
+            (_, true) => Waits::RetryUnsteer(now + 1000, 1000),
+            (_, false) => Waits::Drain(now + if *latency { DRAIN } else { 0 }),
+        };
+    }
+
+    fn remove(&mut self, id: &str, refused: bool) {
+        let now = self.now;
+        if !refused {
+            self.faults.remove(id);
+            return;
+        }
+        let (_, waits) = self.faults.get_mut(id).unwrap();
+        let wait = match *waits {
+            Waits::RetryRemove(_, wait) => (wait * 2).min(60_000),
+            Waits::Deadline(_) | Waits::Drain(_) | Waits::RetryUnsteer(..) => 1000,
+        };
+        *waits = Waits::RetryRemove(now + wait, wait);
+    }
+}
+
+fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), TestCaseError> {
+    let now = at(model.now);
+    let expected =
+        model.faults.iter().filter(|(_, (_, w))| Model::due_at(*w) <= model.now).map(|(id, _)| id.clone());
+    let expected = expected.collect::<Vec<_>>();
+    let due = ledger.due(now);
+    prop_assert_eq!(due.len(), expected.len());
+    for (due, id) in due.into_iter().zip(expected) {
+        match due {
+            Due::Unsteer(found, end) => {
+                prop_assert_eq!(found.as_str(), &id);
+                prop_assert!(matches!(model.faults[&id].1, Waits::Deadline(_) | Waits::RetryUnsteer(..)));
+                if refused {
+                    ledger.refused(now, &found, Next::Unsteer, end);
+                } else {
+                    ledger.unsteered(now, &found, end);
+                }
+                model.unsteer(&id, refused);
+            }
+            Due::Remove(found) => {
+                prop_assert_eq!(found.as_str(), &id);
+                prop_assert!(matches!(model.faults[&id].1, Waits::Drain(_) | Waits::RetryRemove(..)));
+                if refused {
+                    ledger.refused(now, &found, Next::Remove, End::Deadline);
+                } else {
+                    prop_assert!(ledger.removed(&found).is_some());
+                }
+                model.remove(&id, refused);
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn the_ledger_agrees_with_the_model(ops in prop::collection::vec(ops(), 1..80)) {
+        const MOST: usize = 3;
+        let mut ledger = Ledger::new(MOST);
+        let mut model = Model::default();
+        let mut slots = std::collections::BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::Inject { id, latency, millis } => {
+                    let id = format!("f{id}");
+                    let admission = ledger.admit(&id.parse().unwrap(), &spec(latency));
+                    match (model.faults.get(&id), admission) {
+                        (Some((same, Waits::Deadline(_))), Admission::Same) => prop_assert_eq!(*same, latency),
+                        (Some((same, Waits::Deadline(_))), Admission::Taken(_)) => prop_assert_ne!(*same, latency),
+                        (Some(_), Admission::Taken(_)) => {}
+                        (None, Admission::Full(most)) => prop_assert_eq!((most, model.faults.len()), (MOST, MOST)),
+                        (None, Admission::New { slot }) => {
+                            prop_assert!(slots.insert(slot), "slot {} was handed out twice", slot);
+                            ledger.activate(fault(&id, slot, latency, at(model.now + millis)));
+                            model.faults.insert(id, (latency, Waits::Deadline(model.now + millis)));
+                        }
+                        (there, admission) => prop_assert!(false, "{there:?} {admission:?}"),
+                    }
+                }
+                Op::Rearm { id, millis } => {
+                    let id = format!("f{id}");
+                    if let Some((_, Waits::Deadline(deadline))) = model.faults.get_mut(&id) {
+                        *deadline = model.now + millis;
+                        ledger.rearmed(&id.parse().unwrap(), at(model.now + millis));
+                    }
+                }
+                Op::Restore { id, refused } => {
+                    let id = format!("f{id}");
+                    if let Some((_, Waits::Deadline(_))) = model.faults.get(&id) {
+                        let who = End::Restored { who: "test".to_owned() };
+                        let fault = id.parse().unwrap();
+                        if refused {
+                            ledger.refused(at(model.now), &fault, Next::Unsteer, who);
+                        } else {
+                            ledger.unsteered(at(model.now), &fault, who);
+                        }
+                        model.unsteer(&id, refused);
+                    }
+                }
+                Op::Wait { millis, refused } => {
+                    model.now += millis;
+                    run_due(&mut ledger, &mut model, refused)?;
+                }
+            }
+            let next = model.faults.values().map(|(_, waits)| at(Model::due_at(*waits))).min();
+            prop_assert_eq!(ledger.next_due(), next);
+            prop_assert_eq!(ledger.len(), model.faults.len());
+            for (id, (_, waits)) in &model.faults {
+                let phase = &ledger.get(&id.parse().unwrap()).unwrap().phase;
+                let agrees = matches!(
+                    (waits, phase),
+                    (Waits::Deadline(_), Phase::Active)
+                        | (Waits::Drain(_), Phase::Draining { .. })
+                        | (Waits::RetryUnsteer(..), Phase::Stuck { next: Next::Unsteer, .. })
+                        | (Waits::RetryRemove(..), Phase::Stuck { next: Next::Remove, .. })
+                );
+                prop_assert!(agrees, "{waits:?} {phase:?}");
+            }
+        }
+        // Nothing is stuck for ever once the kernel stops refusing.
+        for _ in 0..3 {
+            model.now += 120_000;
+            run_due(&mut ledger, &mut model, false)?;
+        }
+        prop_assert!(ledger.is_empty());
+    }
+}
+
+#[test]
+fn a_fault_that_was_restored_is_not_due_at_its_old_deadline() {
+    let mut ledger = Ledger::new(10);
+    let id = "f".parse().unwrap();
+    ledger.activate(fault("f", 1, true, at(1000)));
+    ledger.unsteered(at(500), &id, End::Shutdown);
+    assert_eq!(ledger.due(at(1020)), []);
+    assert_eq!(ledger.due(at(2600)), [Due::Remove(id.clone())]);
+    assert_eq!(ledger.removed(&id).map(|(_, end)| end), Some(End::Shutdown));
+    assert_eq!(ledger.removed(&id), None);
+}

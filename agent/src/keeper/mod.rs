@@ -1,0 +1,377 @@
+//! The one task that owns every fault. Commands come in over a channel and are answered one after the other; between
+//! them the task waits for the next deadline, or for an interface to change. It runs on a thread of its own, because
+//! the kernel and the disk make it wait and nobody else should.
+
+mod apply;
+mod handle;
+mod journal;
+pub mod ledger;
+mod restore;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use partition_agent_proto::{
+    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use handle::Handle;
+pub use journal::{JournalError, history};
+
+use crate::clock::{Alarm, BootTime, wall};
+use crate::kernel::{Kernel, Refusal};
+use crate::plan::{Address, Guard};
+use journal::Journal;
+use ledger::{Due, Fault, Ledger, state};
+
+/// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
+#[derive(Debug)]
+pub struct Request {
+    /// None: the keeper makes one up.
+    pub id: Option<FaultId>,
+    pub spec: FaultSpec,
+    pub targets: Vec<Address>,
+    pub except: Vec<Address>,
+    /// Live connections of the caller, left alone.
+    pub keep: Vec<Connection>,
+    pub by: String,
+    /// Plan it, and touch nothing.
+    pub dry_run: bool,
+}
+
+/// An answer to a [`Request`]: whether the fault is new, and how it stands.
+pub type Injected = (bool, FaultStatus);
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+enum Command {
+    Inject(Box<Request>, Reply<Injected>),
+    Change {
+        id: FaultId,
+        duration: Span,
+        by: String,
+        reply: Reply<FaultStatus>,
+    },
+    Restore {
+        id: FaultId,
+        by: String,
+        reply: Reply<FaultStatus>,
+    },
+    RestoreAll {
+        by: String,
+        reply: Reply<Vec<FaultStatus>>,
+    },
+    Get {
+        id: FaultId,
+        reply: Reply<FaultStatus>,
+    },
+    List {
+        reply: Reply<Vec<FaultStatus>>,
+    },
+    History {
+        most: usize,
+        reply: Reply<Vec<History>>,
+    },
+    Features {
+        reply: Reply<Vec<Feature>>,
+    },
+    /// Restore everything, wait until it has drained, and end the task.
+    Shutdown {
+        reply: Reply<()>,
+    },
+}
+
+/// What the keeper refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the id {id} is taken by {by}")]
+    Taken { id: FaultId, by: String },
+    #[error("there is no fault {0}")]
+    Unknown(FaultId),
+    #[error("{0}")]
+    Limit(String),
+    #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
+    Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
+    #[error("{0}")]
+    Kernel(#[from] Refusal),
+    #[error("the journal cannot be written: {0}; nothing was changed")]
+    Journal(io::Error),
+    #[error("the agent is stopping")]
+    Stopping,
+}
+
+fn left(leftovers: &[Refusal]) -> String {
+    let each = leftovers.iter().map(|refusal| format!(", except that {refusal} (the agent keeps trying)"));
+    each.collect()
+}
+
+/// How the keeper is set up.
+pub struct Settings {
+    pub guard: Guard,
+    pub state_dir: PathBuf,
+    /// No fault may last longer.
+    pub longest: Span,
+    /// No more faults than this at once.
+    pub most: usize,
+}
+
+/// Events that a slow listener may fall behind before it misses some.
+const EVENTS: usize = 256;
+
+/// Commands that may wait.
+const COMMANDS: usize = 64;
+
+struct Keeper<K> {
+    kernel: K,
+    ledger: Ledger,
+    journal: Journal,
+    settings: Settings,
+    events: broadcast::Sender<Event>,
+    features: Option<Vec<Feature>>,
+    stopping: Option<Reply<()>>,
+}
+
+/// Why a keeper could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    #[error("{0}")]
+    Kernel(#[from] Refusal),
+    #[error("cannot open the kernel's sockets: {0}")]
+    Open(io::Error),
+    #[error("cannot start the keeper's thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Starts the keeper on its thread. It takes the journal, ends in it what an earlier agent began (the kernel itself
+/// ended that when the agent died) and sweeps the links that were left; when this returns, that is done.
+///
+/// # Errors
+/// When the state directory or the kernel cannot be had.
+pub fn spawn<K, F>(settings: Settings, open: F) -> Result<Handle, StartError>
+where
+    K: Kernel + 'static,
+    F: FnOnce() -> io::Result<K> + Send + 'static,
+{
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (events, _) = broadcast::channel(EVENTS);
+    let (started, start) = std::sync::mpsc::sync_channel(1);
+    let sender = events.clone();
+    let run = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
+        };
+        runtime.block_on(async {
+            let begin = async { Keeper::start(settings, open().map_err(StartError::Open)?, sender).await };
+            match begin.await {
+                Ok((keeper, alarm)) => {
+                    let _ = started.send(Ok(()));
+                    keeper.run(inbox, alarm).await;
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
+        });
+    };
+    std::thread::Builder::new().name("keeper".to_owned()).spawn(run).map_err(StartError::Thread)?;
+    let died = || StartError::Thread(io::Error::other("it ended before it began"));
+    start.recv().map_err(|_| died())??;
+    Ok(Handle::new(commands, events))
+}
+
+impl<K: Kernel> Keeper<K> {
+    async fn start(
+        settings: Settings,
+        mut kernel: K,
+        events: broadcast::Sender<Event>,
+    ) -> Result<(Self, Alarm), StartError> {
+        let (mut journal, unfinished, unreadable) = Journal::open(&settings.state_dir)?;
+        if unreadable > 0 {
+            tracing::warn!(
+                unreadable,
+                "the journal has lines that cannot be read; they are left as they are"
+            );
+        }
+        for link in kernel.sweep().await? {
+            tracing::info!(link, "removed a link that an earlier agent left");
+        }
+        for begun in unfinished {
+            tracing::info!(id = %begun.id, "the kernel ended this fault when the earlier agent died");
+            if let Err(error) =
+                journal.end(wall(Duration::ZERO), begun.id, End::AgentDied, Default::default())
+            {
+                tracing::warn!(%error, "the journal cannot be written");
+            }
+        }
+        let alarm = Alarm::new().map_err(StartError::Open)?;
+        let ledger = Ledger::new(settings.most);
+        let keeper = Self { kernel, ledger, journal, settings, events, features: None, stopping: None };
+        Ok((keeper, alarm))
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut alarm: Alarm) {
+        loop {
+            if self.ledger.is_empty() {
+                if let Err(error) = self.journal.rotate() {
+                    tracing::warn!(%error, "the journal cannot make room");
+                }
+                if let Some(reply) = self.stopping.take() {
+                    let _ = reply.send(Ok(()));
+                    return;
+                }
+            }
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    Some(command) => self.answer(command).await,
+                    // Every handle is gone: nobody can restore what is in force, so it is restored now.
+                    None if self.ledger.is_empty() => return,
+                    None => self.drain_alone(&mut alarm).await,
+                },
+                () = alarm.ring(self.ledger.next_due()) => self.do_due().await,
+                () = self.kernel.interface_changed() => self.reattach().await,
+            }
+        }
+    }
+
+    async fn answer(&mut self, command: Command) {
+        match command {
+            Command::Inject(request, reply) => send(reply, self.inject(*request).await),
+            Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
+            Command::Restore { id, by, reply } => {
+                send(reply, self.restore(&id, End::Restored { who: by }).await)
+            }
+            Command::RestoreAll { by, reply } => {
+                send(reply, Ok(self.restore_all(&End::Restored { who: by }).await));
+            }
+            Command::Get { id, reply } => send(reply, self.get(&id).await),
+            Command::List { reply } => send(reply, Ok(self.list().await)),
+            Command::History { most, reply } => {
+                send(reply, self.journal.history(most).map_err(Error::Journal))
+            }
+            Command::Features { reply } => {
+                if self.features.is_none() {
+                    self.features = Some(self.kernel.features().await);
+                }
+                send(reply, Ok(self.features.clone().unwrap_or_default()));
+            }
+            Command::Shutdown { reply } => {
+                self.restore_all(&End::Shutdown).await;
+                self.stopping = Some(reply);
+            }
+        }
+    }
+
+    async fn do_due(&mut self) {
+        for due in self.ledger.due(BootTime::now()) {
+            match due {
+                Due::Unsteer(id, end) => drop(self.unsteer(&id, end).await),
+                Due::Remove(id) => drop(self.remove(&id).await),
+            }
+        }
+    }
+
+    async fn drain_alone(&mut self, alarm: &mut Alarm) {
+        self.restore_all(&End::Shutdown).await;
+        while !self.ledger.is_empty() {
+            alarm.ring(self.ledger.next_due()).await;
+            self.do_due().await;
+        }
+    }
+
+    async fn reattach(&mut self) {
+        match self.kernel.reattach().await {
+            Ok(back) => {
+                for (slot, interface) in back {
+                    let id = self
+                        .ledger
+                        .faults()
+                        .find(|fault| fault.plan.slot == slot)
+                        .map(|fault| fault.id.clone());
+                    if let Some(id) = id {
+                        self.tell(&id, EventKind::Reattached, format!("in force again on {interface}"));
+                    }
+                }
+            }
+            Err(refusal) => tracing::warn!(%refusal, "an interface that changed could not be hooked again"),
+        }
+    }
+
+    async fn get(&mut self, id: &FaultId) -> Result<FaultStatus, Error> {
+        self.refresh_hits().await;
+        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        Ok(FaultStatus { plan: Some(fault.plan.to_string()), ..status(fault) })
+    }
+
+    async fn list(&mut self) -> Vec<FaultStatus> {
+        self.refresh_hits().await;
+        self.ledger.faults().map(status).collect()
+    }
+
+    /// Brings the counters of the faults in force up to date. The counters of the others went with their rules.
+    async fn refresh_hits(&mut self) {
+        match self.kernel.hits().await {
+            Ok(hits) => {
+                let ids =
+                    self.ledger.faults().map(|fault| (fault.id.clone(), fault.plan.slot)).collect::<Vec<_>>();
+                for (id, slot) in ids {
+                    if let (Some(fault), Some(hits)) = (self.ledger.get_mut(&id), hits.get(&slot)) {
+                        fault.hits = *hits;
+                    }
+                }
+            }
+            Err(refusal) => tracing::warn!(%refusal, "the counters cannot be read"),
+        }
+    }
+
+    /// Logs a step of a fault's life and tells those who listen.
+    fn tell(&self, id: &FaultId, kind: EventKind, text: String) {
+        match kind {
+            EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
+            EventKind::Injected
+            | EventKind::Changed
+            | EventKind::Reattached
+            | EventKind::Ended
+            | EventKind::Restored => tracing::info!(%id, ?kind, "{text}"),
+        }
+        let event = Event { at: wall(Duration::ZERO), id: id.clone(), kind, text };
+        // Nobody listening is no error.
+        let _ = self.events.send(event);
+    }
+}
+
+/// A caller that has gone away needs no answer.
+fn send<T>(reply: Reply<T>, answer: Result<T, Error>) {
+    let _ = reply.send(answer);
+}
+
+fn status(fault: &Fault) -> FaultStatus {
+    let remaining = match state(&fault.phase) {
+        partition_agent_proto::State::Active => BootTime::now().until(fault.deadline),
+        partition_agent_proto::State::Pending
+        | partition_agent_proto::State::Restoring
+        | partition_agent_proto::State::Restored
+        | partition_agent_proto::State::Stuck => Duration::ZERO,
+    };
+    FaultStatus {
+        id: fault.id.clone(),
+        state: state(&fault.phase),
+        spec: fault.spec.clone(),
+        addresses: fault.addresses,
+        first_addresses: fault.first_addresses.clone(),
+        interfaces: fault.interfaces.clone(),
+        protects: fault.protects.clone(),
+        by: fault.by.clone(),
+        injected_at: fault.injected_at.clone(),
+        ends_at: wall(remaining),
+        remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
+        verdict: fault.verdict.clone(),
+        hits: fault.hits,
+        plan: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Out of force: one path, whatever triggered it. First the rules go, in one transaction, so that no packet is hit any
+//! more; then what is delayed arrives; then the queues go. What is refused is tried again and never forgotten.
+
+use std::time::Duration;
+
+use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State};
+
+use super::ledger::{Next, Phase};
+use super::{Error, Keeper, status};
+use crate::clock::{BootTime, wall};
+use crate::kernel::{Kernel, Refusal};
+use crate::plan::Step;
+
+impl<K: Kernel> Keeper<K> {
+    /// For the people who ask: the fault as it stands afterwards, `restored` if nothing of it is left already.
+    pub(super) async fn restore(&mut self, id: &FaultId, end: End) -> Result<FaultStatus, Error> {
+        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        let before = status(fault);
+        match fault.phase.clone() {
+            Phase::Active | Phase::Stuck { next: Next::Unsteer, .. } => self.unsteer(id, end).await?,
+            Phase::Stuck { next: Next::Remove, .. } => self.remove(id).await?,
+            Phase::Draining { .. } => {}
+        }
+        Ok(match self.ledger.get(id) {
+            Some(fault) => status(fault),
+            None => FaultStatus {
+                state: State::Restored,
+                remaining_ms: 0,
+                ends_at: wall(Duration::ZERO),
+                ..before
+            },
+        })
+    }
+
+    /// Every fault; each says in its state how that went.
+    pub(super) async fn restore_all(&mut self, end: &End) -> Vec<FaultStatus> {
+        let ids = self.ledger.faults().map(|fault| fault.id.clone()).collect::<Vec<_>>();
+        let mut restored = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.restore(&id, end.clone()).await {
+                Ok(status) => restored.push(status),
+                Err(_told) => restored.extend(self.ledger.get(&id).map(status)),
+            }
+        }
+        restored
+    }
+
+    /// Takes a fault out of force. One without queues is gone at once.
+    pub(super) async fn unsteer(&mut self, id: &FaultId, end: End) -> Result<(), Error> {
+        self.refresh_hits().await;
+        let Some(fault) = self.ledger.get(id) else { return Ok(()) };
+        let plan = fault.plan.clone();
+        for step in plan.steps.iter().rev() {
+            match step {
+                Step::Steer(_) => {
+                    if let Err(refusal) = self.kernel.undo(&plan, step).await {
+                        return Err(self.stuck(id, Next::Unsteer, refusal, end));
+                    }
+                }
+                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {}
+            }
+        }
+        let now = BootTime::now();
+        self.tell(id, EventKind::Ended, format!("out of force: {end}"));
+        self.ledger.unsteered(now, id, end);
+        if plan.drain().is_zero() { self.remove(id).await } else { Ok(()) }
+    }
+
+    /// Removes the queues, which have drained, and writes the end down.
+    pub(super) async fn remove(&mut self, id: &FaultId) -> Result<(), Error> {
+        let Some(fault) = self.ledger.get(id) else { return Ok(()) };
+        let plan = fault.plan.clone();
+        let end = match &fault.phase {
+            Phase::Active => End::Deadline,
+            Phase::Draining { end, .. } | Phase::Stuck { end, .. } => end.clone(),
+        };
+        let mut refused = None;
+        for step in plan.steps.iter().rev() {
+            match step {
+                Step::Steer(_) => {}
+                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {
+                    refused = self.kernel.undo(&plan, step).await.err().or(refused);
+                }
+            }
+        }
+        if let Some(refusal) = refused {
+            return Err(self.stuck(id, Next::Remove, refusal, end));
+        }
+        if let Some((fault, end)) = self.ledger.removed(id) {
+            let hits = fault.hits;
+            let hit = format!("{} packets were lost and {} delayed", hits.lost_packets, hits.delayed_packets);
+            self.tell(id, EventKind::Restored, format!("nothing of it is left; {hit}"));
+            self.write_end(id, end, hits);
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_end(&mut self, id: &FaultId, end: End, hits: Hits) {
+        if let Err(error) = self.journal.end(wall(Duration::ZERO), id.clone(), end, hits) {
+            tracing::warn!(%id, %error, "the fault is over, but the journal cannot be written");
+        }
+    }
+
+    fn stuck(&mut self, id: &FaultId, next: Next, refusal: Refusal, end: End) -> Error {
+        self.ledger.refused(BootTime::now(), id, next, end);
+        self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
+        Error::Kernel(refusal)
+    }
+}

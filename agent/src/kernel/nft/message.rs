@@ -1,0 +1,327 @@
+//! A [`Ruleset`] as the netlink messages that add it, rearm it or remove it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, DataAttribute, DevHookNumber, Hook as HookAttribute, HookNumber,
+    ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage, SetAttribute, SetDescription,
+    SetElementAttribute, SetElementFlags, SetElementList, SetElementMessage, SetFlags, SetMessage,
+    TableAttribute, TableFlags, TableMessage,
+};
+
+use super::expr;
+use crate::plan::{Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape, TABLE};
+
+/// `NF_ACCEPT`, the policy of hooked chains.
+const ACCEPT: u32 = 1;
+
+/// An attribute's length is 16 bits and the encoder does not check it: this many elements stay far below.
+const ELEMENTS_PER_MESSAGE: usize = 500;
+
+/// One message of a transaction, with its line for the error that names it.
+#[derive(Debug)]
+pub struct Act {
+    pub message: NfTablesMessage,
+    pub flags: u16,
+    pub line: String,
+}
+
+/// `add table netdev partition_agent { flags owner; }`
+pub fn add_table() -> Act {
+    let attributes = vec![TableAttribute::Name(TABLE.to_owned()), TableAttribute::Flags(TableFlags::Owner)];
+    Act {
+        message: NfTablesMessage::NewTable(TableMessage { attributes }),
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        line: format!("add table netdev {TABLE} {{ flags owner; }}"),
+    }
+}
+
+/// `delete table netdev partition_agent`
+pub fn delete_table() -> Act {
+    let attributes = vec![TableAttribute::Name(TABLE.to_owned())];
+    Act {
+        message: NfTablesMessage::DeleteTable(TableMessage { attributes }),
+        flags: 0,
+        line: format!("delete table netdev {TABLE}"),
+    }
+}
+
+/// Chains first, since rules jump to them; then sets with their elements; rules last.
+pub fn add(ruleset: &Ruleset, timeout: Duration, ifindex: &BTreeMap<String, u32>) -> Vec<Act> {
+    let mut acts = ruleset.chains.iter().map(add_chain).collect::<Vec<_>>();
+    for (id, set) in (1..).zip(&ruleset.sets) {
+        acts.push(add_set(set, id));
+        acts.extend(elements(set, Some(timeout), true));
+    }
+    acts.extend(ruleset.rules.iter().map(|rule| add_rule(rule, ifindex)));
+    acts
+}
+
+/// New timeouts for the timed elements. Deleting and adding in one transaction works everywhere; adding alone is
+/// ignored by 6.1.
+pub fn rearm(ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
+    let timed = ruleset.sets.iter().filter(|set| set.timed);
+    timed
+        .flat_map(|set| elements(set, None, false).into_iter().chain(elements(set, Some(timeout), true)))
+        .collect()
+}
+
+/// The other way round: the rules that jump to the chains, then chains with the rest of the rules, then sets.
+pub fn remove(ruleset: &Ruleset, rules: &[(String, u64)]) -> Vec<Act> {
+    let rules = rules.iter().map(|(chain, handle)| delete_rule(chain, *handle));
+    let chains = ruleset.chains.iter().map(|chain| delete_chain(&chain.name));
+    let sets = ruleset.sets.iter().map(|set| delete_set(&set.name));
+    rules.chain(chains).chain(sets).collect()
+}
+
+fn add_chain(chain: &Chain) -> Act {
+    let mut attributes =
+        vec![ChainAttribute::Table(TABLE.to_owned()), ChainAttribute::Name(chain.name.clone())];
+    if let Some((hook, interface)) = &chain.hook {
+        let number = match hook {
+            Hook::Egress => DevHookNumber::Egress,
+            Hook::Ingress => DevHookNumber::Ingress,
+        };
+        attributes.push(ChainAttribute::Policy(ACCEPT));
+        attributes.push(ChainAttribute::Type("filter".to_owned()));
+        attributes.push(ChainAttribute::Hook(vec![
+            HookAttribute::Number(HookNumber::Dev(number)),
+            HookAttribute::Priority(0),
+            HookAttribute::NetDeviceName(interface.clone()),
+        ]));
+    }
+    let on = chain.hook.as_ref().map(|(hook, interface)| format!(" on {} of {interface}", hook.name()));
+    Act {
+        message: NfTablesMessage::NewChain(ChainMessage { attributes }),
+        flags: NLM_F_CREATE,
+        line: format!("add chain netdev {TABLE} {}{}", chain.name, on.unwrap_or_default()),
+    }
+}
+
+pub fn delete_chain(name: &str) -> Act {
+    let attributes = vec![ChainAttribute::Table(TABLE.to_owned()), ChainAttribute::Name(name.to_owned())];
+    Act {
+        message: NfTablesMessage::DeleteChain(ChainMessage { attributes }),
+        flags: 0,
+        line: format!("delete chain netdev {TABLE} {name}"),
+    }
+}
+
+fn add_rule(rule: &Rule, ifindex: &BTreeMap<String, u32>) -> Act {
+    let exprs =
+        rule.exprs.iter().flat_map(|expr| expr::encode(expr, ifindex)).map(ListAttribute::from).collect();
+    let mut attributes = vec![
+        RuleAttribute::Table(TABLE.to_owned()),
+        RuleAttribute::Chain(rule.chain.clone()),
+        RuleAttribute::Expressions(exprs),
+    ];
+    attributes.extend(rule.comment.as_deref().map(|comment| RuleAttribute::UserData(comment_udata(comment))));
+    Act {
+        message: NfTablesMessage::NewRule(RuleMessage { attributes }),
+        // Without NLM_F_APPEND the rule goes to the head of its chain.
+        flags: if rule.head { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND },
+        line: format!("add rule netdev {TABLE} {} {rule}", rule.chain),
+    }
+}
+
+/// libnftnl's user data: type 0 (a comment), length, text with its terminator.
+fn comment_udata(comment: &str) -> Vec<u8> {
+    let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
+    let mut bytes = vec![0, length];
+    bytes.extend(comment.as_bytes().iter().take(usize::from(u8::MAX) - 1));
+    bytes.push(0);
+    bytes
+}
+
+/// The comment of a rule, out of its user data.
+pub fn comment(udata: &[u8]) -> Option<&str> {
+    let (kind, rest) = udata.split_first()?;
+    let (length, rest) = rest.split_first()?;
+    let text = rest.get(..usize::from(*length))?;
+    let text = text.strip_suffix(&[0]).unwrap_or(text);
+    (*kind == 0).then(|| std::str::from_utf8(text).ok()).flatten()
+}
+
+fn delete_rule(chain: &str, handle: u64) -> Act {
+    let attributes = vec![
+        RuleAttribute::Table(TABLE.to_owned()),
+        RuleAttribute::Chain(chain.to_owned()),
+        RuleAttribute::Handle(handle),
+    ];
+    Act {
+        message: NfTablesMessage::DeleteRule(RuleMessage { attributes }),
+        flags: 0,
+        line: format!("delete rule netdev {TABLE} {chain} handle {handle}"),
+    }
+}
+
+/// The lengths of the fields of a key, in bytes, and nft's number for its type (`enum datatypes` of nftables), so that
+/// `nft list` prints addresses and ports. A concatenation has six bits for each part.
+fn key(shape: Shape) -> (&'static [u8], u32) {
+    const IPADDR: u32 = 7;
+    const IP6ADDR: u32 = 8;
+    const PROTO: u32 = 12;
+    const SERVICE: u32 = 13;
+    const fn concat(parts: [u32; 3]) -> u32 {
+        parts[0] << 12 | parts[1] << 6 | parts[2]
+    }
+    match shape {
+        Shape::Net(Family::V4) => (&[4], IPADDR),
+        Shape::Net(Family::V6) => (&[16], IP6ADDR),
+        Shape::Service(Family::V4) => (&[4, 1, 2], concat([IPADDR, PROTO, SERVICE])),
+        Shape::Service(Family::V6) => (&[16, 1, 2], concat([IP6ADDR, PROTO, SERVICE])),
+        Shape::Connection(Family::V4) => (&[4, 2, 2], concat([IPADDR, SERVICE, SERVICE])),
+        Shape::Connection(Family::V6) => (&[16, 2, 2], concat([IP6ADDR, SERVICE, SERVICE])),
+        Shape::LocalPort => (&[1, 2], concat([0, PROTO, SERVICE])),
+    }
+}
+
+fn add_set(set: &Set, id: u32) -> Act {
+    let (fields, key_type) = key(set.shape);
+    let mut flags = SetFlags::empty();
+    flags.set(SetFlags::Interval, set.shape.interval());
+    flags.set(SetFlags::Timeout, set.timed);
+    flags.set(SetFlags::Concat, fields.len() > 1);
+    // Each field of a concatenation is padded to 32 bits.
+    let length = fields.iter().map(|field| u32::from(*field).next_multiple_of(4)).sum();
+    let mut attributes = vec![
+        SetAttribute::Table(TABLE.to_owned()),
+        SetAttribute::Name(set.name.clone()),
+        SetAttribute::Flags(flags),
+        SetAttribute::KeyType(key_type),
+        SetAttribute::KeyLen(length),
+        SetAttribute::Id(id),
+    ];
+    if fields.len() > 1 {
+        attributes.push(SetAttribute::Description(vec![SetDescription::Concat(
+            fields.iter().map(|field| field_description(*field)).collect(),
+        )]));
+    }
+    Act {
+        message: NfTablesMessage::NewSet(SetMessage { attributes }),
+        flags: NLM_F_CREATE,
+        line: format!("add set netdev {TABLE} {} {{ type {}; }}", set.name, set.shape),
+    }
+}
+
+/// `NFTA_LIST_ELEM` around `NFTA_SET_FIELD_LEN`, both nested the way libnftnl does.
+fn field_description(length: u8) -> DefaultNla {
+    const NLA_F_NESTED: u16 = 1 << 15;
+    let mut field = vec![8, 0, 1, 0];
+    field.extend(u32::from(length).to_be_bytes());
+    DefaultNla::new(1 | NLA_F_NESTED, field)
+}
+
+fn delete_set(name: &str) -> Act {
+    let attributes = vec![SetAttribute::Table(TABLE.to_owned()), SetAttribute::Name(name.to_owned())];
+    Act {
+        message: NfTablesMessage::DeleteSet(SetMessage { attributes }),
+        flags: 0,
+        line: format!("delete set netdev {TABLE} {name}"),
+    }
+}
+
+fn elements(set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
+    let timeout = timeout.filter(|_| set.timed);
+    let chunk = |chunk: &[Element]| {
+        let list = chunk.iter().flat_map(|element| element_attributes(element, timeout));
+        let message = SetElementMessage {
+            attributes: vec![
+                SetElementList::Table(TABLE.to_owned()),
+                SetElementList::Set(set.name.clone()),
+                SetElementList::Elements(list.map(ListAttribute::Element).collect()),
+            ],
+        };
+        let (verb, flags) = if add { ("add", NLM_F_CREATE) } else { ("delete", 0) };
+        let first = chunk.first().map(ToString::to_string).unwrap_or_default();
+        let more = if chunk.len() > 1 { format!(" and {} more", chunk.len() - 1) } else { String::new() };
+        Act {
+            message: if add {
+                NfTablesMessage::NewSetElement(message)
+            } else {
+                NfTablesMessage::DeleteSetElement(message)
+            },
+            flags,
+            line: format!("{verb} element netdev {TABLE} {} {{ {first}{more} }}", set.name),
+        }
+    };
+    set.elements.chunks(ELEMENTS_PER_MESSAGE).map(chunk).collect()
+}
+
+/// An interval of a plain set is two elements, its first key and the key after its last (none after the highest
+/// address); of a concatenation it is one element with two keys.
+fn element_attributes(element: &Element, timeout: Option<Duration>) -> Vec<Vec<SetElementAttribute>> {
+    const NFTA_DATA_VALUE: u16 = 1;
+    // The kernel counts in milliseconds, and 0 would mean for ever.
+    let millis = timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1));
+    let timed = |mut attributes: Vec<SetElementAttribute>| {
+        attributes.extend(millis.map(SetElementAttribute::Timeout));
+        attributes
+    };
+    let key = |bytes: Vec<u8>| SetElementAttribute::Key(DataAttribute::Value(bytes));
+    match *element {
+        Element::Net(range) => {
+            let start = timed(vec![key(octets(range.first))]);
+            let end = next(range.last).map(|after| {
+                vec![key(octets(after)), SetElementAttribute::Flags(SetElementFlags::IntervalEnd)]
+            });
+            std::iter::once(start).chain(end).collect()
+        }
+        Element::Service { range, protocol, port } => {
+            let bytes =
+                |address| [octets(address), vec![protocol.number(), 0, 0, 0], port_field(port)].concat();
+            let last = SetElementAttribute::KeyEnd(vec![DefaultNla::new(NFTA_DATA_VALUE, bytes(range.last))]);
+            vec![timed(vec![key(bytes(range.first)), last])]
+        }
+        Element::Connection { peer, peer_port, local_port } => {
+            vec![timed(vec![key([octets(peer), port_field(peer_port), port_field(local_port)].concat())])]
+        }
+        Element::LocalPort { protocol, port } => {
+            vec![timed(vec![key([vec![protocol.number(), 0, 0, 0], port_field(port)].concat())])]
+        }
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn port_field(port: u16) -> Vec<u8> {
+    [port.to_be_bytes(), [0, 0]].concat()
+}
+
+fn next(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => u32::from(address).checked_add(1).map(|next| IpAddr::V4(next.into())),
+        IpAddr::V6(address) => u128::from(address).checked_add(1).map(|next| IpAddr::V6(next.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_survives_its_user_data() {
+        assert_eq!(comment(&comment_udata("f17")), Some("f17"));
+        for broken in [&[][..], &[0], &[0, 9, b'f'], &[1, 2, b'f', 0], &[0, 2, 0xff, 0]] {
+            assert_eq!(comment(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn everything_needs_no_end() {
+        let range = |first: &str, last: &str| {
+            let range = crate::plan::Range { first: first.parse().unwrap(), last: last.parse().unwrap() };
+            element_attributes(&Element::Net(range), None).len()
+        };
+        assert_eq!(range("0.0.0.0", "255.255.255.255"), 1);
+        assert_eq!(range("10.0.0.0", "10.0.0.255"), 2);
+    }
+}

@@ -1,0 +1,247 @@
+//! Links, qdiscs, addresses and routes over rtnetlink.
+
+mod netem;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use netlink_packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption, TcStats2};
+use nix::errno::Errno;
+use rtnetlink::sys::AsyncSocket;
+use rtnetlink::{Error, Handle, LinkIfb, LinkUnspec, MulticastGroup};
+
+use super::error::errno_of;
+use super::nft::ext_ack_text;
+use super::{QueueSeen, Refusal};
+use crate::plan::Netem;
+
+pub use routes::Interfaces;
+
+/// The first bytes of the hardware address of our IFBs ("pa", locally administered). A link has it from the moment
+/// that it exists, so a link is ours if its kind, its name and its address all say so.
+const OUR_ADDRESS: [u8; 3] = [0x02, 0x70, 0x61];
+
+/// The handle of our netem: not one that the kernel would choose.
+const OUR_QDISC: TcHandle = TcHandle { major: 0x7061, minor: 0 };
+
+/// `TCA_OPTIONS`.
+const TCA_OPTIONS: u16 = 2;
+
+/// A connection for questions and changes, and one that hears of interfaces.
+pub struct Rtnl {
+    handle: Handle,
+    news: LinkNews,
+}
+
+type LinkNews = futures_util::stream::BoxStream<'static, ()>;
+
+/// A link, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub index: u32,
+    pub name: String,
+    pub up: bool,
+    pub loopback: bool,
+    /// Made by an agent.
+    pub ours: bool,
+}
+
+impl Rtnl {
+    /// In the network namespace of the calling thread; the connections run on the current runtime.
+    pub fn connect() -> io::Result<Self> {
+        let (mut connection, handle, _) = rtnetlink::new_connection()?;
+        let socket = connection.socket_mut().socket_mut();
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
+        tokio::spawn(connection);
+        let (connection, _, news) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
+        tokio::spawn(connection);
+        Ok(Self { handle, news: news.map(|_| ()).boxed() })
+    }
+
+    /// Returns when the kernel has announced a change of an interface, and takes what it announced with it.
+    pub async fn link_changed(&mut self) {
+        if self.news.next().await.is_none() {
+            // The listening socket is gone; without it there is no news, and that is no reason to spin.
+            std::future::pending::<()>().await;
+        }
+        while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.news.next()) {}
+    }
+
+    pub async fn links(&self) -> Result<Vec<Link>, Refusal> {
+        collect("ip link show", self.handle.link().get().execute())
+            .await
+            .map(|links| links.iter().map(link).collect())
+    }
+
+    /// `ip link add NAME address 02:70:61:.. type ifb`, without an IPv6 address of its own.
+    pub async fn add_ifb(&self, name: &str) -> Result<(), Refusal> {
+        let act = format!("ip link add {name} type ifb");
+        let [a, b, c] = OUR_ADDRESS;
+        let message = LinkIfb::new(name).address(vec![a, b, c, 0, 0, 1]).build();
+        self.handle.link().add(message).execute().await.map_err(|error| refusal(&act, error))?;
+        let index = self.index(name).await?;
+        // Up with an address of its own, it would talk to nobody and show in the routes.
+        let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes.push(LinkAttribute::AfSpecUnspec(vec![quiet]));
+        match self.handle.link().set(message).execute().await {
+            Ok(()) => Ok(()),
+            // A kernel without IPv6 needs no telling.
+            Err(Error::NetlinkError(e)) if e.raw_code() == -(Errno::EAFNOSUPPORT as i32) => Ok(()),
+            Err(error) => Err(refusal(&format!("ip link set {name} addrgenmode none"), error)),
+        }
+    }
+
+    /// `tc qdisc add dev IFB root handle 7061: netem ...`
+    pub async fn add_netem(&self, ifb: &str, netem: &Netem) -> Result<(), Refusal> {
+        let act = format!("tc qdisc add dev {ifb} root {netem}");
+        let mut message = TcMessage::with_index(index(self.index(ifb).await?));
+        message.header.parent = TcHandle::ROOT;
+        message.header.handle = OUR_QDISC;
+        message.attributes.push(TcAttribute::Kind("netem".to_owned()));
+        // Not `TcAttribute::Options`: that would put TCA_OPTIONS inside TCA_OPTIONS.
+        message.attributes.push(TcAttribute::Other(DefaultNla::new(TCA_OPTIONS, netem::encode(netem))));
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        let mut replies = self.handle.clone().request(request).map_err(|error| refusal(&act, error))?;
+        while let Some(reply) = replies.next().await {
+            if let NetlinkPayload::Error(error) = reply.payload {
+                return Err(refusal(&act, Error::NetlinkError(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// `ip link set NAME up`
+    pub async fn set_up(&self, name: &str) -> Result<(), Refusal> {
+        let index = self.index(name).await?;
+        let message = LinkUnspec::new_with_index(index).up().build();
+        let set = self.handle.link().set(message).execute().await;
+        set.map_err(|error| refusal(&format!("ip link set {name} up"), error))
+    }
+
+    /// `ip link del NAME`, where it is ours; what is already gone counts as deleted.
+    pub async fn delete(&self, name: &str) -> Result<(), Refusal> {
+        let Some(link) = self.links().await?.into_iter().find(|link| link.name == name && link.ours) else {
+            return Ok(());
+        };
+        match self
+            .handle
+            .link()
+            .del(link.index)
+            .execute()
+            .await
+            .map_err(|e| refusal(&format!("ip link del {name}"), e))
+        {
+            Err(refusal) if !refusal.is_absent() => Err(refusal),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The netem queues on our links, and how many packets each dropped because it was full.
+    pub async fn queues(&self) -> Result<BTreeMap<String, (QueueSeen, u64)>, Refusal> {
+        let links = self.links().await?;
+        let qdiscs = collect("tc qdisc show", self.handle.qdisc().get().execute()).await?;
+        let ours = |qdisc: &TcMessage| {
+            links.iter().find(|link| index(link.index) == qdisc.header.index && link.ours).cloned()
+        };
+        let queue = |qdisc: &TcMessage| {
+            let link = ours(qdisc)?;
+            let (latency, jitter, limit) = netem::decode(&options(qdisc)?)?;
+            Some((link.name, (QueueSeen { up: link.up, latency, jitter, limit }, dropped(qdisc))))
+        };
+        Ok(qdiscs.iter().filter_map(queue).collect())
+    }
+
+    async fn index(&self, name: &str) -> Result<u32, Refusal> {
+        let links = self.handle.link().get().match_name(name).execute();
+        let links = collect(&format!("ip link show {name}"), links).await?;
+        let found = links.first().map(|link| link.header.index);
+        found.ok_or_else(|| Refusal::new(format!("ip link show {name}"), Errno::ENODEV, None))
+    }
+}
+
+fn link(message: &LinkMessage) -> Link {
+    let mut name = String::new();
+    let mut ifb = false;
+    let mut our_address = false;
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name.clone_from(text),
+            LinkAttribute::Address(bytes) => our_address = bytes.starts_with(&OUR_ADDRESS),
+            LinkAttribute::LinkInfo(infos) => ifb = infos.contains(&LinkInfo::Kind(InfoKind::Ifb)),
+            _ => {}
+        }
+    }
+    let flags = message.header.flags;
+    Link {
+        index: message.header.index,
+        up: flags.contains(LinkFlags::Up),
+        loopback: flags.contains(LinkFlags::Loopback),
+        ours: ifb && our_address && name.starts_with("pa-"),
+        name,
+    }
+}
+
+/// A dump keeps the options of kinds that it does not know as one raw attribute.
+fn options(qdisc: &TcMessage) -> Option<Vec<u8>> {
+    let netem = qdisc.attributes.iter().any(|a| matches!(a, TcAttribute::Kind(kind) if kind == "netem"));
+    let raw = qdisc.attributes.iter().find_map(|attribute| match attribute {
+        TcAttribute::Options(options) => options.iter().find_map(|option| match option {
+            TcOption::Other(nla) => Some(nla),
+            _ => None,
+        }),
+        TcAttribute::Other(nla) => Some(nla),
+        _ => None,
+    })?;
+    netem.then(|| netem::raw_value(raw))
+}
+
+fn dropped(qdisc: &TcMessage) -> u64 {
+    let stats = qdisc.attributes.iter().find_map(|attribute| match attribute {
+        TcAttribute::Stats2(stats) => stats.iter().find_map(|stat| match stat {
+            TcStats2::Queue(queue) => Some(queue.drops),
+            _ => None,
+        }),
+        _ => None,
+    });
+    u64::from(stats.unwrap_or_default())
+}
+
+/// The kernel's interface indexes are positive `int`s; rtnetlink has them as `u32` here and `i32` there.
+fn index(index: u32) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}
+
+async fn collect<T>(act: &str, stream: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, Refusal> {
+    stream.try_collect().await.map_err(|error| refusal(act, error))
+}
+
+fn refusal(act: &str, error: Error) -> Refusal {
+    match error {
+        Error::NetlinkError(message) => {
+            let errno = Errno::from_raw(message.raw_code().saturating_neg());
+            // CAP_ACK cuts the echoed request to its 16-byte header; the words follow.
+            let says = message.header.get(16..).and_then(ext_ack_text);
+            Refusal::new(act, errno, says)
+        }
+        Error::UnexpectedMessage(_)
+        | Error::RequestFailed
+        | Error::NamespaceError(_)
+        | Error::InvalidHardwareAddress(_)
+        | Error::InvalidIp(_)
+        | Error::InvalidAddress(..)
+        | Error::InvalidNla(_) => Refusal::new(act, errno_of(&io::Error::other("")), Some(error.to_string())),
+    }
+}

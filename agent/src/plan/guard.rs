@@ -1,0 +1,146 @@
+//! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; neighbour discovery; and,
+//! for each fault, the live connection of the person who asked for it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use super::ruleset::{Chain, Element, Expr, Hook, Protocol, Rule, Ruleset, Set, Shape};
+
+const PORTS: &str = "guard_ports";
+
+/// A port of this host that stays reachable, written `tcp/22`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProtectedPort {
+    pub protocol: Protocol,
+    pub port: u16,
+}
+
+impl FromStr for ProtectedPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a protected port: write it as tcp/22 or udp/68");
+        let (protocol, port) = text.split_once('/').ok_or_else(wrong)?;
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return Err(wrong()),
+        };
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        Ok(Self { protocol, port })
+    }
+}
+
+impl fmt::Display for ProtectedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.protocol, self.port)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProtectedPort {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The ports that no fault touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    ports: Vec<ProtectedPort>,
+}
+
+impl Guard {
+    /// The configured ports, and the agent's own where it listens on TCP.
+    pub fn new(configured: &[ProtectedPort], agent: Option<u16>) -> Self {
+        let agent = agent.map(|port| ProtectedPort { protocol: Protocol::Tcp, port });
+        let mut ports = configured.iter().copied().chain(agent).collect::<Vec<_>>();
+        ports.sort_unstable();
+        ports.dedup();
+        Self { ports }
+    }
+
+    /// For people.
+    pub fn protects(&self) -> impl Iterator<Item = String> {
+        let ports = self.ports.iter().map(|port| format!("local port {port}"));
+        std::iter::once("IPv6 neighbour discovery".to_owned()).chain(ports)
+    }
+
+    /// What every table begins with: the guard, then losses, then delays. A loss lets the rest of the packets through
+    /// to the delays; a delay takes its packet away, so the first one that matches wins.
+    pub fn skeleton(&self) -> Ruleset {
+        let mut ruleset = Ruleset::default();
+        let element = |port: &ProtectedPort| Element::LocalPort { protocol: port.protocol, port: port.port };
+        ruleset.sets.push(Set {
+            name: PORTS.to_owned(),
+            shape: Shape::LocalPort,
+            timed: false,
+            elements: self.ports.iter().map(element).collect(),
+        });
+        for hook in Hook::BOTH {
+            let [main, loss, delay] = [hook.name().to_owned(), loss_chain(hook), delay_chain(hook)];
+            for name in [&loss, &delay, &main] {
+                ruleset.chains.push(Chain { name: name.clone(), hook: None });
+            }
+            let steps = [
+                vec![Expr::NeighbourDiscovery, Expr::Accept],
+                vec![Expr::Member(hook, Shape::LocalPort, PORTS.to_owned()), Expr::Accept],
+                vec![Expr::Jump(loss)],
+                vec![Expr::Goto(delay)],
+            ];
+            let rule = |exprs| Rule { chain: main.clone(), head: false, exprs, comment: None };
+            ruleset.rules.extend(steps.into_iter().map(rule));
+        }
+        ruleset
+    }
+}
+
+/// Where faults that lose packets add their rules, oldest first.
+pub fn loss_chain(hook: Hook) -> String {
+    format!("{}_loss", hook.name())
+}
+
+/// Where faults that delay packets insert theirs, newest first.
+pub fn delay_chain(hook: Hook) -> String {
+    format!("{}_delay", hook.name())
+}
+
+/// The chain that sits on one interface. One for each, not one with a list: before kernel 6.4 the list of a chain
+/// cannot grow, and 6.1 deletes a chain along with the interface it sits on.
+pub fn hooked_chain(hook: Hook, interface: &str) -> Ruleset {
+    let name = format!("{}_{interface}", hook.name());
+    Ruleset {
+        sets: Vec::new(),
+        rules: vec![Rule {
+            chain: name.clone(),
+            head: false,
+            exprs: vec![Expr::Goto(hook.name().to_owned())],
+            comment: None,
+        }],
+        chains: vec![Chain { name, hook: Some((hook, interface.to_owned())) }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_and_refused() {
+        assert_eq!("tcp/22".parse::<ProtectedPort>().unwrap().to_string(), "tcp/22");
+        for text in ["", "22", "tcp/0", "tcp/65536", "sctp/1", "tcp/x"] {
+            assert!(text.parse::<ProtectedPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_agents_own_port_is_always_guarded() {
+        let guard = Guard::new(&["udp/68".parse().unwrap(), "tcp/22".parse().unwrap()], Some(7433));
+        let text = guard.protects().collect::<Vec<_>>().join(", ");
+        assert_eq!(
+            text,
+            "IPv6 neighbour discovery, local port tcp/22, local port tcp/7433, local port udp/68"
+        );
+    }
+}

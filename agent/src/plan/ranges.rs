@@ -1,0 +1,96 @@
+//! Networks as disjoint address ranges: a kernel set refuses intervals that overlap, and adjacent ones cost an
+//! element each, so a fault's networks are merged before they become elements.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+
+use super::ruleset::Family;
+
+/// First and last address, inclusive, of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Range {
+    pub first: IpAddr,
+    pub last: IpAddr,
+}
+
+/// The networks of one family as the fewest ranges, ascending.
+pub fn merge<'a>(family: Family, nets: impl IntoIterator<Item = &'a IpNetwork>) -> Vec<Range> {
+    let mut spans = nets.into_iter().filter_map(|net| span(family, net)).collect::<Vec<_>>();
+    spans.sort_unstable();
+    let mut merged = Vec::<(u128, u128)>::with_capacity(spans.len());
+    for (first, last) in spans {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            Some(_) | None => merged.push((first, last)),
+        }
+    }
+    merged
+        .into_iter()
+        .map(|(first, last)| Range { first: address(family, first), last: address(family, last) })
+        .collect()
+}
+
+fn span(family: Family, net: &IpNetwork) -> Option<(u128, u128)> {
+    match (family, net) {
+        (Family::V4, IpNetwork::V4(net)) => {
+            Some((u128::from(u32::from(net.network())), u128::from(u32::from(net.broadcast()))))
+        }
+        (Family::V6, IpNetwork::V6(net)) => Some((u128::from(net.network()), u128::from(net.broadcast()))),
+        (Family::V4, IpNetwork::V6(_)) | (Family::V6, IpNetwork::V4(_)) => None,
+    }
+}
+
+fn address(family: Family, number: u128) -> IpAddr {
+    match family {
+        // Every IPv4 number came from a u32.
+        Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(family: Family, nets: &[&str]) -> String {
+        let nets = nets.iter().map(|net| net.parse().unwrap()).collect::<Vec<IpNetwork>>();
+        merge(family, &nets).iter().map(|r| format!("{}-{}", r.first, r.last)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn neighbours_overlaps_and_everything_merge() {
+        assert_eq!(
+            text(Family::V4, &["10.0.0.1", "10.0.0.0", "10.0.0.3"]),
+            "10.0.0.0-10.0.0.1 10.0.0.3-10.0.0.3"
+        );
+        assert_eq!(text(Family::V4, &["10.0.0.0/24", "10.0.0.7", "fd00::1"]), "10.0.0.0-10.0.0.255");
+        assert_eq!(text(Family::V4, &["0.0.0.0/0", "255.255.255.255"]), "0.0.0.0-255.255.255.255");
+        assert_eq!(
+            text(Family::V6, &["::/0", "ffff::/16", "10.0.0.1"]),
+            "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
+        assert_eq!(text(Family::V6, &[]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn merged_ranges_hold_the_same_addresses(nets in prop::collection::vec((0_u32..64, 26_u8..=32), 0..12)) {
+            let nets = nets
+                .into_iter()
+                .map(|(low, prefix)| IpNetwork::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + low)), prefix).unwrap())
+                .collect::<Vec<_>>();
+            let ranges = merge(Family::V4, &nets);
+            for low in 0..128_u32 {
+                let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + low));
+                let wanted = nets.iter().any(|net| net.contains(address));
+                let found = ranges.iter().filter(|r| r.first <= address && address <= r.last).count();
+                prop_assert_eq!(found, usize::from(wanted));
+            }
+            for pair in ranges.windows(2) {
+                prop_assert!(pair[0].last < pair[1].first);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Refusals, as RFC 9457 `application/problem+json`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What was refused, why, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:partition-agent:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// For programs: one of a closed list.
+    pub code: ProblemCode,
+    /// For people: what was refused and why, with the kernel's own words.
+    pub detail: String,
+    /// For people: what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Every reason to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// The request could not be read.
+    Malformed,
+    /// It could be read and makes no sense.
+    Invalid,
+    /// More than 64 KiB without need, or more than an agent takes.
+    TooLarge,
+    /// A name that stands for no address.
+    UnknownName,
+    /// No such fault.
+    NotFound,
+    /// No such path or method.
+    NoSuchRoute,
+    /// That id is another fault.
+    Conflict,
+    /// A limit of the agent's configuration.
+    Limit,
+    /// The kernel said no.
+    KernelRefused,
+    /// The journal cannot be written.
+    Journal,
+    /// The agent is stopping.
+    Stopping,
+}
+
+impl ProblemCode {
+    /// The status that goes with it.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::Invalid | Self::UnknownName => 422,
+            Self::TooLarge => 413,
+            Self::NotFound | Self::NoSuchRoute => 404,
+            Self::Conflict => 409,
+            Self::Limit => 403,
+            Self::KernelRefused | Self::Journal => 500,
+            Self::Stopping => 503,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Malformed => "The request could not be read",
+            Self::Invalid => "The request makes no sense",
+            Self::TooLarge => "The request is too large",
+            Self::UnknownName => "A name is unknown",
+            Self::NotFound => "There is no such fault",
+            Self::NoSuchRoute => "There is nothing here",
+            Self::Conflict => "The id is taken by another fault",
+            Self::Limit => "The agent's configuration forbids it",
+            Self::KernelRefused => "The kernel refused",
+            Self::Journal => "The journal cannot be written",
+            Self::Stopping => "The agent is stopping",
+        }
+    }
+}
+
+impl Problem {
+    /// A problem with its code's title and status.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown");
+        Self {
+            kind: format!("urn:partition-agent:{name}"),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            hint: None,
+        }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_rfc_9457() {
+        let problem = Problem::new(ProblemCode::KernelRefused, "no").hint("try");
+        let json = serde_json::to_value(&problem).unwrap();
+        assert_eq!(json["type"], "urn:partition-agent:kernel-refused");
+        assert_eq!(json["status"], 500);
+        assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
+    }
+}

@@ -1,0 +1,332 @@
+//! What an agent answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{FaultId, FaultSpec, Span};
+
+/// A fault as it stands. Times are RFC 3339; the deadline itself is kept by the kernel and on the boot clock, so a
+/// step of the wall clock moves what is printed here and not when the fault ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FaultStatus {
+    /// Its name.
+    pub id: FaultId,
+    /// Where it is in its life.
+    pub state: State,
+    /// As asked.
+    pub spec: FaultSpec,
+    /// What the names and networks came to: how many address ranges, and the first of them.
+    pub addresses: usize,
+    /// At most 16 of them, as `10.0.0.5` or `10.0.0.5:6379`.
+    pub first_addresses: Vec<String>,
+    /// The interfaces that it acts on.
+    pub interfaces: Vec<String>,
+    /// What it leaves alone, come what may: the agent's own port, ssh, the caller.
+    pub protects: Vec<String>,
+    /// Who asked, as the agent saw it.
+    pub by: String,
+    /// When it came into force.
+    pub injected_at: String,
+    /// When the kernel ends it.
+    pub ends_at: String,
+    /// Milliseconds until then.
+    pub remaining_ms: u64,
+    /// What reading the kernel back said.
+    pub verdict: Verdict,
+    /// Packets that it has hit.
+    pub hits: Hits,
+    /// The plan in nft and tc syntax: in the answer to a dry run, and to a question about one fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// A fault's life: `pending`, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to undo it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Planned, not in the kernel.
+    Pending,
+    /// In force.
+    Active,
+    /// No longer hits packets; those already delayed are on their way.
+    Restoring,
+    /// Gone without a trace.
+    Restored,
+    /// Ended, but something of it could not be removed; the agent keeps trying.
+    Stuck,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Restoring => "restoring",
+            Self::Restored => "restored",
+            Self::Stuck => "stuck",
+        })
+    }
+}
+
+/// What the kernel said when it was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Verdict {
+    /// Everything planned is there, and nothing else of ours.
+    Confirmed,
+    /// Something planned is missing or different.
+    Mismatch {
+        /// What.
+        found: String,
+    },
+    /// The kernel could not be read.
+    Inconclusive {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confirmed => f.write_str("confirmed"),
+            Self::Mismatch { found } => write!(f, "mismatch: {found}"),
+            Self::Inconclusive { why } => write!(f, "inconclusive: {why}"),
+        }
+    }
+}
+
+/// Packets that a fault has hit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hits {
+    /// Packets lost on purpose.
+    pub lost_packets: u64,
+    /// Their bytes.
+    pub lost_bytes: u64,
+    /// Packets sent through the delay.
+    pub delayed_packets: u64,
+    /// Their bytes.
+    pub delayed_bytes: u64,
+    /// Packets lost because the delay's queue was full: not asked for, so worth knowing.
+    pub overlimit_packets: u64,
+}
+
+/// `PATCH /v1/faults/{id}`: the fault now ends this long from now, sooner or later than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Counted from now.
+    #[serde(rename = "for")]
+    pub duration: Span,
+}
+
+/// A fault that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    /// Its name.
+    pub id: FaultId,
+    /// As asked.
+    pub spec: FaultSpec,
+    /// Who asked.
+    pub by: String,
+    /// RFC 3339.
+    pub injected_at: String,
+    /// RFC 3339.
+    pub ended_at: String,
+    /// What ended it.
+    pub end: End,
+    /// Packets that it hit.
+    pub hits: Hits,
+}
+
+/// What ended a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum End {
+    /// Its time was up; the kernel ended it.
+    Deadline,
+    /// Somebody restored it.
+    Restored {
+        /// Who.
+        who: String,
+    },
+    /// The agent was stopped and restored everything.
+    Shutdown,
+    /// The agent died; the kernel ended the fault at that moment, a later agent noticed.
+    AgentDied,
+    /// It never came into force.
+    Failed {
+        /// Which step, and the kernel's words.
+        why: String,
+    },
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline => f.write_str("deadline"),
+            Self::Restored { who } => write!(f, "restored by {who}"),
+            Self::Shutdown => f.write_str("agent stopped"),
+            Self::AgentDied => f.write_str("agent died"),
+            Self::Failed { why } => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+/// `GET /v1/info`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Info {
+    /// Of the agent.
+    pub version: String,
+    /// Of the kernel.
+    pub kernel: String,
+    /// Process id of the agent.
+    pub pid: u32,
+    /// Faults that are not history.
+    pub faults: usize,
+    /// Its clocks, at one instant.
+    pub clock: Clock,
+    /// What this kernel and these privileges allow.
+    pub features: Vec<Feature>,
+}
+
+/// The agent's clocks, read together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Clock {
+    /// `CLOCK_BOOTTIME` in nanoseconds: deadlines are kept on this one.
+    pub boot_ns: u64,
+    /// The wall clock, RFC 3339.
+    pub wall: String,
+}
+
+/// One thing that the kernel can or cannot do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Feature {
+    /// Which.
+    pub name: String,
+    /// What it is for.
+    pub needed_for: String,
+    /// What was found.
+    pub check: Check,
+}
+
+/// The outcome of trying a [`Feature`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Check {
+    /// It works.
+    Works,
+    /// It does not.
+    Missing {
+        /// The kernel's words.
+        why: String,
+        /// What to do about it.
+        fix: String,
+    },
+}
+
+/// `POST /v1/probe`: can this host open a TCP connection there?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// Host and port.
+    #[schema(value_type = String, examples("redis:6379"))]
+    pub to: crate::Peer,
+    /// How long to try; 1s without it, 30s at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+/// The answer to a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProbeReply {
+    /// The address that was tried.
+    pub address: String,
+    /// Whether the connection was opened.
+    pub connected: bool,
+    /// How long that took, or how long it was tried, in microseconds.
+    pub micros: u64,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One line of `GET /v1/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// RFC 3339.
+    pub at: String,
+    /// Of which fault.
+    pub id: FaultId,
+    /// What happened.
+    pub kind: EventKind,
+    /// In words.
+    pub text: String,
+}
+
+/// What can happen to a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It is in force.
+    Injected,
+    /// Its deadline moved.
+    Changed,
+    /// An interface of it came back, and it was put in force there again.
+    Reattached,
+    /// It no longer hits packets.
+    Ended,
+    /// Nothing of it is left.
+    Restored,
+    /// A step was refused.
+    Failed,
+}
+
+/// A live TCP connection that a fault leaves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connection {
+    /// The far end.
+    pub peer: std::net::SocketAddr,
+    /// The port at this end.
+    pub local_port: u16,
+}
+
+impl Connection {
+    /// Reads the four words of `SSH_CONNECTION`: client address, client port, server address, server port.
+    #[must_use]
+    pub fn from_ssh(words: &str) -> Option<Self> {
+        let words = words.split_ascii_whitespace().collect::<Vec<_>>();
+        let [client, client_port, _server, server_port] = words.as_slice() else { return None };
+        let address = client.parse::<std::net::IpAddr>().ok()?.to_canonical();
+        Some(Self {
+            peer: std::net::SocketAddr::new(address, client_port.parse().ok()?),
+            local_port: server_port.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to local port {}", self.peer, self.local_port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_connection_is_read_in_sshds_order() {
+        let connection = Connection::from_ssh("192.0.2.7 51234 192.0.2.1 2222").unwrap();
+        assert_eq!(connection.to_string(), "192.0.2.7:51234 to local port 2222");
+        assert_eq!(
+            Connection::from_ssh("::ffff:192.0.2.7 1 ::1 22").unwrap().peer.ip().to_string(),
+            "192.0.2.7"
+        );
+        for words in ["", "a b c d", "192.0.2.7 1 192.0.2.1", "192.0.2.7 99999 192.0.2.1 22"] {
+            assert_eq!(Connection::from_ssh(words), None, "{words}");
+        }
+    }
+}
