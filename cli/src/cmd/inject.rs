@@ -1,0 +1,123 @@
+//! `inject`: through the agent, or without one in the foreground.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use partition_agent_proto::{FaultId, FaultStatus, State};
+
+use crate::args::InjectArgs;
+use crate::client::{AgentAddress, Client};
+use crate::exit::Failure;
+use crate::foreground::{self, Foreground};
+use crate::render;
+
+pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    let named = agent.is_some();
+    let client = Client::new(agent)?;
+    if !named && foreground::is_possible() && !client.answers().await {
+        return alone(json, args).await;
+    }
+    let fault = client.inject(args.id.as_ref(), &args.spec(), args.dry_run).await?;
+    show(&fault, json, args.dry_run)?;
+    if args.wait {
+        let left = || async { client.fault(&fault.id).await.ok() };
+        if wait(&fault, json, left).await? == Ended::Interrupted {
+            render::restored(&client.restore(&fault.id).await?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same, with the agent's library in this process: the fault ends with it.
+async fn alone(json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    let foreground = Foreground::start()?;
+    let fault = foreground.inject(args.id.clone(), args.spec(), args.dry_run).await?;
+    show(&fault, json, args.dry_run)?;
+    if !args.dry_run {
+        if !json {
+            render::line("  no agent is running, so the fault lives in this process: Ctrl-C ends it")?;
+        }
+        let left = || async { foreground.fault(&fault.id).await };
+        wait(&fault, json, left).await?;
+    }
+    foreground.stop().await;
+    if !args.dry_run && !json {
+        render::line(&format!("{}: restored; nothing of it is left", fault.id))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(fault: &FaultStatus, json: bool, dry_run: bool) -> Result<(), Failure> {
+    match (json, dry_run) {
+        (true, _) => render::json(fault),
+        (false, true) => render::plan(fault),
+        (false, false) => render::injected(fault),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Over,
+    Interrupted,
+}
+
+/// How often the bar moves, and how often the agent is asked whether somebody else ended the fault.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_PER_QUESTION: u32 = 10;
+
+/// Until the fault is over, with a bar on a terminal.
+async fn wait<F, L>(fault: &FaultStatus, json: bool, left: F) -> Result<Ended, Failure>
+where
+    F: Fn() -> L,
+    L: Future<Output = Option<FaultStatus>>,
+{
+    let begun = tokio::time::Instant::now();
+    let whole = Duration::from_millis(fault.remaining_ms);
+    let mut deadline = begun + whole;
+    let bar = bar(&fault.id, whole, json);
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    for tick in 1_u32.. {
+        tokio::select! {
+            _ = &mut interrupt => return Ok(finish(&bar, Ended::Interrupted)),
+            _ = terminate.recv() => return Ok(finish(&bar, Ended::Interrupted)),
+            () = tokio::time::sleep(TICK) => {}
+        }
+        let now = tokio::time::Instant::now();
+        if tick.is_multiple_of(TICKS_PER_QUESTION) || now >= deadline {
+            match left().await {
+                None => break,
+                // It may have been extended or shortened since.
+                Some(fault) if fault.state == State::Active => {
+                    deadline = now + Duration::from_millis(fault.remaining_ms)
+                }
+                Some(_) => {}
+            }
+        }
+        let passed = whole.saturating_sub(deadline.saturating_duration_since(now));
+        bar.set_position(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        bar.set_message(render::remaining(
+            u64::try_from(deadline.saturating_duration_since(now).as_millis()).unwrap_or_default(),
+        ));
+    }
+    Ok(finish(&bar, Ended::Over))
+}
+
+fn finish(bar: &ProgressBar, ended: Ended) -> Ended {
+    bar.finish_and_clear();
+    ended
+}
+
+fn bar(id: &FaultId, whole: Duration, json: bool) -> ProgressBar {
+    let bar =
+        ProgressBar::new(u64::try_from(whole.as_millis()).unwrap_or(u64::MAX)).with_prefix(id.to_string());
+    if json || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    match ProgressStyle::with_template("{prefix} [{wide_bar}] {msg} left") {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}

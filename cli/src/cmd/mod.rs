@@ -1,0 +1,9 @@
+//! The verbs, a file each.
+
+pub mod change;
+pub mod doctor;
+pub mod history;
+pub mod inject;
+pub mod restore;
+pub mod serve;
+pub mod status;

@@ -1,0 +1,37 @@
+//! `status`: what is in force.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::args::StatusArgs;
+use crate::client::{AgentAddress, Client};
+use crate::exit::Failure;
+use crate::render;
+
+/// How often `--wait` asks.
+const ASK: Duration = Duration::from_millis(250);
+
+pub async fn run(agent: Option<AgentAddress>, json: bool, args: StatusArgs) -> Result<ExitCode, Failure> {
+    let client = Client::new(agent)?;
+    if let Some(id) = &args.id {
+        let fault = client.fault(id).await?;
+        if json {
+            render::json(&fault)?;
+        } else {
+            render::injected(&fault)?;
+            render::line(fault.plan.as_deref().unwrap_or_default())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut faults = client.faults().await?;
+    while args.wait && !faults.is_empty() {
+        tokio::time::sleep(ASK).await;
+        faults = client.faults().await?;
+    }
+    if json {
+        render::json(&faults)?
+    } else {
+        render::faults(&faults)?
+    }
+    Ok(ExitCode::SUCCESS)
+}

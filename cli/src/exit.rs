@@ -1,0 +1,57 @@
+//! Exit statuses: 0 done, 1 refused or failed, 2 usage (clap's own), 3 no agent could be reached.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use partition_agent_proto::Problem;
+
+/// Why a verb did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// The agent said no.
+    Refused(Box<Problem>),
+    /// Nobody answered.
+    Unreachable { at: String, why: String, hint: &'static str },
+    /// The arguments contradict each other in a way that only shows when they are put together.
+    Usage(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl Failure {
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Refused(_) | Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable { .. } => 3,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(problem) => problem.fmt(f),
+            Self::Unreachable { at, why, hint } => write!(f, "no agent answers at {at}: {why}\n  {hint}"),
+            Self::Usage(why) | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<nix::errno::Errno> for Failure {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self::Failed(errno.to_string())
+    }
+}

@@ -1,0 +1,66 @@
+//! `inject` without an agent: the agent's own library in this process. The fault lives as long as this process does,
+//! whatever ends it.
+
+use partition_agent_core::api;
+use partition_agent_core::config::Config;
+use partition_agent_core::keeper::{self, Handle, Request, Settings};
+use partition_agent_core::kernel::linux::Linux;
+use partition_agent_core::plan::Guard;
+use partition_agent_core::resolve;
+use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Problem, ProblemCode};
+
+use crate::exit::Failure;
+
+/// Whether this process could inject by itself.
+pub fn is_possible() -> bool {
+    partition_agent_core::privileges::require_net_admin().is_ok()
+}
+
+/// A keeper of our own.
+pub struct Foreground {
+    keeper: Handle,
+    config: Config,
+}
+
+impl Foreground {
+    pub fn start() -> Result<Self, Failure> {
+        let config = Config::load(None).map_err(|error| Failure::Failed(error.to_string()))?;
+        let settings = Settings {
+            guard: Guard::new(&config.protect, None),
+            state_dir: config.state_dir.clone(),
+            longest: config.longest,
+            most: config.most_faults,
+        };
+        let keeper =
+            keeper::spawn(settings, Linux::open).map_err(|error| Failure::Failed(error.to_string()))?;
+        Ok(Self { keeper, config })
+    }
+
+    pub async fn inject(
+        &self,
+        id: Option<FaultId>,
+        spec: FaultSpec,
+        dry_run: bool,
+    ) -> Result<FaultStatus, Failure> {
+        let invalid = |error: String| Failure::from(Problem::new(ProblemCode::Invalid, error));
+        spec.validate().map_err(|error| invalid(error.to_string()))?;
+        let resolved = resolve::target(&spec.target, &self.config.peers).await;
+        let (targets, except) = resolved.map_err(|error| invalid(error.to_string()))?;
+        let ssh = std::env::var("SSH_CONNECTION").ok();
+        let keep = ssh.as_deref().and_then(Connection::from_ssh).into_iter().collect();
+        let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());
+        let request = Request { id, spec, targets, except, keep, by, dry_run };
+        let injected = self.keeper.inject(request).await;
+        injected.map(|(_, status)| status).map_err(|error| api::problem(&error).into())
+    }
+
+    /// The fault, or nothing if it is over.
+    pub async fn fault(&self, id: &FaultId) -> Option<FaultStatus> {
+        self.keeper.get(id.clone()).await.ok()
+    }
+
+    /// Restores everything; returns when nothing is left.
+    pub async fn stop(self) {
+        self.keeper.shutdown().await;
+    }
+}

@@ -1,0 +1,163 @@
+//! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use partition_agent_proto::{Check, FaultStatus, Feature, History, Span, State};
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Writes to standard output. A reader that has had enough (`| head`) is no error.
+fn write(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(Failure::from),
+    }
+}
+
+/// A line of text.
+pub fn line(text: &str) -> Result<(), Failure> {
+    write(&format!("{text}\n"))
+}
+
+/// The answer as the API gave it.
+pub fn json<T: Serialize>(answer: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(answer).map_err(|error| Failure::Failed(error.to_string()))?;
+    line(&text)
+}
+
+/// Whole seconds are enough for people, and tenths below ten of them.
+pub fn remaining(millis: u64) -> String {
+    let left = Duration::from_millis(millis);
+    let rounded = if millis < 10_000 {
+        Duration::from_millis(millis / 100 * 100)
+    } else {
+        Duration::from_secs(left.as_secs())
+    };
+    Span::new(rounded).map_or_else(|_| "0s".to_owned(), |span| span.to_string())
+}
+
+/// A fault that was just injected.
+pub fn injected(fault: &FaultStatus) -> Result<(), Failure> {
+    let mut more = String::new();
+    if fault.addresses > fault.first_addresses.len() {
+        more = format!(" and {} more", fault.addresses - fault.first_addresses.len());
+    }
+    let text = format!(
+        "{id}: {spec}\n  \
+         hits      {addresses}{more}, on {interfaces}\n  \
+         ends      in {left}, at {ends}, by the kernel; `partition-agent restore {id}` ends it now\n  \
+         protects  {protects}\n  \
+         verdict   {verdict}\n",
+        id = fault.id,
+        spec = fault.spec,
+        addresses = fault.first_addresses.join(", "),
+        interfaces = fault.interfaces.join(", "),
+        left = remaining(fault.remaining_ms),
+        ends = fault.ends_at,
+        protects = fault.protects.join(", "),
+        verdict = fault.verdict,
+    );
+    write(&text)
+}
+
+/// The plan of a fault that was not injected.
+pub fn plan(fault: &FaultStatus) -> Result<(), Failure> {
+    write(&format!("# {}: nothing was changed\n{}", fault.spec, fault.plan.as_deref().unwrap_or_default()))
+}
+
+/// A fault that was just restored.
+pub fn restored(fault: &FaultStatus) -> Result<(), Failure> {
+    let how = match fault.state {
+        State::Restored => "restored; nothing of it is left".to_owned(),
+        State::Restoring => "out of force; packets that it delayed are on their way".to_owned(),
+        State::Pending | State::Active | State::Stuck => format!("{}: {}", fault.state, fault.verdict),
+    };
+    line(&format!("{}: {how}", fault.id))
+}
+
+/// The faults, one a line.
+pub fn faults(faults: &[FaultStatus]) -> Result<(), Failure> {
+    if faults.is_empty() {
+        return line("no faults");
+    }
+    let rows = faults.iter().map(|fault| {
+        let hits = match (fault.hits.lost_packets, fault.hits.delayed_packets, fault.hits.overlimit_packets) {
+            (lost, 0, 0) => format!("{lost} lost"),
+            (0, delayed, 0) => format!("{delayed} delayed"),
+            (lost, delayed, 0) => format!("{lost} lost, {delayed} delayed"),
+            (lost, delayed, over) => format!("{lost} lost, {delayed} delayed, {over} over the limit"),
+        };
+        [
+            fault.id.to_string(),
+            fault.state.to_string(),
+            remaining(fault.remaining_ms),
+            hits,
+            fault.verdict.to_string(),
+            fault.spec.to_string(),
+        ]
+    });
+    table(["ID", "STATE", "LEFT", "PACKETS", "VERDICT", "FAULT"], rows.collect())
+}
+
+/// The faults that are over, one a line.
+pub fn history(over: &[History]) -> Result<(), Failure> {
+    if over.is_empty() {
+        return line("no faults yet");
+    }
+    let rows = over.iter().map(|fault| {
+        [
+            fault.id.to_string(),
+            fault.injected_at.clone(),
+            fault.ended_at.clone(),
+            fault.by.clone(),
+            fault.end.to_string(),
+            fault.spec.to_string(),
+        ]
+    });
+    table(["ID", "INJECTED", "ENDED", "BY", "END", "FAULT"], rows.collect())
+}
+
+/// What the kernel can do.
+pub fn features(kernel: &str, features: &[Feature]) -> Result<(), Failure> {
+    let mut text = format!("kernel {kernel}\n");
+    for feature in features {
+        match &feature.check {
+            Check::Works => text.push_str(&format!("  works    {}: {}\n", feature.name, feature.needed_for)),
+            Check::Missing { why, fix } => {
+                text.push_str(&format!("  MISSING  {}: {}\n", feature.name, feature.needed_for));
+                text.push_str(&format!("           {why}\n           {fix}\n"));
+            }
+        }
+    }
+    write(&text)
+}
+
+fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Result<(), Failure> {
+    let mut widths = head.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(head.map(str::to_owned)).chain(rows) {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    write(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_short() {
+        assert_eq!(remaining(0), "0s");
+        assert_eq!(remaining(4_987), "4s900ms");
+        assert_eq!(remaining(61_500), "1m1s");
+    }
+}
