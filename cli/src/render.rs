@@ -27,14 +27,13 @@ pub fn json<T: Serialize>(answer: &T) -> Result<(), Failure> {
     line(&text)
 }
 
-/// Whole seconds are enough for people, and tenths below ten of them.
+/// Rounded to what people read: tenths of a second below ten seconds, else whole seconds.
 pub fn remaining(millis: u64) -> String {
-    let left = Duration::from_millis(millis);
-    let rounded = if millis < 10_000 {
-        Duration::from_millis(millis / 100 * 100)
-    } else {
-        Duration::from_secs(left.as_secs())
-    };
+    let unit = if millis < 9_950 { 100 } else { 1_000 };
+    let rounded = Duration::from_millis((millis + unit / 2) / unit * unit);
+    if rounded < Duration::from_secs(10) {
+        return format!("{}s", rounded.as_secs_f64());
+    }
     Span::new(rounded).map_or_else(|_| "0s".to_owned(), |span| span.to_string())
 }
 
@@ -157,7 +156,9 @@ mod tests {
     #[test]
     fn time_left_is_short() {
         assert_eq!(remaining(0), "0s");
-        assert_eq!(remaining(4_987), "4s900ms");
-        assert_eq!(remaining(61_500), "1m1s");
+        assert_eq!(remaining(4_987), "5s");
+        assert_eq!(remaining(4_320), "4.3s");
+        assert_eq!(remaining(9_990), "10s");
+        assert_eq!(remaining(61_400), "1m1s");
     }
 }

@@ -1,7 +1,6 @@
 //! The keeper on the fake kernel: every step refused in turn, deadlines, and what is left afterwards.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::kernel::fake::{Fake, World};
@@ -24,9 +23,9 @@ const BOTH: &str =
     r#"{"kinds":[{"loss":{"percent":10}},{"delay":{"latency":"10ms"}}],"target":{"peers":["10.0.0.5"]}}"#;
 const LOSS: &str = r#"{"kinds":[{"loss":{"percent":10}}],"target":{"peers":["10.0.0.5"]}}"#;
 
-async fn keeper(dir: &std::path::Path) -> (Keeper<Fake>, Alarm, Rc<RefCell<World>>) {
+async fn keeper(dir: &std::path::Path) -> (Keeper<Fake>, Alarm, Arc<Mutex<World>>) {
     let fake = Fake::default();
-    let world = Rc::clone(&fake.world);
+    let world = Arc::clone(&fake.world);
     let settings = Settings {
         guard: Guard::new(&[], Some(7433)),
         state_dir: dir.to_owned(),
@@ -45,15 +44,15 @@ async fn a_refused_step_leaves_nothing_and_is_named() {
     let steps = keeper.inject(Request { dry_run: true, ..request("f", BOTH) }).await.unwrap().1.plan.unwrap();
     assert_eq!(steps.lines().filter(|line| line.starts_with("ip ") || line.starts_with("tc ")).count(), 6);
     for refused in 0..7 {
-        world.borrow_mut().refuse_apply = Some(refused);
+        world.lock().unwrap().refuse_apply = Some(refused);
         let error = keeper.inject(request("f", BOTH)).await.unwrap_err().to_string();
         assert!(error.contains(&format!("step {} of 7", refused + 1)), "{error}");
         assert!(error.contains("the fake kernel was told to refuse"), "{error}");
         assert!(error.starts_with("the kernel refused `"), "{error}");
-        assert!(world.borrow().is_clean(), "{:?}", world.borrow());
+        assert!(world.lock().unwrap().is_clean(), "{:?}", world.lock().unwrap());
         assert!(keeper.ledger.is_empty());
     }
-    world.borrow_mut().refuse_apply = None;
+    world.lock().unwrap().refuse_apply = None;
     let (new, status) = keeper.inject(request("f", BOTH)).await.unwrap();
     assert!(new);
     assert_eq!((status.state, status.verdict), (State::Active, Verdict::Confirmed));
@@ -64,8 +63,8 @@ async fn a_refused_step_leaves_nothing_and_is_named() {
 async fn an_undo_that_is_refused_too_is_named_and_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
-    world.borrow_mut().refuse_apply = Some(3);
-    world.borrow_mut().refuse_undo = 4;
+    world.lock().unwrap().refuse_apply = Some(3);
+    world.lock().unwrap().refuse_undo = 4;
     let error = keeper.inject(request("f", BOTH)).await.unwrap_err().to_string();
     assert!(error.contains("the agent keeps trying"), "{error}");
     assert_eq!(keeper.list().await[0].state, State::Stuck);
@@ -73,7 +72,7 @@ async fn an_undo_that_is_refused_too_is_named_and_tried_again() {
         alarm.ring(keeper.ledger.next_due()).await;
         keeper.do_due().await;
     }
-    assert!(world.borrow().is_clean());
+    assert!(world.lock().unwrap().is_clean());
 }
 
 #[tokio::test]
@@ -81,13 +80,13 @@ async fn a_restore_that_is_refused_is_stuck_and_succeeds_later() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
     keeper.inject(request("f", LOSS)).await.unwrap();
-    world.borrow_mut().refuse_undo = 1;
+    world.lock().unwrap().refuse_undo = 1;
     let by = || End::Restored { who: "me".to_owned() };
     assert!(keeper.restore(&"f".parse().unwrap(), by()).await.is_err());
     assert_eq!(keeper.list().await[0].state, State::Stuck);
     alarm.ring(keeper.ledger.next_due()).await;
     keeper.do_due().await;
-    assert!(world.borrow().is_clean());
+    assert!(world.lock().unwrap().is_clean());
     assert_eq!(keeper.journal.history(1).unwrap()[0].end, by());
 }
 
@@ -112,7 +111,7 @@ async fn a_changed_deadline_reaches_the_kernel() {
     keeper.inject(request("f", LOSS)).await.unwrap();
     let id = "f".parse::<FaultId>().unwrap();
     let status = keeper.change(&id, Span::from_secs(600), "me".to_owned()).await.unwrap();
-    assert_eq!(world.borrow().timeouts[&1], Duration::from_secs(600));
+    assert_eq!(world.lock().unwrap().timeouts[&1], Duration::from_secs(600));
     assert!((599_000..=600_000).contains(&status.remaining_ms));
     assert_eq!(status.verdict, Verdict::Confirmed);
     assert!(matches!(keeper.change(&id, Span::MAX, "me".to_owned()).await, Err(Error::Limit(_))));
@@ -127,7 +126,7 @@ async fn a_later_agent_sweeps_and_closes_what_an_earlier_one_left() {
     first.inject(request("f", LOSS)).await.unwrap();
     drop(first);
     let (second, _alarm, world) = keeper(dir.path()).await;
-    assert!(world.borrow().is_clean());
+    assert!(world.lock().unwrap().is_clean());
     let over = second.journal.history(10).unwrap();
     assert_eq!(
         over.iter().map(|h| (h.id.as_str(), h.end.clone())).collect::<Vec<_>>(),

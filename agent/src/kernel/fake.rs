@@ -1,8 +1,7 @@
 //! A kernel in memory, for tests: it remembers what was applied and refuses the step that it is told to refuse.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -38,10 +37,14 @@ impl World {
 /// See [`World`].
 #[derive(Debug, Clone, Default)]
 pub struct Fake {
-    pub world: Rc<RefCell<World>>,
+    pub world: Arc<Mutex<World>>,
 }
 
 impl Fake {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refusal(step: &Step) -> Refusal {
         Refusal::new(step.summary(), Errno::EBUSY, Some("the fake kernel was told to refuse".to_owned()))
     }
@@ -49,7 +52,7 @@ impl Fake {
 
 impl Kernel for Fake {
     async fn interfaces(&mut self, _: &[Address], only: Option<&str>) -> Result<Vec<String>, Refusal> {
-        let world = self.world.borrow();
+        let world = self.world();
         let known =
             if world.interfaces.is_empty() { vec!["eth0".to_owned()] } else { world.interfaces.clone() };
         match only {
@@ -60,7 +63,7 @@ impl Kernel for Fake {
     }
 
     async fn apply(&mut self, plan: &Plan, step: &Step, timeout: Duration, _: &Guard) -> Result<(), Refusal> {
-        let mut world = self.world.borrow_mut();
+        let mut world = self.world();
         let done = world.steps.get(&plan.slot).map_or(0, Vec::len);
         if world.refuse_apply == Some(done) {
             return Err(Self::refusal(step));
@@ -71,7 +74,7 @@ impl Kernel for Fake {
     }
 
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), Refusal> {
-        let mut world = self.world.borrow_mut();
+        let mut world = self.world();
         if world.refuse_undo > 0 {
             world.refuse_undo -= 1;
             return Err(Self::refusal(step));
@@ -83,12 +86,12 @@ impl Kernel for Fake {
     }
 
     async fn rearm(&mut self, plan: &Plan, timeout: Duration) -> Result<(), Refusal> {
-        self.world.borrow_mut().timeouts.insert(plan.slot, timeout);
+        self.world().timeouts.insert(plan.slot, timeout);
         Ok(())
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
-        let world = self.world.borrow();
+        let world = self.world();
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
@@ -134,7 +137,7 @@ impl Kernel for Fake {
     }
 
     async fn sweep(&mut self) -> Result<Vec<String>, Refusal> {
-        Ok(std::mem::take(&mut self.world.borrow_mut().leftovers))
+        Ok(std::mem::take(&mut self.world().leftovers))
     }
 
     async fn features(&mut self) -> Vec<Feature> {

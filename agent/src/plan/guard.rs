@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::ruleset::{Chain, Element, Expr, Hook, Protocol, Rule, Ruleset, Set, Shape};
 
 const PORTS: &str = "guard_ports";
+const LOOPBACK: &str = "lo";
 
 /// A port of this host that stays reachable, written `tcp/22`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,9 +84,16 @@ impl Guard {
             for name in [&loss, &delay, &main] {
                 ruleset.chains.push(Chain { name: name.clone(), hook: None });
             }
+            let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
+            // On loopback both ends are this host, so either port may be the protected one.
+            let far_end = match hook {
+                Hook::Egress => Hook::Ingress,
+                Hook::Ingress => Hook::Egress,
+            };
             let steps = [
                 vec![Expr::NeighbourDiscovery, Expr::Accept],
-                vec![Expr::Member(hook, Shape::LocalPort, PORTS.to_owned()), Expr::Accept],
+                vec![protected(hook), Expr::Accept],
+                vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(far_end), Expr::Accept],
                 vec![Expr::Jump(loss)],
                 vec![Expr::Goto(delay)],
             ];
@@ -131,6 +139,18 @@ mod tests {
         assert_eq!("tcp/22".parse::<ProtectedPort>().unwrap().to_string(), "tcp/22");
         for text in ["", "22", "tcp/0", "tcp/65536", "sctp/1", "tcp/x"] {
             assert!(text.parse::<ProtectedPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn either_end_of_a_loopback_connection_is_guarded() {
+        let rules =
+            Guard::new(&[], Some(7433)).skeleton().rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for rule in [
+            "oifname \"lo\" meta l4proto . th dport @guard_ports accept",
+            "iifname \"lo\" meta l4proto . th sport @guard_ports accept",
+        ] {
+            assert!(rules.contains(&rule.to_owned()), "{rules:?}");
         }
     }
 

@@ -1,0 +1,126 @@
+//! How the tests talk to the agent.
+
+use std::time::Duration;
+
+use harness::fake_agent::{FakeAgent, Options};
+use partition_agent_proto::{FaultStatus, History, Problem, ProblemCode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// Loses packets: out of force means gone.
+pub const LOSS: &str = r#"{"kinds":[{"loss":{"percent":30}}],"target":{"peers":["10.0.0.5"]}}"#;
+/// Loses and delays packets: seven steps, and a moment in which the delayed ones arrive.
+pub const BOTH: &str =
+    r#"{"kinds":[{"loss":{"percent":30}},{"delay":{"latency":"10ms"}}],"target":{"peers":["10.0.0.5"]}}"#;
+
+/// An agent of its own for each test, and a client on its unix socket.
+pub struct Api {
+    pub agent: FakeAgent,
+    http: Client,
+}
+
+/// A hanging agent fails a test instead of holding up all of them.
+fn patient() -> reqwest::ClientBuilder {
+    Client::builder().timeout(Duration::from_secs(60)).no_proxy()
+}
+
+impl Api {
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        let agent = FakeAgent::with(options);
+        let http = patient().unix_socket(agent.socket.clone()).build().unwrap();
+        Self { agent, http }
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.http.request(method, format!("http://localhost{path}"))
+    }
+
+    /// The same over TCP.
+    pub fn request_tcp(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        patient().build().unwrap().request(method, format!("http://{}{path}", self.agent.tcp))
+    }
+
+    pub async fn send(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+        Reply::to(self.request(method, path).body(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        Reply::to(self.request("GET", path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        Reply::to(self.request("DELETE", path)).await
+    }
+
+    /// Bytes as they are, for what no client library would send; the answer is read until the agent hangs up.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = UnixStream::connect(&self.agent.socket).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(60), read).await.expect("no end of the answer").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    pub async fn faults(&self) -> Vec<FaultStatus> {
+        self.get("/v1/faults").await.json(200)
+    }
+
+    pub async fn history(&self) -> Vec<History> {
+        self.get("/v1/history").await.json(200)
+    }
+
+    /// After a refusal: no fault, no history, and a kernel that was never asked.
+    pub async fn assert_untouched(&self, after: &str) {
+        assert_eq!(self.faults().await, [], "{after}");
+        assert_eq!(self.history().await, [], "{after}");
+        assert!(self.agent.is_untouched(), "{after}: {:?}", self.agent.world());
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+        let body = response.text().await.unwrap();
+        Self { status, content_type: content_type.expect("a content type"), body }
+    }
+
+    /// The body, after the status that is expected.
+    pub fn json<T: DeserializeOwned>(&self, status: u16) -> T {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.content_type, "application/json", "{self:?}");
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The refusal: of this kind, in its one form, with these words in its detail.
+    pub fn refused(&self, code: ProblemCode, detail: &str) -> Problem {
+        assert_eq!(self.content_type, "application/problem+json", "{self:?}");
+        let problem = serde_json::from_str::<Problem>(&self.body).unwrap();
+        assert_eq!((problem.code, problem.status), (code, code.status()), "{self:?}");
+        assert_eq!(self.status, problem.status, "{self:?}");
+        assert!(problem.kind.starts_with("urn:partition-agent:"), "{self:?}");
+        assert!(!problem.title.is_empty(), "{self:?}");
+        assert!(problem.detail.contains(detail), "no `{detail}` in: {}", problem.detail);
+        problem
+    }
+}

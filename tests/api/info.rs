@@ -1,0 +1,118 @@
+//! What an agent tells of itself, and what it can reach.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use harness::fake_agent::Options;
+use partition_agent_core::resolve::Peers;
+use partition_agent_proto::{FaultStatus, Info, KEEP_HEADER, ProbeReply, ProblemCode};
+
+use crate::client::{Api, LOSS, Reply};
+
+#[tokio::test]
+async fn info_tells_version_kernel_clock_and_features() {
+    let api = Api::start();
+    let before: Info = api.get("/v1/info").await.json(200);
+    assert_eq!((before.version.as_str(), before.pid), (env!("CARGO_PKG_VERSION"), std::process::id()));
+    assert_eq!(before.kernel, nix::sys::utsname::uname().unwrap().release().to_str().unwrap());
+    assert_eq!(before.features[0].name, "fake");
+    assert_eq!(before.faults, 0);
+    let _: FaultStatus = api.send("POST", "/v1/faults", LOSS).await.json(201);
+    let after: Info = api.get("/v1/info").await.json(200);
+    assert_eq!(after.faults, 1);
+    assert!(after.clock.boot_ns > before.clock.boot_ns && after.clock.wall.ends_with('Z'), "{after:?}");
+}
+
+#[tokio::test]
+async fn history_shows_as_many_as_asked() {
+    let api = Api::start();
+    for id in ["a", "b", "c"] {
+        let _: FaultStatus = api.send("PUT", &format!("/v1/faults/{id}"), LOSS).await.json(201);
+        let _: FaultStatus = api.delete(&format!("/v1/faults/{id}")).await.json(200);
+    }
+    for (limit, shown) in [(0, 0), (2, 2), (3, 3), (usize::MAX, 3)] {
+        let over: Vec<serde_json::Value> = api.get(&format!("/v1/history?limit={limit}")).await.json(200);
+        assert_eq!(over.len(), shown, "limit {limit}");
+    }
+    let newest: Vec<serde_json::Value> = api.get("/v1/history?limit=1").await.json(200);
+    assert_eq!(newest[0]["id"], "c");
+}
+
+async fn probe(api: &Api, to: &str) -> ProbeReply {
+    api.send("POST", "/v1/probe", format!(r#"{{"to":"{to}","timeout":"10s"}}"#)).await.json(200)
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn a_probe_connects_to_a_listener() {
+    let (_listener, address) = listener();
+    let peers = Peers::from([("db".to_owned(), vec![address.to_string().parse().unwrap()])]);
+    let api = Api::with(Options { peers, ..Options::default() });
+    for to in [address.to_string(), format!("localhost:{}", address.port()), "db".to_owned()] {
+        let reply = probe(&api, &to).await;
+        assert!(reply.connected, "{to}: {reply:?}");
+        assert_eq!((reply.address, reply.error), (address.to_string(), None), "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_of_a_closed_port_says_why_not() {
+    let (listener, address) = listener();
+    drop(listener);
+    let reply = probe(&Api::start(), &address.to_string()).await;
+    assert!(!reply.connected);
+    assert!(reply.error.unwrap().contains("refused"));
+}
+
+#[tokio::test]
+async fn over_tcp_a_fault_spares_the_connection_that_asked_for_it() {
+    let api = Api::start();
+    let fault: FaultStatus = Reply::to(api.request_tcp("PUT", "/v1/faults/cut").body(LOSS)).await.json(201);
+    assert!(fault.by.starts_with("127.0.0.1:"), "{}", fault.by);
+    let kept = format!("your connection from {} to local port {}", fault.by, api.agent.tcp.port());
+    assert_eq!(fault.protects.last(), Some(&kept));
+    assert_eq!(api.faults().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_callers_ssh_connection_is_spared_too() {
+    let api = Api::start();
+    let keep = [("a", "192.0.2.7 51234 192.0.2.1 2222"), ("b", "2001:db8::7 51234 2001:db8::1 2222")];
+    for (id, words) in keep {
+        let request = api.request("PUT", &format!("/v1/faults/{id}")).header(KEEP_HEADER, words).body(LOSS);
+        let fault: FaultStatus = Reply::to(request).await.json(201);
+        let client = words.split(' ').next().unwrap();
+        let kept = fault.protects.last().unwrap();
+        assert!(kept.contains(client) && kept.ends_with("51234 to local port 2222"), "{kept}");
+        let one: FaultStatus = api.get(&format!("/v1/faults/{id}")).await.json(200);
+        assert!(one.plan.unwrap().contains(client));
+    }
+}
+
+#[tokio::test]
+async fn a_probe_that_makes_no_sense_is_refused() {
+    let api = Api::start();
+    for (body, code, detail) in [
+        (r#"{"to":"127.0.0.1"}"#, ProblemCode::Invalid, "`127.0.0.1` has no port"),
+        (r#"{"to":"127.0.0.1:1","timeout":"31s"}"#, ProblemCode::Invalid, "31s is too long"),
+        (r#"{"to":"127.0.0.1:1","timeout":"0s"}"#, ProblemCode::Invalid, "0s is out of range"),
+        (r#"{"to":"127.0.0.1:1","retries":2}"#, ProblemCode::Invalid, "`retries`"),
+        (r#"{"to":""}"#, ProblemCode::Invalid, "an empty peer"),
+        (r#"{}"#, ProblemCode::Invalid, "`to`"),
+        (r#"{"to":"no-such-host.invalid:80"}"#, ProblemCode::UnknownName, "`no-such-host.invalid`"),
+    ] {
+        api.send("POST", "/v1/probe", body).await.refused(code, detail);
+    }
+}
+
+#[tokio::test]
+#[ignore = "the agent probes the first address of a network instead of refusing"]
+async fn a_probe_of_a_network_is_refused() {
+    let (_listener, address) = listener();
+    let body = format!(r#"{{"to":"127.0.0.0/8:{}"}}"#, address.port());
+    Api::start().send("POST", "/v1/probe", body).await.refused(ProblemCode::Invalid, "127.0.0.0/8");
+}

@@ -1,0 +1,165 @@
+//! A real agent on a host of the lab, spoken to over its socket.
+
+use std::path::PathBuf;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use partition_agent_proto::{FaultStatus, History};
+use serde_json::Value;
+
+use crate::lab::Host;
+use crate::{binary, text};
+
+/// The process, its directory, and a client.
+pub struct Agent {
+    process: Child,
+    dir: tempfile::TempDir,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Agent {
+    /// With a configuration, as TOML.
+    #[must_use]
+    pub fn start(host: &Host, config: &str) -> Self {
+        Self::start_in(host, config, tempfile::tempdir().expect("a directory"))
+    }
+
+    /// In the directory of an earlier one.
+    #[must_use]
+    pub fn start_in(host: &Host, config: &str, dir: tempfile::TempDir) -> Self {
+        let [socket, state, conf, log] = ["agent.sock", "state", "agent.toml", "log"]
+            .map(|name| dir.path().join(name).display().to_string());
+        std::fs::write(&conf, config).expect("a file");
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("a file");
+        let serve = ["serve", "--config", &conf, "--socket", &socket, "--state-dir", &state];
+        let process = host.spawn(&binary().display().to_string(), &serve, Stdio::from(log));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
+        let mut agent = Self { process, dir, http, runtime };
+        let begun = Instant::now();
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            let ended = agent.process.try_wait().expect("a child");
+            assert!(
+                ended.is_none() && begun.elapsed() < Duration::from_secs(30),
+                "no agent: {}",
+                agent.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        agent
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).expect("a pid"))
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.dir.path().join("agent.sock").display())
+    }
+
+    /// Status and body.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("http://localhost{path}"));
+        if let Some(body) = body {
+            request = request.body(body.to_owned());
+        }
+        self.runtime.block_on(async {
+            let response = request.send().await.expect("the agent answers");
+            let status = response.status().as_u16();
+            let bytes = response.bytes().await.expect("a body");
+            (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        })
+    }
+
+    /// Injects and demands that the kernel confirms it.
+    pub fn inject(&self, id: &str, spec: &str) -> FaultStatus {
+        let (status, body) = self.ask("PUT", &format!("/v1/faults/{id}"), Some(spec));
+        assert_eq!(status, 201, "{body}");
+        let fault = serde_json::from_value::<FaultStatus>(body).expect("a fault");
+        assert_eq!(fault.verdict, partition_agent_proto::Verdict::Confirmed);
+        fault
+    }
+
+    pub fn restore(&self, id: &str) {
+        let (status, body) = self.ask("DELETE", &format!("/v1/faults/{id}"), None);
+        assert_eq!(status, 200, "{body}");
+    }
+
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        serde_json::from_value(self.ask("GET", "/v1/faults", None).1).expect("faults")
+    }
+
+    #[must_use]
+    pub fn history(&self) -> Vec<History> {
+        serde_json::from_value(self.ask("GET", "/v1/history?limit=1000", None).1).expect("history")
+    }
+
+    /// Until no fault is left, drained and all.
+    pub fn until_idle(&self, patience: Duration) {
+        let begun = Instant::now();
+        while !self.faults().is_empty() {
+            assert!(begun.elapsed() < patience, "faults are left: {:?}\n{}", self.faults(), self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The command line, pointed at this agent.
+    #[must_use]
+    pub fn cli(&self, host: &Host, arguments: &[&str]) -> Output {
+        let address = self.address();
+        let program = binary().display().to_string();
+        host.output(&program, &[&["--agent", &address], arguments].concat())
+    }
+
+    /// The command line; it must succeed. What it printed.
+    pub fn cli_ok(&self, host: &Host, arguments: &[&str]) -> String {
+        let done = self.cli(host, arguments);
+        assert!(done.status.success(), "{arguments:?}: {}\n{}", text(&done.stderr), self.log());
+        text(&done.stdout)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it is our child");
+    }
+
+    /// `kill -9`; the directory stays for a later agent.
+    #[must_use]
+    pub fn kill_9(self) -> tempfile::TempDir {
+        self.end(Signal::SIGKILL)
+    }
+
+    /// SIGTERM, and wait until it has restored everything.
+    #[must_use]
+    pub fn terminate(self) -> tempfile::TempDir {
+        self.end(Signal::SIGTERM)
+    }
+
+    fn end(mut self, signal: Signal) -> tempfile::TempDir {
+        self.signal(signal);
+        self.process.wait().expect("a child");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a directory"))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the agent's log:\n{}", self.log());
+        }
+        // Already dead is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,109 @@
+//! An agent on the kernel in memory, served from a thread of the test: needs no root and no other process.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use partition_agent_core::api::{self, Agent};
+use partition_agent_core::keeper::{self, Handle, Settings};
+use partition_agent_core::kernel::fake::{Fake, World};
+use partition_agent_core::plan::Guard;
+use partition_agent_core::resolve::Peers;
+use partition_agent_proto::Span;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// What the configuration of an agent would say.
+pub struct Options {
+    pub longest: Span,
+    pub most: usize,
+    pub peers: Peers,
+}
+
+/// An hour, 64 faults, and one name: `redis` is 10.0.0.5:6379.
+impl Default for Options {
+    fn default() -> Self {
+        let redis = "10.0.0.5:6379".parse().expect("a peer");
+        let peers = Peers::from([("redis".to_owned(), vec![redis])]);
+        Self { longest: Span::from_secs(3600), most: 64, peers }
+    }
+}
+
+/// On a unix socket and on a TCP port, until it is dropped.
+pub struct FakeAgent {
+    pub socket: PathBuf,
+    pub tcp: SocketAddr,
+    /// The way to the faults that does not go through the API.
+    pub keeper: Handle,
+    world: Arc<Mutex<World>>,
+    server: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    _dir: TempDir,
+}
+
+impl FakeAgent {
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// It protects port 22 and its own.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let socket = dir.path().join("agent.sock");
+        let unix = UnixListener::bind(&socket).expect("a unix socket");
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a TCP port");
+        let address = tcp.local_addr().expect("a bound address");
+
+        let fake = Fake::default();
+        let world = Arc::clone(&fake.world);
+        let settings = Settings {
+            guard: Guard::new(&["tcp/22".parse().expect("a port")], Some(address.port())),
+            state_dir: dir.path().join("state"),
+            longest: options.longest,
+            most: options.most,
+        };
+        let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
+        let agent = Agent::new(keeper.clone(), options.peers, Some(address.port()));
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                unix.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true)).expect("listeners");
+                let unix = tokio::net::UnixListener::from_std(unix).expect("a unix listener");
+                let tcp = tokio::net::TcpListener::from_std(tcp).expect("a TCP listener");
+                tokio::select! {
+                    () = api::serve_unix(unix, agent.clone()) => {}
+                    () = api::serve_tcp(tcp, agent) => {}
+                    _ = stopped => {}
+                }
+            });
+        };
+        let server = Some((stop, std::thread::spawn(serve)));
+        Self { socket, tcp: address, keeper, world, server, _dir: dir }
+    }
+
+    /// The kernel: look into it, or tell it what to refuse.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the kernel was never asked to change anything.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        let world = self.world();
+        world.is_clean() && world.timeouts.is_empty()
+    }
+}
+
+impl Drop for FakeAgent {
+    fn drop(&mut self) {
+        if let Some((stop, server)) = self.server.take() {
+            // Both only fail when the server has ended already, and then its own panic has been printed.
+            let _ = stop.send(());
+            let _ = server.join();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Packets that come later. netem is needed, so on most build machines this runs in the VM.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use harness::agent::Agent;
+use harness::lab::{DB, Lab, REDIS, address};
+use harness::traffic::{echo_udp, median, round_trips};
+use harness::{has_netem, rounds};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn lab() -> Option<(Lab, SocketAddr, SocketAddr)> {
+    let lab = Lab::new();
+    if !has_netem(&lab) {
+        return None;
+    }
+    let [redis, db] = [REDIS, DB].map(|host| SocketAddr::new(address(host), 7));
+    echo_udp(&lab.redis, redis);
+    echo_udp(&lab.db, db);
+    Some((lab, redis, db))
+}
+
+fn spec(kinds: &str, direction: &str) -> String {
+    format!(r#"{{"kinds":[{kinds}],"target":{{"peers":["{REDIS}"]}},"direction":"{direction}","for":"10m"}}"#)
+}
+
+const LATENCY: &str = r#"{"delay":{"latency":"100ms"}}"#;
+
+/// A timer is never early. Late is what the machine adds: an emulated one a few milliseconds for each packet.
+const LATE: Duration = Duration::from_millis(40);
+
+#[test]
+fn a_latency_is_felt_in_the_direction_that_was_asked_for() {
+    let Some((lab, redis, db)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    let before = median(&round_trips(&lab.app, db, 20, MS));
+    for (direction, wanted) in [("egress", 100), ("ingress", 100), ("both", 200)] {
+        agent.inject("f", &spec(LATENCY, direction));
+        let trips = round_trips(&lab.app, redis, 10, MS);
+        let middle = median(&trips);
+        println!("{direction}: {middle:?} of {trips:?}");
+        assert_eq!(trips.len(), 10, "none is lost");
+        assert!(trips.iter().all(|trip| *trip >= wanted * MS), "{direction}: {trips:?}");
+        assert!(middle < wanted * MS + LATE, "{direction}: {middle:?}");
+        let others = median(&round_trips(&lab.app, db, 20, MS));
+        assert!(others < before + LATE, "an unaffected peer: {others:?}, before {before:?}");
+        agent.restore("f");
+        agent.until_idle(Duration::from_secs(10));
+        assert!(median(&round_trips(&lab.app, redis, 10, MS)) < LATE);
+    }
+}
+
+/// 100 ms ± 10 ms, uniform: mean 100, standard deviation 10/√3 = 5.8 ms. Of 200 round trips the mean is within
+/// ±5·5.8/√200 = ±2.1 ms of that by chance, plus what the machine adds (LATE).
+#[test]
+fn jitter_spreads_evenly_around_the_latency() {
+    let Some((lab, redis, _)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    let idle = median(&round_trips(&lab.app, redis, 50, MS)).as_secs_f64() * 1e3;
+    agent.inject("f", &spec(r#"{"delay":{"latency":"100ms","jitter":"10ms"}}"#, "egress"));
+    // Apart by more than the spread, so that keeping the order holds nobody back.
+    let trips = round_trips(&lab.app, redis, 200, 25 * MS);
+    assert_eq!(trips.len(), 200);
+    let millis = trips.iter().map(|trip| trip.as_secs_f64() * 1e3 - idle).collect::<Vec<_>>();
+    let mean = millis.iter().sum::<f64>() / 200.0;
+    let deviation = (millis.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 200.0).sqrt();
+    let [least, most] = [f64::min, f64::max].map(|pick| millis.iter().copied().reduce(pick).unwrap());
+    println!(
+        "mean {mean:.1} ms, standard deviation {deviation:.1} ms, {least:.1} to {most:.1} ms (idle {idle:.1})"
+    );
+    assert!((97.0..=102.1 + LATE.as_secs_f64() * 1e3).contains(&mean), "{mean}");
+    assert!((4.0..=20.0).contains(&deviation), "{deviation}");
+    assert!(least >= 85.0, "{least}");
+}
+
+#[test]
+fn jitter_does_not_reorder() {
+    let Some((lab, redis, _)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    agent.inject("f", &spec(r#"{"delay":{"latency":"50ms","jitter":"50ms"}}"#, "egress"));
+    let order = lab.app.run(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect(redis).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        for number in 0..200_u32 {
+            socket.send(&number.to_be_bytes()).unwrap();
+            std::thread::sleep(MS);
+        }
+        let mut answer = [0; 4];
+        (0..200)
+            .map(|_| socket.recv(&mut answer).map(|_| u32::from_be_bytes(answer)).unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn a_restored_delay_loses_no_packet_that_is_on_its_way() {
+    let Some((lab, redis, _)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    let mut sent_in_all = 0;
+    for _ in 0..rounds(4).max(2) {
+        agent.inject("f", &spec(r#"{"delay":{"latency":"200ms"}}"#, "both"));
+        let socket = lab.app.run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+        socket.connect(redis).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let sender = socket.try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            for number in 0..400_u32 {
+                sender.send(&number.to_be_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        // In the middle of the traffic, with a hundred packets in the queues.
+        std::thread::sleep(Duration::from_millis(400));
+        agent.restore("f");
+        let mut seen = std::collections::BTreeSet::new();
+        let mut answer = [0; 4];
+        while seen.len() < 400 && socket.recv(&mut answer).is_ok() {
+            seen.insert(u32::from_be_bytes(answer));
+        }
+        sending.join().unwrap();
+        assert_eq!(seen.len(), 400, "lost: {:?}", (0..400).filter(|n| !seen.contains(n)).collect::<Vec<_>>());
+        agent.until_idle(Duration::from_secs(10));
+        sent_in_all += seen.len();
+    }
+    println!("0 of {sent_in_all} packets lost");
+}
+
+#[test]
+fn loss_and_latency_together_and_the_queue_is_what_tc_says() {
+    let Some((lab, redis, _)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    agent.inject("f", &spec(&format!(r#"{{"loss":{{"percent":30}}}},{LATENCY}"#), "egress"));
+    let qdiscs = lab.app.sh("tc qdisc show dev pa-f1-eg");
+    assert!(qdiscs.contains("netem") && qdiscs.contains("limit 20000 delay 100ms"), "{qdiscs}");
+    assert!(
+        lab.app.sh("tc qdisc show dev to-redis").contains("noqueue"),
+        "the root of the device is untouched"
+    );
+    let received = lab.app.run(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect(redis).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        for number in 0..500_u32 {
+            socket.send(&number.to_be_bytes()).unwrap();
+        }
+        let mut answer = [0; 4];
+        std::iter::from_fn(|| socket.recv(&mut answer).ok()).count()
+    });
+    // 350 expected; five standard deviations of sqrt(500 * 0.3 * 0.7) = 10.2.
+    assert!((299..=401).contains(&received), "{received}");
+    let hits = agent.faults()[0].hits;
+    assert_eq!(usize::try_from(hits.lost_packets).unwrap() + received, 500);
+    assert_eq!(usize::try_from(hits.delayed_packets).unwrap(), received);
+    assert_eq!(hits.overlimit_packets, 0);
+}
+
+#[test]
+fn a_kernel_without_netem_says_so_and_changes_nothing() {
+    let lab = Lab::new();
+    let tried = lab.app.output("tc", &["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]);
+    if tried.status.success() {
+        // A kernel that has it cannot show what happens on one that has not; the build machine does.
+        return;
+    }
+    let agent = Agent::start(&lab.app, "");
+    let before = harness::snapshot::Snapshot::take(&lab.app);
+    let (status, body) = agent.ask("POST", "/v1/faults", Some(&spec(LATENCY, "both")));
+    assert_eq!(status, 500);
+    assert!(body["detail"].as_str().unwrap().contains("Specified qdisc kind is unknown"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("step 2 of 7"), "{body}");
+    assert!(body["hint"].as_str().unwrap().contains("kernel-modules-extra"), "{body}");
+    before.assert_same(&harness::snapshot::Snapshot::take(&lab.app), "after a refused delay");
+}

@@ -1,0 +1,18 @@
+//! Faults on a real kernel, felt by real traffic. Root needed; every host is a network namespace of the test's own.
+
+mod delay;
+mod guard;
+mod loss;
+mod many;
+mod redis;
+mod rules;
+mod targets;
+
+use std::time::Duration;
+
+/// How long an answer may take before it counts as none: a thousand times a round trip here, and still short.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How much later than the kernel's own few milliseconds a heal may be seen on a busy or emulated machine. The benchmark
+/// measures it tightly.
+const SLACK: Duration = Duration::from_secs(3);
