@@ -74,8 +74,9 @@ async fn every_documented_route_answers_as_documented() {
             let response =
                 api.request(&method.to_uppercase(), &url).body(body(&method, &path)).send().await.unwrap();
             let status = response.status().as_u16();
-            let promised = promised(&operation, status)
-                .unwrap_or_else(|| panic!("{method} {path} answers {status}, which the document does not know"));
+            let promised = promised(&operation, status).unwrap_or_else(|| {
+                panic!("{method} {path} answers {status}, which the document does not know")
+            });
             let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
             let media = content_type.split(';').next().unwrap();
             let schema = &promised["content"][media]["schema"];

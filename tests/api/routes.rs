@@ -127,8 +127,12 @@ async fn bytes_that_are_no_text_are_refused() {
 #[tokio::test]
 async fn what_is_not_http_harms_nobody() {
     let api = Api::start();
-    let nonsense: [&[u8]; 4] =
-        [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"\r\n\r\nhello\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n"];
+    let nonsense: [&[u8]; 4] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"\r\n\r\nhello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+    ];
     for bytes in nonsense {
         let answer = api.raw(bytes).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{bytes:?}: {answer}");

@@ -46,13 +46,14 @@ impl Lab {
             ),
         );
         let lab = Self { app: Host::open(app), redis: Host::open(redis), db: Host::open(db) };
-        // nodad: an IPv6 address is usable at once.
-        lab.app.ip("link set lo up\nlink set to-redis up\nlink set to-db up\n\
+        // nodad and no link-local addresses: what there is of IPv6 is there at once, and does not change later.
+        lab.app.ip("link set to-redis addrgenmode none\nlink set to-db addrgenmode none\n\
+             link set lo up\nlink set to-redis up\nlink set to-db up\n\
                     addr add 10.77.1.1/24 dev to-redis\naddr add 10.77.2.1/24 dev to-db\n\
                     addr add fd77:1::1/64 dev to-redis nodad\naddr add fd77:2::1/64 dev to-db nodad\n");
-        lab.redis.ip("link set lo up\nlink set eth0 up\naddr add 10.77.1.2/24 dev eth0\n\
+        lab.redis.ip("link set eth0 addrgenmode none\nlink set lo up\nlink set eth0 up\naddr add 10.77.1.2/24 dev eth0\n\
                       addr add fd77:1::2/64 dev eth0 nodad\n");
-        lab.db.ip("link set lo up\nlink set eth0 up\naddr add 10.77.2.2/24 dev eth0\n\
+        lab.db.ip("link set eth0 addrgenmode none\nlink set lo up\nlink set eth0 up\naddr add 10.77.2.2/24 dev eth0\n\
                    addr add fd77:2::2/64 dev eth0 nodad\n");
         lab
     }

@@ -48,7 +48,6 @@ pub fn answers(from: &Host, to: SocketAddr, patience: Duration) -> bool {
 ///
 /// # Panics
 /// When there is none in the time.
-#[must_use]
 pub fn until_answer(from: &Host, to: SocketAddr, patience: Duration) -> Duration {
     let begun = Instant::now();
     while !answers(from, to, Duration::from_millis(20)) {

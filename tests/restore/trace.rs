@@ -1,0 +1,141 @@
+//! No trace: what other tools see of a host is the same before and after, over random sequences.
+
+use std::time::Duration;
+
+use harness::agent::Agent;
+use harness::lab::{DB, Lab, REDIS, REDIS6};
+use harness::snapshot::Snapshot;
+use harness::{has_netem, rounds, text};
+
+use crate::SLACK;
+
+/// A small generator with a printed seed: the sequence of a failure can be run again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        // Marsaglia's xorshift64.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        let nth = self.below(from.len() as u64);
+        from.iter().zip(0..).find(|(_, n)| *n == nth).map_or("", |(picked, _)| picked)
+    }
+}
+
+fn spec(random: &mut Random, netem: bool) -> String {
+    let loss = random.pick(&[r#"{"loss":{"percent":100}}"#, r#"{"loss":{"percent":0.5}}"#]);
+    let delay =
+        random.pick(&[r#"{"delay":{"latency":"20ms"}}"#, r#"{"delay":{"latency":"20ms","jitter":"5ms"}}"#]);
+    let kinds = match random.below(if netem { 3 } else { 1 }) {
+        0 => loss.to_owned(),
+        1 => delay.to_owned(),
+        _ => format!("{loss},{delay}"),
+    };
+    let peers =
+        format!(r#""peers":["{}"]"#, random.pick(&[REDIS, DB, REDIS6, "10.77.0.0/16:80", "192.0.2.0/24"]));
+    let target =
+        random.pick(&[&peers, r#""ports":[80,443]"#, r#""all_traffic":true,"except":["10.77.2.2"]"#]);
+    let direction = random.pick(&["egress", "ingress", "both"]);
+    let duration = random.pick(&["10m", "10m", "200ms"]);
+    format!(r#"{{"kinds":[{kinds}],"target":{{{target}}},"direction":"{direction}","for":"{duration}"}}"#)
+}
+
+/// Things that belong to others, and must stay: a tuned root qdisc, an ingress qdisc with a filter, tables, an IFB.
+fn furnish(lab: &Lab, root: &str) {
+    lab.app.sh(&format!(
+        "tc qdisc add dev to-redis root handle 7: {root} && tc qdisc add dev to-redis clsact && \
+         tc filter add dev to-redis ingress protocol ip pref 9 u32 match ip dst 192.0.2.9/32 action mirred egress redirect dev to-db && \
+         nft add table inet theirs && nft add chain inet theirs c '{{ type filter hook input priority 0; }}' && \
+         nft add rule inet theirs c tcp dport 9 counter drop && \
+         nft add table netdev theirs && nft add chain netdev theirs i '{{ type filter hook ingress device to-db priority 0; }}' && \
+         ip link add theirs type ifb"
+    ));
+}
+
+fn sequences(lab: &Lab, count: usize, netem: bool) {
+    let given = std::env::var("PA_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()) * 0x9e37_79b9);
+    println!("PA_SEED={seed} runs this sequence again");
+    let mut random = Random(seed.max(1));
+    let mut agent = Agent::start(&lab.app, "");
+    let before = Snapshot::take(&lab.app);
+    let mut ways = [0; 4];
+    for sequence in 0..count {
+        for nth in 0..=random.below(3) {
+            let spec = spec(&mut random, netem);
+            let (status, body) = agent.ask("PUT", &format!("/v1/faults/f{nth}"), Some(&spec));
+            // 409: a short one of that name has not quite gone.
+            assert!(matches!(status, 201 | 409), "{spec}: {body}");
+        }
+        let way = random.below(8);
+        match way {
+            0..=3 => {
+                for nth in 0..3 {
+                    agent.ask("DELETE", &format!("/v1/faults/f{nth}"), None);
+                }
+                ways[0] += 1;
+            }
+            4 | 5 => {
+                for nth in 0..3 {
+                    agent.ask("PATCH", &format!("/v1/faults/f{nth}"), Some(r#"{"for":"50ms"}"#));
+                }
+                ways[1] += 1;
+            }
+            6 => {
+                agent = Agent::start_in(&lab.app, "", agent.kill_9());
+                ways[2] += 1;
+            }
+            _ => {
+                agent = Agent::start_in(&lab.app, "", agent.terminate());
+                ways[3] += 1;
+            }
+        }
+        agent.until_idle(SLACK);
+        before.assert_same(&Snapshot::take(&lab.app), &format!("sequence {sequence}, way {way}"));
+    }
+    println!(
+        "{count} sequences: {} restored, {} expired, {} killed, {} terminated",
+        ways[0], ways[1], ways[2], ways[3]
+    );
+}
+
+#[test]
+fn random_sequences_leave_no_trace() {
+    let lab = Lab::new();
+    furnish(&lab, "tbf rate 1gbit burst 100k latency 10ms");
+    let netem = has_netem(&lab);
+    sequences(&lab, rounds(200), netem);
+}
+
+/// The root qdisc of a device that carries a delay is the one that it had, tuned as it was, and it goes on working.
+#[test]
+fn a_tuned_fq_stays_tuned() {
+    let lab = Lab::new();
+    if !has_netem(&lab) {
+        return;
+    }
+    let fq = "fq limit 20000 flow_limit 200 quantum 9000";
+    furnish(&lab, fq);
+    let root = || lab.app.sh("tc qdisc show dev to-redis root");
+    let before = root();
+    let agent = Agent::start(&lab.app, "");
+    let spec = format!(
+        r#"{{"kinds":[{{"delay":{{"latency":"20ms"}}}}],"target":{{"peers":["{REDIS}"]}},"for":"10m"}}"#
+    );
+    for _ in 0..rounds(20).max(3) {
+        agent.inject("f", &spec);
+        assert_eq!(root(), before, "during the fault");
+        lab.app.sh(&format!("ping -c 1 -W 3 {REDIS}"));
+        agent.restore("f");
+        agent.until_idle(Duration::from_secs(10));
+        assert_eq!(root(), before, "after the fault");
+    }
+    let counted = text(&lab.app.output("tc", &["-s", "qdisc", "show", "dev", "to-redis", "root"]).stdout);
+    assert!(counted.contains("dropped 0"), "{counted}");
+    sequences(&lab, rounds(40), true);
+}
