@@ -57,7 +57,8 @@ impl fmt::Display for BootTime {
 /// The wall clock in RFC 3339, to the millisecond, this far from now.
 pub fn wall(from_now: Duration) -> String {
     let then = Timestamp::now().checked_add(from_now).unwrap_or(Timestamp::MAX);
-    then.round(jiff::Unit::Millisecond).unwrap_or(then).to_string()
+    // All digits always, so that times sort as text.
+    then.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// Wakes a task at a [`BootTime`]: tokio's own timers stand still while the host sleeps.

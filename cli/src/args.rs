@@ -74,10 +74,10 @@ pub struct ServeArgs {
 #[derive(Debug, clap::Args)]
 pub struct InjectArgs {
     /// Lose this share of the packets; 100% cuts the target off
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub loss: Option<Percent>,
     /// Delay packets by this much, one way, in each direction
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub latency: Option<Span>,
     /// Vary the latency by up to this much, up and down; packets keep their order
     #[arg(long, value_name = "TIME", requires = "latency")]
@@ -101,7 +101,7 @@ pub struct InjectArgs {
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
     /// How long
-    #[arg(long = "for", value_name = "TIME", default_value_t = FaultSpec::default_duration())]
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, default_value_t = FaultSpec::default_duration())]
     pub duration: Span,
     /// Name of the fault; repeating a command with its name is harmless
     #[arg(long, value_name = "ID")]
@@ -161,7 +161,7 @@ pub struct ChangeArgs {
     #[arg(value_name = "ID")]
     pub id: FaultId,
     /// How long from now
-    #[arg(long = "for", value_name = "TIME")]
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true)]
     pub duration: Span,
 }
 
@@ -170,7 +170,7 @@ pub struct StatusArgs {
     /// Only this fault, with its plan
     #[arg(value_name = "ID")]
     pub id: Option<FaultId>,
-    /// Stay until there is no fault left
+    /// Stay until the fault is over; without an id, until there is none left
     #[arg(long)]
     pub wait: bool,
 }

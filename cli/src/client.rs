@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Change, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem, Span,
+    Change, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem,
+    Span,
 };
 use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
@@ -64,7 +65,8 @@ type Answer<T> = Result<T, Failure>;
 impl Client {
     pub fn new(at: Option<AgentAddress>) -> Answer<Self> {
         let at = at.unwrap_or_default();
-        let builder = reqwest::Client::builder().timeout(PATIENCE);
+        // An agent is asked directly: a proxy would be one more thing that a fault can cut.
+        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
         let (builder, base) = match &at {
             AgentAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
             AgentAddress::Http(url) => (builder, url.clone()),
@@ -88,9 +90,11 @@ impl Client {
             Some(id) => self.request(Method::PUT, &format!("/v1/faults/{id}?dry_run={dry_run}")),
             None => self.request(Method::POST, &format!("/v1/faults?dry_run={dry_run}")),
         };
-        let request = match std::env::var("SSH_CONNECTION") {
-            Ok(connection) => request.header(KEEP_HEADER, connection),
-            Err(_) => request,
+        // Behind a pipe, sshd knows no addresses and says so in a form of its own.
+        let ssh = std::env::var("SSH_CONNECTION").ok().filter(|ssh| Connection::from_ssh(ssh).is_some());
+        let request = match ssh {
+            Some(connection) => request.header(KEEP_HEADER, connection),
+            None => request,
         };
         self.send(request.json(spec)).await
     }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match run(args) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("partition-agent: {failure}");
+            render::complain(&failure);
             failure.code()
         }
     }

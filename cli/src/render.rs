@@ -16,6 +16,11 @@ fn write(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// What went wrong, on standard error; where nobody reads that, the exit status has to do.
+pub fn complain(what: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "partition-agent: {what}");
+}
+
 /// A line of text.
 pub fn line(text: &str) -> Result<(), Failure> {
     write(&format!("{text}\n"))
@@ -82,12 +87,12 @@ pub fn faults(faults: &[FaultStatus]) -> Result<(), Failure> {
         return line("no faults");
     }
     let rows = faults.iter().map(|fault| {
-        let hits = match (fault.hits.lost_packets, fault.hits.delayed_packets, fault.hits.overlimit_packets) {
-            (lost, 0, 0) => format!("{lost} lost"),
-            (0, delayed, 0) => format!("{delayed} delayed"),
-            (lost, delayed, 0) => format!("{lost} lost, {delayed} delayed"),
-            (lost, delayed, over) => format!("{lost} lost, {delayed} delayed, {over} over the limit"),
-        };
+        let lost = fault.spec.loss().map(|_| format!("{} lost", fault.hits.lost_packets));
+        let delayed = fault.spec.delay().map(|_| format!("{} delayed", fault.hits.delayed_packets));
+        let over = Some(fault.hits.overlimit_packets)
+            .filter(|over| *over > 0)
+            .map(|over| format!("{over} over the limit"));
+        let hits = [lost, delayed, over].into_iter().flatten().collect::<Vec<_>>().join(", ");
         [
             fault.id.to_string(),
             fault.state.to_string(),

@@ -299,7 +299,9 @@ impl Connection {
     pub fn from_ssh(words: &str) -> Option<Self> {
         let words = words.split_ascii_whitespace().collect::<Vec<_>>();
         let [client, client_port, _server, server_port] = words.as_slice() else { return None };
-        let address = client.parse::<std::net::IpAddr>().ok()?.to_canonical();
+        // A link-local client comes with the zone that it is seen in, as `fe80::7%eth0`.
+        let (address, _zone) = client.split_once('%').unwrap_or((client, ""));
+        let address = address.parse::<std::net::IpAddr>().ok()?.to_canonical();
         Some(Self {
             peer: std::net::SocketAddr::new(address, client_port.parse().ok()?),
             local_port: server_port.parse().ok()?,
@@ -325,7 +327,17 @@ mod tests {
             Connection::from_ssh("::ffff:192.0.2.7 1 ::1 22").unwrap().peer.ip().to_string(),
             "192.0.2.7"
         );
-        for words in ["", "a b c d", "192.0.2.7 1 192.0.2.1", "192.0.2.7 99999 192.0.2.1 22"] {
+        assert_eq!(
+            Connection::from_ssh("fe80::7%eth0 1 fe80::1%eth0 22").unwrap().peer.ip().to_string(),
+            "fe80::7"
+        );
+        for words in [
+            "",
+            "a b c d",
+            "UNKNOWN 65535 UNKNOWN 65535",
+            "192.0.2.7 1 192.0.2.1",
+            "192.0.2.7 99999 192.0.2.1 22",
+        ] {
             assert_eq!(Connection::from_ssh(words), None, "{words}");
         }
     }

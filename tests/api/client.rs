@@ -1,5 +1,6 @@
 //! How the tests talk to the agent.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use harness::fake_agent::{FakeAgent, Options};
@@ -16,15 +17,17 @@ pub const LOSS: &str = r#"{"kinds":[{"loss":{"percent":30}}],"target":{"peers":[
 pub const BOTH: &str =
     r#"{"kinds":[{"loss":{"percent":30}},{"delay":{"latency":"10ms"}}],"target":{"peers":["10.0.0.5"]}}"#;
 
+/// A hanging agent fails a test instead of holding up all of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An agent of its own for each test, and a client on its unix socket.
 pub struct Api {
     pub agent: FakeAgent,
     http: Client,
 }
 
-/// A hanging agent fails a test instead of holding up all of them.
 fn patient() -> reqwest::ClientBuilder {
-    Client::builder().timeout(Duration::from_secs(60)).no_proxy()
+    Client::builder().timeout(PATIENCE).no_proxy()
 }
 
 impl Api {
@@ -67,7 +70,9 @@ impl Api {
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);
-        tokio::time::timeout(Duration::from_secs(60), read).await.expect("no end of the answer").unwrap();
+        let end = tokio::time::timeout(PATIENCE, read).await.expect("no end of the answer");
+        // An agent that hangs up before it has read everything resets the connection, after its answer.
+        assert!(!end.is_err_and(|error| error.kind() != ErrorKind::ConnectionReset));
         String::from_utf8(answer).unwrap()
     }
 

@@ -80,7 +80,7 @@ async fn a_deadline_ends_a_fault_by_itself() {
 async fn what_was_delayed_arrives_before_the_queues_go() {
     let api = Api::start();
     let mut events = Events::begin(&api).await;
-    let slow = BOTH.replace("10ms", "1s");
+    let slow = BOTH.replace("10ms", "2s");
     let _: FaultStatus = api.send("PUT", "/v1/faults/cut", slow.clone()).await.json(201);
     let restoring: FaultStatus = api.delete("/v1/faults/cut").await.json(200);
     assert_eq!(restoring.state, partition_agent_proto::State::Restoring);

@@ -30,7 +30,7 @@ async fn an_interface_that_is_not_there_is_named() {
     let body = LOSS.replace("]}}", r#"]},"interface":"nope0"}"#);
     for path in ["/v1/faults/cut", "/v1/faults/cut?dry_run=true"] {
         let refused = api.send("PUT", path, body.clone()).await;
-        let problem = refused.refused(ProblemCode::KernelRefused, "nope0");
+        let problem = refused.refused(ProblemCode::Invalid, "nope0");
         assert!(problem.detail.contains("No such device"), "{}", problem.detail);
         api.assert_untouched(path).await;
     }

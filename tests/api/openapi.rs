@@ -55,7 +55,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 /// The response that the document promises for a status, by its number or by its class.
-fn promised<'a>(operation: &'a Value, status: u16) -> Option<&'a Value> {
+fn promised(operation: &Value, status: u16) -> Option<&Value> {
     let responses = &operation["responses"];
     responses.get(status.to_string()).or_else(|| responses.get(format!("{}XX", status / 100)))
 }

@@ -74,7 +74,6 @@ async fn a_query_that_is_not_understood_is_refused() {
 }
 
 #[tokio::test]
-#[ignore = "the agent takes no notice of the query on these routes, and acts"]
 async fn a_query_where_there_is_none_is_refused() {
     let api = Api::start();
     let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);

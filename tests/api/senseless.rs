@@ -188,12 +188,11 @@ async fn a_connection_to_keep_is_in_the_format_of_ssh() {
 }
 
 #[tokio::test]
-#[ignore = "the agent takes an array for an object, and injects"]
 async fn a_fault_without_field_names_is_refused() {
     assert_refused([
-        (r#"[[{"loss":{"percent":30}}],{"peers":["10.0.0.5"]}]"#.to_owned(), Invalid, "sequence"),
-        (with_target(r#"[["10.0.0.5"]]"#), Invalid, "sequence"),
-        (with_kinds(r#"[{"loss":[30]}]"#), Invalid, "sequence"),
+        (r#"[[{"loss":{"percent":30}}],{"peers":["10.0.0.5"]}]"#.to_owned(), Invalid, "list where an object"),
+        (with_target(r#"[["10.0.0.5"]]"#), Invalid, "list where an object"),
+        (with_kinds(r#"[{"loss":[30]}]"#), Invalid, "list where an object"),
     ])
     .await;
 }

@@ -1,1 +1,12 @@
-//! The command line.
+//! The command line as its users meet it: the real program, run against an agent on a kernel in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod address;
+mod exit;
+mod inject;
+mod pipes;
+mod restore;
+mod run;
+mod status;
+mod wait;

@@ -49,6 +49,8 @@ impl Agent {
             );
             std::thread::sleep(Duration::from_millis(5));
         }
+        // It listens before it has swept; it answers after.
+        assert_eq!(agent.ask("GET", "/healthz", None).0, 200, "{}", agent.log());
         agent
     }
 

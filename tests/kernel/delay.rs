@@ -51,8 +51,9 @@ fn a_latency_is_felt_in_the_direction_that_was_asked_for() {
     }
 }
 
-/// 100 ms ± 10 ms, uniform: mean 100, standard deviation 10/√3 = 5.8 ms. Of 200 round trips the mean is within
-/// ±5·5.8/√200 = ±2.1 ms of that by chance, plus what the machine adds (LATE).
+/// 100 ms ± 10 ms, uniform, less the latest tenth: a machine that stands still for a moment makes packets late and never
+/// early. What is left of a uniform spread, 90 to 108 ms, has a mean of 99 and a standard deviation of 5.2 ms; of 180
+/// round trips the mean is within 5 · 5.2 / √180 = 1.9 ms of that by chance, plus what the machine adds (LATE).
 #[test]
 fn jitter_spreads_evenly_around_the_latency() {
     let Some((lab, redis, _)) = lab() else { return };
@@ -60,18 +61,20 @@ fn jitter_spreads_evenly_around_the_latency() {
     let idle = median(&round_trips(&lab.app, redis, 50, MS)).as_secs_f64() * 1e3;
     agent.inject("f", &spec(r#"{"delay":{"latency":"100ms","jitter":"10ms"}}"#, "egress"));
     // Apart by more than the spread, so that keeping the order holds nobody back.
-    let trips = round_trips(&lab.app, redis, 200, 25 * MS);
+    let mut trips = round_trips(&lab.app, redis, 200, 25 * MS);
     assert_eq!(trips.len(), 200);
+    trips.sort_unstable();
+    trips.truncate(180);
     let millis = trips.iter().map(|trip| trip.as_secs_f64() * 1e3 - idle).collect::<Vec<_>>();
-    let mean = millis.iter().sum::<f64>() / 200.0;
-    let deviation = (millis.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 200.0).sqrt();
-    let [least, most] = [f64::min, f64::max].map(|pick| millis.iter().copied().reduce(pick).unwrap());
+    let mean = millis.iter().sum::<f64>() / 180.0;
+    let deviation = (millis.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 180.0).sqrt();
+    let (least, most) = (millis[0], millis[179]);
     println!(
         "mean {mean:.1} ms, standard deviation {deviation:.1} ms, {least:.1} to {most:.1} ms (idle {idle:.1})"
     );
-    assert!((97.0..=102.1 + LATE.as_secs_f64() * 1e3).contains(&mean), "{mean}");
+    assert!((97.0..=101.0 + LATE.as_secs_f64() * 1e3).contains(&mean), "{mean}");
     assert!((4.0..=20.0).contains(&deviation), "{deviation}");
-    assert!(least >= 85.0, "{least}");
+    assert!((85.0..=95.0).contains(&least), "{least}");
 }
 
 #[test]
@@ -142,9 +145,13 @@ fn loss_and_latency_together_and_the_queue_is_what_tc_says() {
     let received = lab.app.run(|| {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.connect(redis).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         for number in 0..500_u32 {
             socket.send(&number.to_be_bytes()).unwrap();
+            // The echo has room for about 270 datagrams, and they all arrive as fast as they were sent.
+            if number % 10 == 9 {
+                std::thread::sleep(5 * MS);
+            }
         }
         let mut answer = [0; 4];
         std::iter::from_fn(|| socket.recv(&mut answer).ok()).count()

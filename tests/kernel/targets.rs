@@ -89,7 +89,7 @@ fn interfaces_follow_the_routes() {
     assert_eq!(on(r#"{"all_traffic":true}"#, r#","interface":"to-db""#), "to-db");
     let spec = r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[1]},"interface":"eth9"}"#;
     let (status, body) = agent.ask("POST", "/v1/faults", Some(spec));
-    assert_eq!(status, 500);
+    assert_eq!(status, 422);
     assert!(body["hint"].as_str().unwrap().contains("to-redis"), "{body}");
 }
 

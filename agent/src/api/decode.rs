@@ -7,6 +7,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use partition_agent_proto::{FaultId, Problem, ProblemCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::BODY_LIMIT;
 use super::error::Refused;
@@ -14,12 +16,12 @@ use super::error::Refused;
 /// A JSON body, whatever its content type claims.
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let wrong = |error: serde_json::Error| {
             let code = match error.classify() {
                 serde_json::error::Category::Data => ProblemCode::Invalid,
                 serde_json::error::Category::Io
@@ -27,7 +29,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 | serde_json::error::Category::Eof => ProblemCode::Malformed,
             };
             Refused(Problem::new(code, format!("the body is not what is expected here: {error}")))
-        })
+        };
+        let decoded = serde_json::from_slice::<T>(&bytes).map_err(wrong)?;
+        let written = serde_json::from_slice(&bytes).map_err(wrong)?;
+        if names_its_fields(&written, &serde_json::to_value(&decoded).map_err(wrong)?) {
+            return Ok(Self(decoded));
+        }
+        let detail =
+            "the body is not what is expected here: a list where an object with named fields belongs";
+        Err(Refused(Problem::new(ProblemCode::Invalid, detail)))
+    }
+}
+
+/// serde takes a list for a struct, field by field in their order; a request must say what it means.
+fn names_its_fields(written: &Value, decoded: &Value) -> bool {
+    match (written, decoded) {
+        (Value::Object(written), Value::Object(decoded)) => decoded
+            .iter()
+            .all(|(name, value)| written.get(name).is_none_or(|written| names_its_fields(written, value))),
+        (Value::Array(written), Value::Array(decoded)) => {
+            written.iter().zip(decoded).all(|(written, decoded)| names_its_fields(written, decoded))
+        }
+        (_, Value::Object(_)) => false,
+        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => true,
     }
 }
 
@@ -56,6 +80,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             .map_err(|error: partition_agent_proto::FaultIdError| invalid(error.to_string()))
     }
 }
+
+/// For paths without parameters: one that is given anyway was meant to do something.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// The query of a path; unknown parameters are errors where `T` says so.
 pub struct Asked<T>(pub T);

@@ -53,6 +53,7 @@ pub fn problem(error: &Error) -> Problem {
         Error::Unknown(_) => with(ProblemCode::NotFound)
             .hint("`partition-agent status` lists the faults, `partition-agent history` those that are over"),
         Error::Limit(_) => with(ProblemCode::Limit),
+        Error::NoInterface(refusal) => hinted(with(ProblemCode::Invalid), &refusal.hint),
         Error::Step { refusal, .. } | Error::Kernel(refusal) => {
             hinted(with(ProblemCode::KernelRefused), &refusal.hint)
         }

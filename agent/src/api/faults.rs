@@ -9,7 +9,7 @@ use partition_agent_proto::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::decode::{Asked, Body, Id};
+use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
 use super::{Agent, Caller};
 use crate::keeper::Request;
@@ -29,7 +29,8 @@ type Answer<T> = Result<T, Refused>;
 #[utoipa::path(
     post, path = "/v1/faults", request_body = FaultSpec, params(How),
     responses((status = 201, body = FaultStatus), (status = 200, description = "dry run", body = FaultStatus),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"))
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn inject(
     state: State<Agent>,
@@ -46,7 +47,8 @@ pub async fn inject(
     put, path = "/v1/faults/{id}", request_body = FaultSpec, params(("id" = FaultId, Path), How),
     responses((status = 201, body = FaultStatus), (status = 200, description = "in force already, or dry run", body = FaultStatus),
               (status = 409, body = Problem, content_type = "application/problem+json"),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"))
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn inject_as(
     state: State<Agent>,
@@ -89,28 +91,33 @@ fn kept(headers: &HeaderMap) -> Answer<Option<Connection>> {
 }
 
 /// Every fault that is not history.
-#[utoipa::path(get, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>)))]
-pub async fn list(State(agent): State<Agent>) -> Answer<Json<Vec<FaultStatus>>> {
+#[utoipa::path(get, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Vec<FaultStatus>>> {
     Ok(Json(agent.keeper.list().await?))
 }
 
 /// One fault, with its plan.
 #[utoipa::path(
     get, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn get(State(agent): State<Agent>, Id(id): Id) -> Answer<Json<FaultStatus>> {
+pub async fn get(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) -> Answer<Json<FaultStatus>> {
     Ok(Json(agent.keeper.get(id).await?))
 }
 
 /// Move the deadline: the fault ends this long from now.
 #[utoipa::path(
     patch, path = "/v1/faults/{id}", request_body = Change, params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn change(
     State(agent): State<Agent>,
     Id(id): Id,
+    _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
     Body(change): Body<Change>,
 ) -> Answer<Json<FaultStatus>> {
@@ -120,20 +127,25 @@ pub async fn change(
 /// Restore one fault.
 #[utoipa::path(
     delete, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn restore(
     State(agent): State<Agent>,
     Id(id): Id,
+    _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<FaultStatus>> {
     Ok(Json(agent.keeper.restore(id, caller.to_string()).await?))
 }
 
 /// Restore everything.
-#[utoipa::path(delete, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>)))]
+#[utoipa::path(delete, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn restore_all(
     State(agent): State<Agent>,
+    _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<Vec<FaultStatus>>> {
     Ok(Json(agent.keeper.restore_all(caller.to_string()).await?))

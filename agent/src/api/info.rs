@@ -10,6 +10,7 @@ use axum::response::Sse;
 use axum::response::sse;
 use futures_util::Stream;
 use futures_util::stream;
+use ipnetwork::NetworkSize;
 use partition_agent_proto::{
     Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
 };
@@ -18,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
 use super::Agent;
-use super::decode::{Asked, Body};
+use super::decode::{Asked, Body, Nothing};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
 use crate::resolve;
@@ -26,8 +27,10 @@ use crate::resolve;
 type Answer<T> = Result<T, Refused>;
 
 /// Version, kernel, clocks, and what this host can do.
-#[utoipa::path(get, path = "/v1/info", responses((status = 200, body = Info)))]
-pub async fn info(State(agent): State<Agent>) -> Answer<Json<Info>> {
+#[utoipa::path(get, path = "/v1/info", responses((status = 200, body = Info),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Info>> {
     let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     let boot = BootTime::now().since_boot().as_nanos();
     Ok(Json(Info {
@@ -49,14 +52,20 @@ pub struct Page {
 }
 
 /// Faults that are over, newest first.
-#[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>)))]
+#[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
     Ok(Json(agent.keeper.history(page.limit.unwrap_or(100)).await?))
 }
 
 /// Server-sent events, one [`Event`] each, from now on.
-#[utoipa::path(get, path = "/v1/events", responses((status = 200, content_type = "text/event-stream", body = Event)))]
-pub async fn events(State(agent): State<Agent>) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+#[utoipa::path(get, path = "/v1/events", responses((status = 200, content_type = "text/event-stream", body = Event),
+              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn events(
+    State(agent): State<Agent>,
+    _: Asked<Nothing>,
+) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
     let stream = stream::unfold(agent.keeper.events(), |mut events| async {
         let event = match events.recv().await {
             Ok(event) => sse::Event::default().data(serde_json::to_string(&event).unwrap_or_default()),
@@ -72,17 +81,24 @@ pub async fn events(State(agent): State<Agent>) -> Sse<impl Stream<Item = Result
 /// Whether this host can open a TCP connection to a peer, now.
 #[utoipa::path(
     post, path = "/v1/probe", request_body = ProbeRequest,
-    responses((status = 200, body = ProbeReply), (status = 422, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = ProbeReply), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn probe(State(agent): State<Agent>, Body(asked): Body<ProbeRequest>) -> Answer<Json<ProbeReply>> {
+pub async fn probe(
+    State(agent): State<Agent>,
+    _: Asked<Nothing>,
+    Body(asked): Body<ProbeRequest>,
+) -> Answer<Json<ProbeReply>> {
     let invalid = |detail: String| Refused(Problem::new(ProblemCode::Invalid, detail));
     let patience = asked.timeout.unwrap_or(Span::from_secs(1));
     if patience > Span::from_secs(30) {
         return Err(invalid(format!("a probe of {patience} is too long: at most 30s")));
     }
     let addresses = resolve::addresses(&asked.to, &agent.peers).await?;
-    let socket = addresses.first().and_then(|(net, port)| Some(SocketAddr::new(net.ip(), (*port)?)));
-    let socket = socket.ok_or_else(|| invalid(format!("`{}` has no port to connect to", asked.to)))?;
+    let one = addresses.first().filter(|(net, _)| net.size() == NetworkSize::from(1_u32));
+    let (host, port) =
+        one.ok_or_else(|| invalid(format!("`{}` is a network: probe one address", asked.to)))?;
+    let port = port.ok_or_else(|| invalid(format!("`{}` has no port to connect to", asked.to)))?;
+    let socket = SocketAddr::new(host.ip(), port);
     let begun = Instant::now();
     let outcome = tokio::time::timeout(patience.duration(), tokio::net::TcpStream::connect(socket)).await;
     let error = match outcome {
@@ -101,9 +117,10 @@ pub async fn probe(State(agent): State<Agent>, Body(asked): Body<ProbeRequest>) 
 /// Fine, as long as the keeper answers and nothing is stuck.
 #[utoipa::path(
     get, path = "/healthz",
-    responses((status = 200, body = String), (status = 500, body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = String), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn healthz(State(agent): State<Agent>) -> Answer<&'static str> {
+pub async fn healthz(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<&'static str> {
     let stuck = agent.keeper.list().await?.into_iter().find(|fault| fault.state == FaultState::Stuck);
     match stuck {
         Some(fault) => {

@@ -30,7 +30,10 @@ impl<K: Kernel> Keeper<K> {
         let id = request.id.clone().unwrap_or_else(|| self.suggest(&request));
         let slot = match self.ledger.admit(&id, &request.spec) {
             Admission::New { slot } => slot,
-            Admission::Same => return Ok((false, self.get(&id).await?)),
+            Admission::Same => {
+                let standing = self.list().await.into_iter().find(|fault| fault.id == id);
+                return standing.map(|fault| (false, fault)).ok_or(Error::Unknown(id));
+            }
             Admission::Taken(by) => return Err(Error::Taken { id, by }),
             Admission::Full(most) => {
                 return Err(Error::Limit(format!(
@@ -38,7 +41,8 @@ impl<K: Kernel> Keeper<K> {
                 )));
             }
         };
-        let interfaces = self.kernel.interfaces(&request.targets, request.spec.interface.as_deref()).await?;
+        let interfaces = self.kernel.interfaces(&request.targets, request.spec.interface.as_deref()).await;
+        let interfaces = interfaces.map_err(Error::NoInterface)?;
         let plan = Plan::new(&Draft {
             spec: &request.spec,
             targets: &request.targets,
@@ -63,9 +67,10 @@ impl<K: Kernel> Keeper<K> {
         fault.injected_at = wall(Duration::ZERO);
         fault.verdict = self.read_back(&fault.plan).await;
         let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
+        let answer = status(&fault);
         self.ledger.activate(fault);
         self.tell(&id, EventKind::Injected, text);
-        Ok((true, self.get(&id).await?))
+        Ok((true, answer))
     }
 
     pub(super) async fn change(
@@ -78,17 +83,18 @@ impl<K: Kernel> Keeper<K> {
         let fault = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active);
         let plan = fault.ok_or_else(|| Error::Unknown(id.clone()))?.plan.clone();
         self.kernel.rearm(&plan, duration.duration()).await?;
-        self.ledger.rearmed(id, BootTime::now() + duration.duration());
+        self.ledger.rearmed(id, BootTime::now(), duration.duration());
         let verdict = self.read_back(&plan).await;
         if let Some(fault) = self.ledger.get_mut(id) {
             fault.verdict = verdict;
         }
+        self.refresh_hits().await;
         let ends_at = wall(duration.duration());
         if let Err(error) = self.journal.change(wall(Duration::ZERO), id.clone(), ends_at, by) {
             tracing::warn!(%id, %error, "the change is in force, but the journal cannot be written");
         }
         self.tell(id, EventKind::Changed, format!("the kernel now ends it in {duration}"));
-        self.get(id).await
+        self.ledger.get(id).map(status).ok_or_else(|| Error::Unknown(id.clone()))
     }
 
     fn check_duration(&self, asked: Span) -> Result<(), Error> {

@@ -1,5 +1,8 @@
-//! What was begun and what became of it: JSON lines, appended and synced before the kernel is touched. A later agent
-//! finds in it what an earlier one left, and `history` reads it back.
+//! What was begun and what became of it: JSON lines, written before the kernel is touched. A later agent finds in it what
+//! an earlier one left, and `history` reads it back.
+//!
+//! A line that is written survives every death of the agent. Only a crash of the host can lose one that is not yet synced,
+//! and that takes the faults with it; so the sync comes after the answer, where nobody waits for it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -44,6 +47,7 @@ pub struct Journal {
     dir: PathBuf,
     file: File,
     length: u64,
+    unsynced: bool,
     _lock: Flock<File>,
 }
 
@@ -70,23 +74,26 @@ impl Journal {
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
         let file = append_to(&dir.join(CURRENT)).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let mut journal = Self { dir: dir.to_owned(), file, length, _lock: lock };
+        let mut journal = Self { dir: dir.to_owned(), file, length, unsynced: false, _lock: lock };
         journal.end_torn_line().map_err(io)?;
         Ok((journal, open_faults(lines), unreadable))
     }
 
-    /// Written and on the disk when this returns.
+    /// Written when this returns: the agent may die now.
     pub fn inject(&mut self, begun: Begun) -> io::Result<()> {
         let Begun { id, spec, by, at } = begun;
-        self.append(&Line::Inject { at, id, spec, by })?;
-        self.file.sync_data()
+        self.append(&Line::Inject { at, id, spec, by })
+    }
+
+    /// Everything written so far is on the disk when this returns.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
     }
 
     pub fn change(&mut self, at: String, id: FaultId, ends_at: String, by: String) -> io::Result<()> {
         self.append(&Line::Change { at, id, ends_at, by })
     }
 
-    /// Not synced: a lost end is found again as an unfinished fault, and that harms nobody.
     pub fn end(&mut self, at: String, id: FaultId, end: End, hits: Hits) -> io::Result<()> {
         self.append(&Line::End { at, id, end, hits })
     }
@@ -110,6 +117,7 @@ impl Journal {
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
+        self.unsynced = true;
         // A half-written line is ended, so that the next one begins on its own.
         if let Err(error) = self.file.write_all(&bytes) {
             let _ = self.file.write_all(b"\n");

@@ -119,11 +119,12 @@ impl Ledger {
         self.refuse(now, &id, Next::Unsteer, RETRY.0, end);
     }
 
-    /// The deadline is now this long from now; false if the fault is not in force. The spec stays as it was asked for,
-    /// so a repeated request is still the same fault.
-    pub fn rearmed(&mut self, id: &FaultId, deadline: BootTime) {
+    /// The deadline is now this long from now. The spec stays as it was asked for, so a repeated request is still the
+    /// same fault.
+    pub fn rearmed(&mut self, id: &FaultId, now: BootTime, timeout: Duration) {
         if let Some(fault) = self.faults.get_mut(id) {
-            fault.deadline = deadline;
+            fault.deadline = now + timeout;
+            fault.plan.set_timeout(timeout);
         }
     }
 

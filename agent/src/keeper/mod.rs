@@ -92,6 +92,8 @@ pub enum Error {
     Unknown(FaultId),
     #[error("{0}")]
     Limit(String),
+    #[error("there is no interface to act on: {0}")]
+    NoInterface(Refusal),
     #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
     #[error("{0}")]
@@ -214,6 +216,10 @@ impl<K: Kernel> Keeper<K> {
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut alarm: Alarm) {
         loop {
+            // Nobody waits for this: the answer has been given.
+            if let Err(error) = self.journal.sync() {
+                tracing::warn!(%error, "the journal is written, but it may not survive a crash of the host");
+            }
             if self.ledger.is_empty() {
                 if let Err(error) = self.journal.rotate() {
                     tracing::warn!(%error, "the journal cannot make room");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State};
+use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State, Verdict};
 
 use super::ledger::{Next, Phase};
 use super::{Error, Keeper, status};
@@ -103,6 +103,9 @@ impl<K: Kernel> Keeper<K> {
 
     fn stuck(&mut self, id: &FaultId, next: Next, refusal: Refusal, end: End) -> Error {
         self.ledger.refused(BootTime::now(), id, next, end);
+        if let Some(fault) = self.ledger.get_mut(id) {
+            fault.verdict = Verdict::Mismatch { found: format!("{refusal}; the agent keeps trying") };
+        }
         self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
         Error::Kernel(refusal)
     }

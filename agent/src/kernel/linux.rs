@@ -51,7 +51,8 @@ impl Kernel for Linux {
             Step::AddNetem { ifb, netem } => self.rtnl.add_netem(ifb, netem).await,
             Step::SetUp { ifb } => self.rtnl.set_up(ifb).await,
             Step::Steer(steering) => {
-                let ifindex = self.ifindex().await?;
+                let queues = plan.queues().next().is_some();
+                let ifindex = if queues { self.ifindex().await? } else { BTreeMap::new() };
                 if let Some((ifb, _)) = plan.queues().find(|(ifb, _)| !ifindex.contains_key(*ifb)) {
                     return Err(Refusal::new(format!("ip link show {ifb}"), Errno::ENODEV, None));
                 }

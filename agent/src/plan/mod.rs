@@ -129,6 +129,17 @@ impl Plan {
         Self { slot: draft.slot, steps, timeout }
     }
 
+    /// The plan of the same fault with another deadline.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+        for step in &mut self.steps {
+            match step {
+                Step::Steer(steering) => steering.timeout = timeout,
+                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {}
+            }
+        }
+    }
+
     /// The comment on every rule of this fault.
     pub fn mark(&self) -> String {
         mark(self.slot)

@@ -11,10 +11,11 @@ use crate::exit::Failure;
 use crate::{foreground, render};
 
 pub async fn run(agent: Option<AgentAddress>, json: bool) -> Result<ExitCode, Failure> {
+    let named = agent.is_some();
     let client = Client::new(agent)?;
     let (kernel, features) = match client.info().await {
         Ok(info) => (info.kernel, info.features),
-        Err(Failure::Unreachable { .. }) if foreground::is_possible() => here().await?,
+        Err(Failure::Unreachable { .. }) if !named && foreground::is_possible() => here().await?,
         Err(failure) => return Err(failure),
     };
     if json {

@@ -24,7 +24,10 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> R
     if args.wait {
         let left = || async { client.fault(&fault.id).await.ok() };
         if wait(&fault, json, left).await? == Ended::Interrupted {
-            render::restored(&client.restore(&fault.id).await?)?;
+            let restored = client.restore(&fault.id).await?;
+            if !json {
+                render::restored(&restored)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

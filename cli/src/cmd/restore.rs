@@ -20,7 +20,7 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: RestoreArgs) -> 
         match client.restore(id).await {
             Ok(fault) => restored.push(fault),
             Err(Failure::Refused(problem)) => {
-                eprintln!("partition-agent: {problem}");
+                render::complain(&problem);
                 failed = true;
             }
             Err(failure) => return Err(failure),

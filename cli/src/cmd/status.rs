@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use partition_agent_proto::ProblemCode;
+
 use crate::args::StatusArgs;
 use crate::client::{AgentAddress, Client};
 use crate::exit::Failure;
@@ -19,7 +21,14 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: StatusArgs) -> R
             render::json(&fault)?;
         } else {
             render::injected(&fault)?;
-            render::line(fault.plan.as_deref().unwrap_or_default())?;
+            render::line(fault.plan.as_deref().unwrap_or_default().trim_end())?;
+        }
+        while args.wait {
+            match client.fault(id).await {
+                Ok(_) => tokio::time::sleep(ASK).await,
+                Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => break,
+                Err(failure) => return Err(failure),
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }

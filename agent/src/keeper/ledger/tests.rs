@@ -175,7 +175,7 @@ proptest! {
                     let id = format!("f{id}");
                     if let Some((_, Waits::Deadline(deadline))) = model.faults.get_mut(&id) {
                         *deadline = model.now + millis;
-                        ledger.rearmed(&id.parse().unwrap(), at(model.now + millis));
+                        ledger.rearmed(&id.parse().unwrap(), at(model.now), Duration::from_millis(millis));
                     }
                 }
                 Op::Restore { id, refused } => {

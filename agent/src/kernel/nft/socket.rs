@@ -110,7 +110,9 @@ pub fn list(question: NfTablesMessage, what: &str) -> Result<Vec<Vec<u8>>, Refus
         let mut entries = Vec::new();
         let mut interrupted = false;
         loop {
-            let (buffer, _) = asker.socket.recv_from_full().map_err(refused)?;
+            // Offered this much room, the kernel fills it; offered less, it makes many small messages.
+            let mut buffer = Vec::with_capacity(1 << 16);
+            asker.socket.recv(&mut buffer, 0).map_err(refused)?;
             for message in messages(&buffer) {
                 interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
                 if let Some((_, errno, says)) = message.refusal() {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
 use nix::errno::Errno;
 use rtnetlink::RouteMessageBuilder;
 
@@ -38,22 +38,28 @@ impl<'a> Interfaces<'a> {
         Ok(Self { rtnl, links, addresses: messages.iter().filter_map(address).collect() })
     }
 
-    /// The interfaces of the routes to the targets. Everything, many targets, several paths to one target, or a target
-    /// without a route: every interface that carries an address. Loopback only where a target is on it.
+    /// The interfaces of the routes to the targets, every path of them. Everything, many targets, or a target without a
+    /// route: every interface that carries an address. Loopback only where a target is on it.
     pub async fn towards(&self, targets: &[Address]) -> Result<Vec<String>, Refusal> {
         let nets = targets.iter().map(|target| target.net).collect::<BTreeSet<_>>();
         let mut chosen = BTreeSet::new();
         let mut all = nets.len() > LOOKUPS;
-        let mut routes = None;
+        all |= nets.iter().any(|net| net.prefix() == 0);
         for net in nets.iter().filter(|net| !self.is_local(net)) {
-            if all || net.prefix() == 0 {
-                all = true;
+            if all {
                 break;
             }
-            if routes.is_none() {
-                routes = Some(self.routes().await?);
+            let through = self.lookup(net.network()).await?;
+            all |= through.is_empty();
+            chosen.extend(through);
+        }
+        if !all && nets.iter().any(|net| !is_host(net)) {
+            // Longer routes inside a network may lead elsewhere than the one to its first address.
+            for route in self.routes().await? {
+                if destination(&route).is_some_and(|inner| nets.iter().any(|net| inside(net, &inner))) {
+                    chosen.extend(interfaces(&route));
+                }
             }
-            all |= self.add_routes(*net, routes.as_deref().unwrap_or_default(), &mut chosen).await?;
         }
         if all {
             chosen.extend(
@@ -85,39 +91,16 @@ impl<'a> Interfaces<'a> {
         Err(refusal.hint(format!("the interfaces here are {known}")))
     }
 
-    /// Adds the interface of the route to the network, and those of longer routes inside it. True if that does not
-    /// tell them all: no route, or several paths.
-    async fn add_routes(
-        &self,
-        net: IpNetwork,
-        routes: &[RouteMessage],
-        chosen: &mut BTreeSet<u32>,
-    ) -> Result<bool, Refusal> {
-        if routes.iter().any(|route| several_paths(route) && overlaps(destination(route), net)) {
-            return Ok(true);
-        }
-        let inside = routes.iter().filter(|route| {
-            destination(route)
-                .is_some_and(|inner| inner.prefix() > net.prefix() && net.contains(inner.network()))
-        });
-        chosen.extend(inside.filter_map(interface));
-        match self.lookup(net.network()).await {
-            Ok(Some(index)) => {
-                chosen.insert(index);
-                Ok(false)
+    /// `ip route get fibmatch ADDRESS`: the interfaces of the route itself, all paths of it. None without a route.
+    async fn lookup(&self, address: IpAddr) -> Result<Vec<u32>, Refusal> {
+        let answer = self.rtnl.handle.route().get(host_route(address)).execute();
+        match collect(&format!("ip route get fibmatch {address}"), answer).await {
+            Ok(routes) => Ok(routes.iter().flat_map(interfaces).collect()),
+            Err(refusal) if matches!(refusal.errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
+                Ok(Vec::new())
             }
-            Ok(None) => Ok(true),
-            Err(refusal) if matches!(refusal.errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH) => Ok(true),
             Err(refusal) => Err(refusal),
         }
-    }
-
-    /// `ip route get ADDRESS`
-    async fn lookup(&self, address: IpAddr) -> Result<Option<u32>, Refusal> {
-        let question = host_route(address);
-        let answer = self.rtnl.handle.route().get(question).execute();
-        let answer = collect(&format!("ip route get {address}"), answer).await?;
-        Ok(answer.first().and_then(interface))
     }
 
     /// Every route of both families.
@@ -131,15 +114,11 @@ impl<'a> Interfaces<'a> {
 
     /// One of this host's own addresses, or loopback.
     fn is_local(&self, net: &IpNetwork) -> bool {
-        let host = match net {
-            IpNetwork::V4(net) => net.prefix() == 32,
-            IpNetwork::V6(net) => net.prefix() == 128,
-        };
         let loopback = match net {
             IpNetwork::V4(net) => net.ip().is_loopback() && net.prefix() >= 8,
             IpNetwork::V6(net) => net.ip().is_loopback() && net.prefix() == 128,
         };
-        loopback || host && self.addresses.iter().any(|(_, address)| *address == net.ip())
+        loopback || is_host(net) && self.addresses.iter().any(|(_, address)| *address == net.ip())
     }
 
     fn is_loopback(&self, index: u32) -> bool {
@@ -147,30 +126,38 @@ impl<'a> Interfaces<'a> {
     }
 }
 
+fn is_host(net: &IpNetwork) -> bool {
+    match net {
+        IpNetwork::V4(net) => net.prefix() == 32,
+        IpNetwork::V6(net) => net.prefix() == 128,
+    }
+}
+
 fn host_route(address: IpAddr) -> RouteMessage {
-    match address {
+    let mut question = match address {
         IpAddr::V4(address) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build(),
         IpAddr::V6(address) => {
             RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build()
         }
+    };
+    // The route as it stands in the table, not the one path that a single flow would take (Linux 4.13).
+    question.header.flags |= RouteFlags::FibMatch;
+    question
+}
+
+fn interfaces(route: &RouteMessage) -> Vec<u32> {
+    let mut through = Vec::new();
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => through.push(*index),
+            RouteAttribute::MultiPath(paths) => through.extend(paths.iter().map(|path| path.interface_index)),
+            _ => {}
+        }
     }
+    through
 }
 
-fn interface(route: &RouteMessage) -> Option<u32> {
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(index) => Some(*index),
-        _ => None,
-    })
-}
-
-fn several_paths(route: &RouteMessage) -> bool {
-    route
-        .attributes
-        .iter()
-        .any(|attribute| matches!(attribute, RouteAttribute::MultiPath(paths) if paths.len() > 1))
-}
-
-/// A route without a destination is the default route of its family; it overlaps every target of that family.
+/// Where a route leads to; the default routes lead nowhere in particular.
 fn destination(route: &RouteMessage) -> Option<IpNetwork> {
     let address = route.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
@@ -180,6 +167,7 @@ fn destination(route: &RouteMessage) -> Option<IpNetwork> {
     IpNetwork::new(address, route.header.destination_prefix_length).ok()
 }
 
-fn overlaps(route: Option<IpNetwork>, net: IpNetwork) -> bool {
-    route.is_none_or(|route| route.contains(net.network()) || net.contains(route.network()))
+/// Whether the second network is a part of the first, and smaller.
+fn inside(outer: &IpNetwork, inner: &IpNetwork) -> bool {
+    inner.prefix() > outer.prefix() && outer.contains(inner.network())
 }
