@@ -79,8 +79,14 @@ impl Config {
             }
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+        let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
+        toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)
+    }
+
+    /// Host names have no case, and neither have names of the configuration.
+    fn fold_names(mut self) -> Self {
+        self.peers = self.peers.into_iter().map(|(name, peers)| (name.to_ascii_lowercase(), peers)).collect();
+        self
     }
 
     /// # Errors
@@ -98,7 +104,12 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+        toml::from_str(text).map(Config::fold_names).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn names_have_no_case() {
+        assert!(parse("[peers]\nRedis = ['10.0.0.5']").unwrap().peers.contains_key("redis"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub enum Failure {
     Refused(Box<Problem>),
     /// Nobody answered.
     Unreachable { at: String, why: String, hint: &'static str },
-    /// The arguments contradict each other in a way that only shows when they are put together.
+    /// The arguments make no sense together.
     Usage(String),
     /// Anything else.
     Failed(String),

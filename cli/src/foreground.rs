@@ -7,7 +7,7 @@ use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::plan::Guard;
 use partition_agent_core::resolve;
-use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Problem, ProblemCode};
+use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus};
 
 use crate::exit::Failure;
 
@@ -42,10 +42,8 @@ impl Foreground {
         spec: FaultSpec,
         dry_run: bool,
     ) -> Result<FaultStatus, Failure> {
-        let invalid = |error: String| Failure::from(Problem::new(ProblemCode::Invalid, error));
-        spec.validate().map_err(|error| invalid(error.to_string()))?;
         let resolved = resolve::target(&spec.target, &self.config.peers).await;
-        let (targets, except) = resolved.map_err(|error| invalid(error.to_string()))?;
+        let (targets, except) = resolved.map_err(|error| api::unknown_name(&error))?;
         let ssh = std::env::var("SSH_CONNECTION").ok();
         let keep = ssh.as_deref().and_then(Connection::from_ssh).into_iter().collect();
         let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());

@@ -29,13 +29,18 @@ fn the_kernels_refusal_is_1_in_the_kernels_words() {
 }
 
 #[test]
-fn a_spec_that_makes_no_sense_is_1_with_the_reason() {
+fn what_makes_no_sense_is_2_and_what_the_agent_refuses_is_1_with_the_reason() {
     let agent = FakeAgent::start();
     for (words, reason) in [
         ("inject --peer redis", "nothing to do"),
         ("inject --loss 100%", "an empty target"),
         ("inject --latency 10ms --jitter 20ms --peer redis", "a jitter of 20ms"),
         ("inject --loss 1% --peer redis --interface a/b", "`a/b` cannot be an interface"),
+    ] {
+        let error = run(&agent, words).failed(2);
+        assert!(error.starts_with("partition-agent: ") && error.contains(reason), "{words}: {error}");
+    }
+    for (words, reason) in [
         ("inject --loss 1% --peer redis --for 2h", "longer than the 1h"),
         ("inject --loss 1% --peer redis --interface nope0", "nope0"),
         ("status nobody", "there is no fault nobody"),

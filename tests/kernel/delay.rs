@@ -165,6 +165,19 @@ fn loss_and_latency_together_and_the_queue_is_what_tc_says() {
 }
 
 #[test]
+fn a_delay_whose_queue_somebody_deletes_ends_and_does_not_become_a_cut() {
+    let Some((lab, redis, _)) = lab() else { return };
+    let agent = Agent::start(&lab.app, "");
+    agent.inject("f", &spec(LATENCY, "egress"));
+    assert!(median(&round_trips(&lab.app, redis, 3, MS)) >= 100 * MS);
+    lab.app.sh("ip link del pa-f1-eg");
+    agent.until_idle(Duration::from_secs(10));
+    assert_eq!(round_trips(&lab.app, redis, 3, MS).len(), 3);
+    let end = agent.history()[0].end.to_string();
+    assert!(end.contains("pa-f1-eg has no netem"), "{end}");
+}
+
+#[test]
 fn a_kernel_without_netem_says_so_and_changes_nothing() {
     let lab = Lab::new();
     let tried = lab.app.output("tc", &["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]);

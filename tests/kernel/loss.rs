@@ -90,6 +90,18 @@ fn thirty_percent_is_thirty_percent() {
 }
 
 #[test]
+fn a_packet_that_two_targets_of_one_fault_match_is_hit_once() {
+    let lab = Lab::new();
+    let agent = Agent::start(&lab.app, "");
+    let target = r#"{"peers":["10.77.1.2","10.77.1.2:9000","10.77.1.0/24:9000","10.77.0.0/16"]}"#;
+    let loss = r#"{"kinds":[{"loss":{"percent":50}}],"direction":"egress""#;
+    agent.inject("f", &format!(r#"{loss},"target":{target}}}"#));
+    let out = burst(&lab.app, &lab.redis, SocketAddr::new(address(REDIS), 9000), 1_000);
+    // Five standard deviations around half of a thousand; hit twice, only 250 would arrive.
+    assert!((421..=579).contains(&out.received), "{}", out.received);
+}
+
+#[test]
 fn others_lose_nothing() {
     let lab = Lab::new();
     let agent = Agent::start(&lab.app, "");

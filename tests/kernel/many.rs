@@ -48,7 +48,7 @@ fn ten_thousand_targets_are_one_transaction() {
     assert_eq!(fault.addresses, 10_000);
     assert!(!answers(&lab.app, redis, PATIENCE));
     assert!(answers(&lab.app, db, PATIENCE));
-    let listed = lab.app.sh("nft list set netdev partition_agent f1_net4 | grep -o expires | wc -l");
+    let listed = lab.app.sh("nft list set netdev partition_agent f1_host4 | grep -o expires | wc -l");
     assert_eq!(listed.trim(), "10000");
     let begun = Instant::now();
     while said().matches("# new generation").count() == before {

@@ -23,10 +23,10 @@ fn nft_lists_what_the_plan_says() {
         "icmpv6 type 133-137 accept",
         "meta l4proto . th sport @guard_ports accept",
         "meta l4proto . th dport @guard_ports accept",
-        "ip daddr @f1_net4 jump f1_egress_loss comment \"f1\"",
-        "ip saddr @f1_net4 jump f1_ingress_loss comment \"f1\"",
+        "ip daddr @f1_host4 jump f1_egress_loss comment \"f1\"",
+        "ip saddr @f1_host4 jump f1_ingress_loss comment \"f1\"",
         "ip6 daddr . meta l4proto . th dport @f1_svc6 jump f1_egress_loss comment \"f1\"",
-        "ip daddr @f1_except_net4 return comment \"f1\"",
+        "ip daddr @f1_except_host4 return comment \"f1\"",
         "numgen random mod 1000000 < 300000 counter packets 0 bytes 0 fwd to 0 comment \"f1\"",
         "numgen random mod 1000000 < 300000 counter packets 0 bytes 0 drop comment \"f1\"",
         "goto egress",
@@ -80,7 +80,7 @@ fn a_changed_deadline_is_the_kernels() {
     agent.inject("f", spec);
     for (asked, most) in [("1h", 3600), ("30s", 30)] {
         agent.cli_ok(&lab.app, &["change", "f", "--for", asked]);
-        for set in ["f1_net4", "f1_svc4"] {
+        for set in ["f1_host4", "f1_svc4"] {
             let listed = lab.app.sh(&format!("nft -j list set netdev partition_agent {set}"));
             let listed = serde_json::from_str::<serde_json::Value>(&listed).unwrap();
             let elements = listed["nftables"][1]["set"]["elem"].as_array().unwrap().clone();

@@ -83,7 +83,7 @@ fn an_interface_that_is_made_anew_is_cut_again() {
 }
 
 #[test]
-fn a_second_agent_is_told_that_the_table_is_taken() {
+fn a_second_agent_is_told_that_there_is_one() {
     let (lab, redis, _agent) = faulty();
     let program = harness::binary().display().to_string();
     let dir = tempfile::tempdir().unwrap();
@@ -91,6 +91,6 @@ fn a_second_agent_is_told_that_the_table_is_taken() {
     let second = lab.app.output(&program, &["serve", "--socket", &socket, "--state-dir", &state]);
     assert_eq!(second.status.code(), Some(1));
     let said = harness::text(&second.stderr);
-    assert!(said.contains("add table netdev partition_agent"), "{said}");
+    assert!(said.contains("another agent runs in this network namespace"), "{said}");
     assert!(!answers(&lab.app, redis, PATIENCE), "the first one's fault is untouched");
 }

@@ -27,9 +27,15 @@ impl From<SpecError> for Refused {
 
 impl From<UnknownName> for Refused {
     fn from(error: UnknownName) -> Self {
-        let problem = Problem::new(ProblemCode::UnknownName, error.to_string());
-        Self(problem.hint("give its address, or a name under [peers] in the agent's configuration"))
+        Self(unknown_name(&error))
     }
+}
+
+/// A name that stands for nothing, for the wire.
+#[must_use]
+pub fn unknown_name(error: &UnknownName) -> Problem {
+    let problem = Problem::new(ProblemCode::UnknownName, error.to_string());
+    problem.hint("give its address, or a name under [peers] in the agent's configuration")
 }
 
 impl From<Error> for Refused {

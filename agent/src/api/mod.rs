@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-pub use error::problem;
+pub use error::{problem, unknown_name};
 pub use openapi::document;
 pub use serve::{Caller, serve_tcp, serve_unix};
 

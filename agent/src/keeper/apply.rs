@@ -84,10 +84,7 @@ impl<K: Kernel> Keeper<K> {
         let plan = fault.ok_or_else(|| Error::Unknown(id.clone()))?.plan.clone();
         self.kernel.rearm(&plan, duration.duration()).await?;
         self.ledger.rearmed(id, BootTime::now(), duration.duration());
-        let verdict = self.read_back(&plan).await;
-        if let Some(fault) = self.ledger.get_mut(id) {
-            fault.verdict = verdict;
-        }
+        self.judge(id, &plan).await;
         self.refresh_hits().await;
         let ends_at = wall(duration.duration());
         if let Err(error) = self.journal.change(wall(Duration::ZERO), id.clone(), ends_at, by) {
@@ -165,6 +162,14 @@ impl<K: Kernel> Keeper<K> {
             self.ledger.strand(BootTime::now(), fault, end);
         }
         error
+    }
+
+    /// Reads the kernel back for a fault in force.
+    pub(super) async fn judge(&mut self, id: &FaultId, plan: &Plan) {
+        let verdict = self.read_back(plan).await;
+        if let Some(fault) = self.ledger.get_mut(id) {
+            fault.verdict = verdict;
+        }
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Verdict {

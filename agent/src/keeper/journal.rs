@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -174,7 +174,14 @@ fn open_faults(lines: Vec<Line>) -> Vec<Begun> {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
+    // Root, in the foreground, may be the first to write in the directory of the service's own user.
+    if let Some(Ok(dir)) = path.parent().map(std::fs::metadata)
+        && dir.uid() != file.metadata()?.uid()
+    {
+        std::os::unix::fs::fchown(&file, Some(dir.uid()), Some(dir.gid()))?;
+    }
+    Ok(file)
 }
 
 /// The lines that can be read, and how many cannot.

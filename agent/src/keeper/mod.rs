@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span,
+    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span, State,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -24,7 +24,7 @@ use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Address, Guard};
 use journal::Journal;
-use ledger::{Due, Fault, Ledger, state};
+use ledger::{Due, Fault, Ledger, Phase, state};
 
 /// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ struct Keeper<K> {
 pub enum StartError {
     #[error("{0}")]
     Journal(#[from] JournalError),
-    #[error("{0}")]
+    #[error("{}", .0.with_hint())]
     Kernel(#[from] Refusal),
     #[error("cannot open the kernel's sockets: {0}")]
     Open(io::Error),
@@ -220,14 +220,18 @@ impl<K: Kernel> Keeper<K> {
             if let Err(error) = self.journal.sync() {
                 tracing::warn!(%error, "the journal is written, but it may not survive a crash of the host");
             }
-            if self.ledger.is_empty() {
-                if let Err(error) = self.journal.rotate() {
-                    tracing::warn!(%error, "the journal cannot make room");
-                }
-                if let Some(reply) = self.stopping.take() {
-                    let _ = reply.send(Ok(()));
-                    return;
-                }
+            if self.ledger.is_empty()
+                && let Err(error) = self.journal.rotate()
+            {
+                tracing::warn!(%error, "the journal cannot make room");
+            }
+            // What is stuck does not keep the agent from stopping: the table goes with its socket, and what is left of
+            // the queues leads nowhere and is swept by the next agent.
+            if self.ledger.faults().all(|fault| state(&fault.phase) == State::Stuck)
+                && let Some(reply) = self.stopping.take()
+            {
+                let _ = reply.send(Ok(()));
+                return;
             }
             tokio::select! {
                 command = inbox.recv() => match command {
@@ -303,10 +307,29 @@ impl<K: Kernel> Keeper<K> {
             }
             Err(refusal) => tracing::warn!(%refusal, "an interface that changed could not be hooked again"),
         }
+        self.end_without_queue().await;
+    }
+
+    /// Packets that are steered into a queue that somebody has deleted would vanish: a delay must not become a cut.
+    async fn end_without_queue(&mut self) {
+        let delays =
+            self.ledger.faults().filter(|fault| fault.phase == Phase::Active && fault.spec.delay().is_some());
+        for (id, plan) in delays.map(|fault| (fault.id.clone(), fault.plan.clone())).collect::<Vec<_>>() {
+            let Ok(observed) = self.kernel.read_back(&plan).await else { continue };
+            if let Some(found) = plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem)) {
+                let _told = self
+                    .unsteer(&id, End::Failed { why: format!("somebody changed its queue: {found}") })
+                    .await;
+            }
+        }
     }
 
     async fn get(&mut self, id: &FaultId) -> Result<FaultStatus, Error> {
         self.refresh_hits().await;
+        let active = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active);
+        if let Some(plan) = active.map(|fault| fault.plan.clone()) {
+            self.judge(id, &plan).await;
+        }
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         Ok(FaultStatus { plan: Some(fault.plan.to_string()), ..status(fault) })
     }
@@ -354,12 +377,9 @@ fn send<T>(reply: Reply<T>, answer: Result<T, Error>) {
 }
 
 fn status(fault: &Fault) -> FaultStatus {
-    let remaining = match state(&fault.phase) {
-        partition_agent_proto::State::Active => BootTime::now().until(fault.deadline),
-        partition_agent_proto::State::Pending
-        | partition_agent_proto::State::Restoring
-        | partition_agent_proto::State::Restored
-        | partition_agent_proto::State::Stuck => Duration::ZERO,
+    let remaining = match fault.phase {
+        Phase::Active => BootTime::now().until(fault.deadline),
+        Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
     };
     FaultStatus {
         id: fault.id.clone(),

@@ -133,3 +133,16 @@ async fn a_later_agent_sweeps_and_closes_what_an_earlier_one_left() {
         [("f", End::AgentDied)]
     );
 }
+
+#[tokio::test]
+async fn a_stuck_fault_does_not_keep_the_agent_from_stopping() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, alarm, world) = keeper(dir.path()).await;
+    keeper.inject(request("f", LOSS)).await.unwrap();
+    world.lock().unwrap().refuse_undo = usize::MAX;
+    let (commands, inbox) = mpsc::channel(1);
+    let (reply, stopped) = oneshot::channel();
+    commands.send(Command::Shutdown { reply }).await.unwrap();
+    keeper.run(inbox, alarm).await;
+    assert!(stopped.await.unwrap().is_ok());
+}

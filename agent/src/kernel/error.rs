@@ -30,6 +30,14 @@ impl Refusal {
         self
     }
 
+    /// For people, on two lines where there is something to do.
+    pub fn with_hint(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{self}\n  {hint}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether the object of the act does not exist.
     pub fn is_absent(&self) -> bool {
         matches!(self.errno, Errno::ENOENT | Errno::ENODEV)

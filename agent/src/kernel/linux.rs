@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use partition_agent_proto::{Feature, Hits};
 
+use super::error::errno_of;
 use super::nft::Table;
 use super::rtnl::{Interfaces, Rtnl};
 use super::{Kernel, Observed, Refusal, features};
@@ -16,12 +19,16 @@ use crate::plan::{Address, Guard, Plan, Step};
 pub struct Linux {
     table: Table,
     rtnl: Rtnl,
+    claim: Option<UnixListener>,
 }
+
+/// An abstract socket belongs to its network namespace and goes with its process: whoever has this one is the agent here.
+const CLAIM: &str = "partition-agent";
 
 impl Linux {
     /// Opens the sockets; nothing is changed. Must be called on a tokio runtime that outlives it.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { table: Table::open()?, rtnl: Rtnl::connect()? })
+        Ok(Self { table: Table::open()?, rtnl: Rtnl::connect()?, claim: None })
     }
 
     async fn ifindex(&self) -> Result<BTreeMap<String, u32>, Refusal> {
@@ -123,6 +130,11 @@ impl Kernel for Linux {
     }
 
     async fn sweep(&mut self) -> Result<Vec<String>, Refusal> {
+        let claim = SocketAddr::from_abstract_name(CLAIM).and_then(|name| UnixListener::bind_addr(&name));
+        self.claim = Some(claim.map_err(|error| {
+            Refusal::new(format!("bind the abstract socket @{CLAIM}"), errno_of(&error), None)
+                .hint("another agent runs in this network namespace: use that one, or stop it first")
+        })?);
         if self.table.is_foreign()? {
             return Err(Refusal::new("add table netdev partition_agent", Errno::EEXIST, None));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use partition_agent_proto::Verdict;
 
-use crate::plan::{Element, Hook, Netem, Plan, Shape, mark};
+use crate::plan::{Element, Hook, Netem, Plan, mark};
 
 /// What there is of one fault.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Observed {
     fn mismatch(&self, plan: &Plan, left: Duration) -> Option<String> {
         let steering = plan.steering()?;
         for set in &steering.ruleset.sets {
-            let entries = set.elements.iter().map(|element| entries(set.shape, element)).sum::<usize>();
+            let entries = set.elements.iter().map(entries).sum::<usize>();
             let Some(seen) = self.sets.get(&set.name) else {
                 return Some(format!("set {} is missing", set.name));
             };
@@ -82,7 +82,8 @@ impl Observed {
         plan.queues().find_map(|(ifb, netem)| self.queue_mismatch(ifb, netem))
     }
 
-    fn queue_mismatch(&self, ifb: &str, netem: &Netem) -> Option<String> {
+    /// What is wrong with one delay queue.
+    pub fn queue_mismatch(&self, ifb: &str, netem: &Netem) -> Option<String> {
         let Some(seen) = self.queues.get(ifb) else { return Some(format!("{ifb} has no netem")) };
         let wanted = QueueSeen { up: true, latency: netem.latency, jitter: netem.jitter, limit: netem.limit };
         (*seen != wanted).then(|| format!("{ifb} is {seen:?}, not {wanted:?}"))
@@ -90,15 +91,18 @@ impl Observed {
 }
 
 /// An interval of a plain set is listed as a start and an end, the end left out after the highest address.
-fn entries(shape: Shape, element: &Element) -> usize {
-    match (shape, element) {
-        (Shape::Net(_), Element::Net(range)) => {
+fn entries(element: &Element) -> usize {
+    match element {
+        Element::Net(range) => {
             let highest = match range.last {
                 std::net::IpAddr::V4(last) => last.is_broadcast(),
                 std::net::IpAddr::V6(last) => u128::from(last) == u128::MAX,
             };
             if highest { 1 } else { 2 }
         }
-        (Shape::Net(_) | Shape::Service(_) | Shape::Connection(_) | Shape::LocalPort, _) => 1,
+        Element::Host(_)
+        | Element::Service { .. }
+        | Element::Connection { .. }
+        | Element::LocalPort { .. } => 1,
     }
 }

@@ -25,10 +25,38 @@ pub fn merge<'a>(family: Family, nets: impl IntoIterator<Item = &'a IpNetwork>) 
             Some(_) | None => merged.push((first, last)),
         }
     }
-    merged
-        .into_iter()
-        .map(|(first, last)| Range { first: address(family, first), last: address(family, last) })
-        .collect()
+    merged.into_iter().map(|span| range(family, span)).collect()
+}
+
+/// The first ranges without the second; both ascending and disjoint, as [`merge`] makes them.
+pub fn subtract(family: Family, from: &[Range], without: &[Range]) -> Vec<Range> {
+    let mut left = Vec::new();
+    for whole in from {
+        let (first, last) = (number(whole.first), number(whole.last));
+        // Where the part that is not decided on yet begins; none when a hole has reached the end.
+        let mut rest = Some(first);
+        for hole in without {
+            let (hole_first, hole_last) = (number(hole.first), number(hole.last));
+            let Some(begin) = rest.filter(|_| hole_first <= last && hole_last >= first) else { continue };
+            if hole_first > begin {
+                left.push(range(family, (begin, hole_first - 1)));
+            }
+            rest = hole_last.checked_add(1).filter(|after| *after <= last);
+        }
+        left.extend(rest.map(|begin| range(family, (begin, last))));
+    }
+    left
+}
+
+fn range(family: Family, (first, last): (u128, u128)) -> Range {
+    Range { first: address(family, first), last: address(family, last) }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
 }
 
 fn span(family: Family, net: &IpNetwork) -> Option<(u128, u128)> {
@@ -74,13 +102,31 @@ mod tests {
         assert_eq!(text(Family::V6, &[]), "");
     }
 
+    fn nets(lows: Vec<(u32, u8)>) -> Vec<IpNetwork> {
+        let net =
+            |(low, prefix)| IpNetwork::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + low)), prefix).unwrap();
+        lows.into_iter().map(net).collect()
+    }
+
     proptest! {
         #[test]
+        fn a_difference_holds_what_only_the_first_has(
+            from in prop::collection::vec((0_u32..64, 26_u8..=32), 0..12),
+            without in prop::collection::vec((0_u32..64, 26_u8..=32), 0..12),
+        ) {
+            let [from, without] = [from, without].map(|lows| merge(Family::V4, &nets(lows)));
+            let left = subtract(Family::V4, &from, &without);
+            let holds = |ranges: &[Range], address| ranges.iter().filter(|r| r.first <= address && address <= r.last).count();
+            for low in 0..192_u32 {
+                let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 - 64 + low));
+                let wanted = holds(&from, address) == 1 && holds(&without, address) == 0;
+                prop_assert_eq!(holds(&left, address), usize::from(wanted));
+            }
+        }
+
+        #[test]
         fn merged_ranges_hold_the_same_addresses(nets in prop::collection::vec((0_u32..64, 26_u8..=32), 0..12)) {
-            let nets = nets
-                .into_iter()
-                .map(|(low, prefix)| IpNetwork::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + low)), prefix).unwrap())
-                .collect::<Vec<_>>();
+            let nets = super::tests::nets(nets);
             let ranges = merge(Family::V4, &nets);
             for low in 0..128_u32 {
                 let address = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + low));

@@ -34,8 +34,8 @@ fn a_loss_reads_like_nft() {
     type ipv4_addr . inet_proto . inet_service; flags interval,timeout
     elements = { 10.0.1.0/24 . tcp . 6379 timeout 60000ms, 10.0.1.0/24 . udp . 6379 timeout 60000ms }
   }
-  set f7_net6 {
-    type ipv6_addr; flags interval,timeout
+  set f7_host6 {
+    type ipv6_addr; flags timeout
     elements = { fd00::1 timeout 60000ms }
   }
   set f7_except_svc4 {
@@ -58,10 +58,10 @@ fn a_loss_reads_like_nft() {
   }
   # add rule netdev partition_agent egress_loss ip daddr @f7_net4 jump f7_egress_loss comment "f7"
   # add rule netdev partition_agent egress_loss ip daddr . meta l4proto . th dport @f7_svc4 jump f7_egress_loss comment "f7"
-  # add rule netdev partition_agent egress_loss ip6 daddr @f7_net6 jump f7_egress_loss comment "f7"
+  # add rule netdev partition_agent egress_loss ip6 daddr @f7_host6 jump f7_egress_loss comment "f7"
   # add rule netdev partition_agent ingress_loss ip saddr @f7_net4 jump f7_ingress_loss comment "f7"
   # add rule netdev partition_agent ingress_loss ip saddr . meta l4proto . th sport @f7_svc4 jump f7_ingress_loss comment "f7"
-  # add rule netdev partition_agent ingress_loss ip6 saddr @f7_net6 jump f7_ingress_loss comment "f7"
+  # add rule netdev partition_agent ingress_loss ip6 saddr @f7_host6 jump f7_ingress_loss comment "f7"
   chain egress_eth0 {
     type filter hook egress device "eth0" priority 0; policy accept;
     goto egress
@@ -109,6 +109,15 @@ fn a_delay_builds_its_queues_before_it_steers_and_keeps_directions_apart() {
 }
 
 #[test]
+fn a_packet_is_never_hit_twice_by_one_fault() {
+    let text = plan(LOSS, &["10.0.0.0/24:80", "10.0.0.5", "10.0.0.128/25", "10.0.0.5:81"], &[]).to_string();
+    let services = text.lines().find(|line| line.contains(". tcp . 80")).unwrap();
+    let expected = "10.0.0.0-10.0.0.4 . tcp . 80 timeout 60000ms, 10.0.0.0-10.0.0.4 . udp . 80 timeout 60000ms, \
+                    10.0.0.6-10.0.0.127 . tcp . 80 timeout 60000ms, 10.0.0.6-10.0.0.127 . udp . 80 timeout 60000ms";
+    assert_eq!(services.trim(), format!("elements = {{ {expected} }}"));
+}
+
+#[test]
 fn every_rule_that_starts_a_fault_looks_in_a_timed_set() {
     for direction in ["egress", "ingress", "both"] {
         let json = LOSS.replace("\"for\"", &format!("\"direction\":\"{direction}\",\"for\""));
@@ -131,6 +140,6 @@ fn an_interface_narrows_the_rules_too() {
     assert!(
         plan(&json, &["10.0.0.5"], &[])
             .to_string()
-            .contains(r#"egress_loss oifname "eth0" ip daddr @f7_net4 jump"#)
+            .contains(r#"egress_loss oifname "eth0" ip daddr @f7_host4 jump"#)
     );
 }

@@ -14,6 +14,7 @@ use crate::foreground::{self, Foreground};
 use crate::render;
 
 pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    args.spec().validate().map_err(|error| Failure::Usage(error.to_string()))?;
     let named = agent.is_some();
     let client = Client::new(agent)?;
     if !named && foreground::is_possible() && !client.answers().await {

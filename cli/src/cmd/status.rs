@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use partition_agent_proto::ProblemCode;
+use partition_agent_proto::{FaultId, ProblemCode};
 
 use crate::args::StatusArgs;
 use crate::client::{AgentAddress, Client};
@@ -23,12 +23,8 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: StatusArgs) -> R
             render::injected(&fault)?;
             render::line(fault.plan.as_deref().unwrap_or_default().trim_end())?;
         }
-        while args.wait {
-            match client.fault(id).await {
-                Ok(_) => tokio::time::sleep(ASK).await,
-                Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => break,
-                Err(failure) => return Err(failure),
-            }
+        if args.wait {
+            until_over(&client, id).await?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -43,4 +39,14 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: StatusArgs) -> R
         render::faults(&faults)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn until_over(client: &Client, id: &FaultId) -> Result<(), Failure> {
+    loop {
+        match client.fault(id).await {
+            Ok(_) => tokio::time::sleep(ASK).await,
+            Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => return Ok(()),
+            Err(failure) => return Err(failure),
+        }
+    }
 }

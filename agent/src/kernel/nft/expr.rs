@@ -63,7 +63,7 @@ fn member(hook: Hook, shape: Shape, set: &str) -> Vec<Expressions> {
     let mut exprs = Vec::new();
     match shape {
         // ip daddr @set
-        Shape::Net(family) => exprs.extend(address(hook, family)),
+        Shape::Host(family) | Shape::Net(family) => exprs.extend(address(hook, family)),
         // ip daddr . meta l4proto . th dport @set
         Shape::Service(family) => {
             exprs.extend(address(hook, family));

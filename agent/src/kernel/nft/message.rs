@@ -168,8 +168,8 @@ fn key(shape: Shape) -> (&'static [u8], u32) {
         parts[0] << 12 | parts[1] << 6 | parts[2]
     }
     match shape {
-        Shape::Net(Family::V4) => (&[4], IPADDR),
-        Shape::Net(Family::V6) => (&[16], IP6ADDR),
+        Shape::Host(Family::V4) | Shape::Net(Family::V4) => (&[4], IPADDR),
+        Shape::Host(Family::V6) | Shape::Net(Family::V6) => (&[16], IP6ADDR),
         Shape::Service(Family::V4) => (&[4, 1, 2], concat([IPADDR, PROTO, SERVICE])),
         Shape::Service(Family::V6) => (&[16, 1, 2], concat([IP6ADDR, PROTO, SERVICE])),
         Shape::Connection(Family::V4) => (&[4, 2, 2], concat([IPADDR, SERVICE, SERVICE])),
@@ -270,6 +270,9 @@ fn element_list(elements: &[Element], timeout: Option<Duration>) -> Vec<u8> {
     let mut list = Vec::new();
     for element in elements {
         match *element {
+            Element::Host(address) => {
+                list.extend(entry(&[&key(attr::KEY, &octets(address)), &timeout]));
+            }
             // Two entries: the first key, and the key after the last; after the highest address there is none.
             Element::Net(range) => {
                 list.extend(entry(&[&key(attr::KEY, &octets(range.first)), &timeout]));
