@@ -1,10 +1,9 @@
 //! What to do to whom, in which direction, for how long.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{Peer, Percent, Span};
@@ -271,73 +270,6 @@ impl fmt::Display for FaultSpec {
     }
 }
 
-/// The name of a fault: 1 to 64 of `a-z 0-9 - _ .`, the first one a letter or a digit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9._-]{0,63}$", examples("loss-redis-7f3a"))]
-pub struct FaultId(String);
-
-/// Not a [`FaultId`].
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(
-    "`{0}` cannot be a fault's id: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, and begin with a letter or a digit"
-)]
-pub struct FaultIdError(String);
-
-impl FaultId {
-    /// A readable id for a fault that was given none: its first kind, its first target and the low 16 bits of `salt`.
-    #[must_use]
-    pub fn suggest(spec: &FaultSpec, salt: u64) -> Self {
-        let kind = if spec.loss().is_some() { "loss" } else { "delay" };
-        let target = match (spec.target.peers.first(), spec.target.ports.first()) {
-            (Some(peer), _) => peer.host.to_string(),
-            (None, Some(port)) => format!("port-{port}"),
-            (None, None) => "all".to_owned(),
-        };
-        let target = target.replace(['/', ':'], "-");
-        let target = target.trim_matches(['-', '_', '.']);
-        let target = target.get(..24).unwrap_or(target);
-        Self(format!("{kind}-{target}-{:04x}", salt & 0xffff))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for FaultId {
-    type Err = FaultIdError;
-
-    fn from_str(text: &str) -> Result<Self, FaultIdError> {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-        let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if first && text.len() <= 64 && text.bytes().all(inner) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(FaultIdError(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for FaultId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl Serialize for FaultId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for FaultId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,29 +317,6 @@ mod tests {
         for (json, reason) in cases {
             let error = spec(json).unwrap_err();
             assert!(error.contains(reason), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn suggested_ids_are_ids() {
-        for peer in [
-            "redis",
-            "10.0.0.0/24",
-            "fd00::1",
-            "[::/0]:80",
-            "a_very_long.name_that-does.not.end.soon.example.com",
-        ] {
-            let json = format!(r#"{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{{"peers":["{peer}"]}}}}"#);
-            let id = FaultId::suggest(&spec(&json).unwrap(), 0x1_7f3a);
-            assert_eq!(id.as_str().parse::<FaultId>().unwrap(), id);
-            assert!(id.as_str().ends_with("-7f3a"));
-        }
-    }
-
-    #[test]
-    fn ids_cannot_climb_out_of_a_path_or_a_log_line() {
-        for text in ["", "../x", "a/b", "A", "a b", "a\n", ".a", &"a".repeat(65)] {
-            assert!(text.parse::<FaultId>().is_err(), "{text:?}");
         }
     }
 }

@@ -6,12 +6,14 @@
 #![warn(missing_docs)]
 
 mod fault;
+mod id;
 mod peer;
 mod problem;
 mod status;
 mod units;
 
-pub use fault::{Direction, FaultId, FaultIdError, FaultSpec, Kind, SpecError, Target};
+pub use fault::{Direction, FaultSpec, Kind, SpecError, Target};
+pub use id::{FaultId, FaultIdError};
 pub use peer::{Host, Peer, PeerError};
 pub use problem::{Problem, ProblemCode};
 pub use status::{

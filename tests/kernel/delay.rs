@@ -142,20 +142,22 @@ fn loss_and_latency_together_and_the_queue_is_what_tc_says() {
         lab.app.sh("tc qdisc show dev to-redis").contains("noqueue"),
         "the root of the device is untouched"
     );
-    let received = lab.app.run(|| {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.connect(redis).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let socket = lab.app.run(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    socket.connect(redis).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // Read while they are sent: a socket has room for about 270 datagrams.
+    let sender = socket.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
         for number in 0..500_u32 {
-            socket.send(&number.to_be_bytes()).unwrap();
-            // The echo has room for about 270 datagrams, and they all arrive as fast as they were sent.
+            sender.send(&number.to_be_bytes()).unwrap();
             if number % 10 == 9 {
                 std::thread::sleep(5 * MS);
             }
         }
-        let mut answer = [0; 4];
-        std::iter::from_fn(|| socket.recv(&mut answer).ok()).count()
     });
+    let mut answer = [0; 4];
+    let received = std::iter::from_fn(|| socket.recv(&mut answer).ok()).count();
+    sending.join().unwrap();
     // 350 expected; five standard deviations of sqrt(500 * 0.3 * 0.7) = 10.2.
     assert!((299..=401).contains(&received), "{received}");
     let hits = agent.faults()[0].hits;

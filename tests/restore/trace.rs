@@ -137,5 +137,6 @@ fn a_tuned_fq_stays_tuned() {
     }
     let counted = text(&lab.app.output("tc", &["-s", "qdisc", "show", "dev", "to-redis", "root"]).stdout);
     assert!(counted.contains("dropped 0"), "{counted}");
+    drop(agent);
     sequences(&lab, rounds(40), true);
 }

@@ -6,7 +6,8 @@ use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, Span, St
 
 use super::journal::Begun;
 use super::ledger::{Admission, Fault, Phase};
-use super::{Error, Injected, Keeper, Request, status};
+use super::status::status;
+use super::{Error, Injected, Keeper, Request};
 use crate::clock::{BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Draft, Plan};
@@ -162,26 +163,5 @@ impl<K: Kernel> Keeper<K> {
             self.ledger.strand(BootTime::now(), fault, end);
         }
         error
-    }
-
-    /// Reads the kernel back for a fault in force.
-    pub(super) async fn judge(&mut self, id: &FaultId, plan: &Plan) {
-        let verdict = self.read_back(plan).await;
-        if let Some(fault) = self.ledger.get_mut(id) {
-            fault.verdict = verdict;
-        }
-    }
-
-    async fn read_back(&mut self, plan: &Plan) -> Verdict {
-        match self.kernel.read_back(plan).await {
-            Ok(observed) => observed.verdict(plan, plan.timeout.max(self.longest_left(plan.slot))),
-            Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },
-        }
-    }
-
-    /// The time that a fault in force has left; nothing for one that is not in the ledger yet.
-    fn longest_left(&self, slot: u32) -> Duration {
-        let fault = self.ledger.faults().find(|fault| fault.plan.slot == slot);
-        fault.map(|fault| BootTime::now().until(fault.deadline)).unwrap_or_default()
     }
 }

@@ -7,6 +7,7 @@ mod handle;
 mod journal;
 pub mod ledger;
 mod restore;
+mod status;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Address, Guard};
 use journal::Journal;
-use ledger::{Due, Fault, Ledger, Phase, state};
+use ledger::{Due, Ledger, Phase, state};
 
 /// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
 #[derive(Debug)]
@@ -324,37 +325,6 @@ impl<K: Kernel> Keeper<K> {
         }
     }
 
-    async fn get(&mut self, id: &FaultId) -> Result<FaultStatus, Error> {
-        self.refresh_hits().await;
-        let active = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active);
-        if let Some(plan) = active.map(|fault| fault.plan.clone()) {
-            self.judge(id, &plan).await;
-        }
-        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        Ok(FaultStatus { plan: Some(fault.plan.to_string()), ..status(fault) })
-    }
-
-    async fn list(&mut self) -> Vec<FaultStatus> {
-        self.refresh_hits().await;
-        self.ledger.faults().map(status).collect()
-    }
-
-    /// Brings the counters of the faults in force up to date. The counters of the others went with their rules.
-    async fn refresh_hits(&mut self) {
-        match self.kernel.hits().await {
-            Ok(hits) => {
-                let ids =
-                    self.ledger.faults().map(|fault| (fault.id.clone(), fault.plan.slot)).collect::<Vec<_>>();
-                for (id, slot) in ids {
-                    if let (Some(fault), Some(hits)) = (self.ledger.get_mut(&id), hits.get(&slot)) {
-                        fault.hits = *hits;
-                    }
-                }
-            }
-            Err(refusal) => tracing::warn!(%refusal, "the counters cannot be read"),
-        }
-    }
-
     /// Logs a step of a fault's life and tells those who listen.
     fn tell(&self, id: &FaultId, kind: EventKind, text: String) {
         match kind {
@@ -374,29 +344,6 @@ impl<K: Kernel> Keeper<K> {
 /// A caller that has gone away needs no answer.
 fn send<T>(reply: Reply<T>, answer: Result<T, Error>) {
     let _ = reply.send(answer);
-}
-
-fn status(fault: &Fault) -> FaultStatus {
-    let remaining = match fault.phase {
-        Phase::Active => BootTime::now().until(fault.deadline),
-        Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
-    };
-    FaultStatus {
-        id: fault.id.clone(),
-        state: state(&fault.phase),
-        spec: fault.spec.clone(),
-        addresses: fault.addresses,
-        first_addresses: fault.first_addresses.clone(),
-        interfaces: fault.interfaces.clone(),
-        protects: fault.protects.clone(),
-        by: fault.by.clone(),
-        injected_at: fault.injected_at.clone(),
-        ends_at: wall(remaining),
-        remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
-        verdict: fault.verdict.clone(),
-        hits: fault.hits,
-        plan: None,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State, Verdict};
 
 use super::ledger::{Next, Phase};
-use super::{Error, Keeper, status};
+use super::status::status;
+use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::Step;

@@ -16,10 +16,8 @@ use partition_agent_proto::{Connection, FaultSpec, Kind};
 
 pub use guard::{Guard, ProtectedPort, hooked_chain};
 pub use netem::Netem;
-pub use ranges::Range;
-pub use ruleset::{
-    Chain, Element, Expr, Family, Hook, Protocol, RANDOM_MODULUS, Rule, Ruleset, Set, Shape, TABLE,
-};
+pub use ranges::{Family, Range};
+pub use ruleset::{Chain, Element, Expr, Hook, Protocol, RANDOM_MODULUS, Rule, Ruleset, Set, Shape, TABLE};
 
 use guard::{delay_chain, loss_chain};
 

@@ -7,39 +7,13 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use partition_agent_proto::Percent;
 
-use super::ranges::Range;
+use super::ranges::{Family, Range};
 
 /// The name of the one table, in family `netdev`.
 pub const TABLE: &str = "partition_agent";
 
 /// `numgen` draws from this many, so a [`Percent`] is exact.
 pub const RANDOM_MODULUS: u32 = 1_000_000;
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// For the names of sets.
-    pub fn digit(self) -> char {
-        match self {
-            Self::V4 => '4',
-            Self::V6 => '6',
-        }
-    }
-
-    fn nft(self) -> &'static str {
-        match self {
-            Self::V4 => "ip",
-            Self::V6 => "ip6",
-        }
-    }
-}
 
 /// Where in a packet's way a chain sits, seen from this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
