@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,6 +97,10 @@ fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
         return Err(failed(io::Error::other(
             "another agent answers there; stop it first, or use another --socket",
         )));
+    }
+    // A slip in the configuration must not cost another file.
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+        return Err(failed(io::Error::other("there is something else than a socket; use another --socket")));
     }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),

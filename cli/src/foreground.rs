@@ -7,7 +7,7 @@ use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::plan::Guard;
 use partition_agent_core::resolve;
-use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus};
+use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, State};
 
 use crate::exit::Failure;
 
@@ -57,8 +57,12 @@ impl Foreground {
         self.keeper.get(id.clone()).await.ok()
     }
 
-    /// Restores everything; returns when nothing is left.
-    pub async fn stop(self) {
+    /// Restores everything, waits until what was delayed has arrived, and tells what could not be removed.
+    pub async fn stop(self) -> Vec<FaultStatus> {
+        let by = "the end of the foreground".to_owned();
+        // The only error is that the keeper has ended, and then the kernel has ended every fault.
+        let left = self.keeper.restore_all(by).await.unwrap_or_default();
         self.keeper.shutdown().await;
+        left.into_iter().filter(|fault| fault.state == State::Stuck).collect()
     }
 }

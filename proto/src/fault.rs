@@ -40,7 +40,8 @@ pub enum Kind {
     Delay {
         /// One way, for each direction: at most 60 seconds.
         latency: Span,
-        /// Each packet waits `latency` plus or minus up to this much, evenly spread; at most `latency`.
+        /// Each packet waits `latency` plus or minus up to this much, evenly spread, and never less than the packet before
+        /// it; at most `latency`, and at most 2 seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         jitter: Option<Span>,
     },
@@ -54,7 +55,7 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, examples(json!(["redis", "10.0.0.5:6379", "10.0.0.0/24", "[fd00::1]:80"])))]
     pub peers: Vec<Peer>,
-    /// Ports at the other end (TCP and UDP), for every peer that names none, or for every peer there is.
+    /// Ports at the other end, 1 to 65535 (TCP and UDP), for every peer that names none, or for every peer there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u16>,
     /// Hosts, networks and their ports that the fault leaves alone.
@@ -123,6 +124,9 @@ pub enum SpecError {
         "a latency of {0} is too long: at most 60s; to hold packets for longer, cut the peer off with a loss of 100%"
     )]
     LongLatency(Span),
+    /// netem keeps its jitter in 31 bits of nanoseconds and cuts the rest off.
+    #[error("a jitter of {0} is too much: netem can do at most 2s")]
+    LongJitter(Span),
     /// Jitter beyond the latency would ask for packets that arrive before they are sent.
     #[error(
         "a jitter of {jitter} is more than the latency of {latency}: no packet arrives before it was sent"
@@ -187,6 +191,9 @@ impl FaultSpec {
         if let Some((latency, jitter)) = self.delay() {
             if latency.duration() > Duration::from_secs(60) {
                 return Err(SpecError::LongLatency(latency));
+            }
+            if let Some(jitter) = jitter.filter(|jitter| jitter.duration() > Duration::from_secs(2)) {
+                return Err(SpecError::LongJitter(jitter));
             }
             if let Some(jitter) = jitter.filter(|jitter| *jitter > latency) {
                 return Err(SpecError::Jitter { jitter, latency });
@@ -312,6 +319,7 @@ mod tests {
             (r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peer":["a"]}}"#, "unknown field"),
             (r#"{"kinds":[{"delay":{"latency":"10ms","jitter":"11ms"}}],"target":{"ports":[1]}}"#, "jitter"),
             (r#"{"kinds":[{"delay":{"latency":"61s"}}],"target":{"ports":[1]}}"#, "too long"),
+            (r#"{"kinds":[{"delay":{"latency":"9s","jitter":"3s"}}],"target":{"ports":[1]}}"#, "at most 2s"),
             (r#"{"kinds":[{"teleport":{}}],"target":{"ports":[1]}}"#, "unknown variant"),
         ];
         for (json, reason) in cases {

@@ -22,9 +22,6 @@ pub use status::{
 };
 pub use units::{Percent, PercentError, Span, SpanError};
 
-/// The TCP port that an agent listens on when it is told to listen at all.
-pub const DEFAULT_PORT: u16 = 7433;
-
 /// The socket that an agent listens on.
 pub const DEFAULT_SOCKET: &str = "/run/partition-agent/agent.sock";
 

@@ -42,6 +42,10 @@ pub enum PeerError {
 
 impl Peer {
     fn host(text: &str, whole: &str) -> Result<Host, PeerError> {
+        // An IPv4 address in IPv6's clothes travels as IPv4.
+        if let Ok(address) = text.parse::<std::net::IpAddr>() {
+            return Ok(Host::Net(IpNetwork::from(address.to_canonical())));
+        }
         if let Ok(net) = text.parse::<IpNetwork>() {
             // `new` cannot refuse a network address with the prefix it came with.
             let cleared = IpNetwork::new(net.network(), net.prefix()).unwrap_or(net);
@@ -152,6 +156,7 @@ mod tests {
     #[test]
     fn host_bits_are_cleared_and_names_folded() {
         assert_eq!("10.0.0.77/24".parse::<Peer>().unwrap().to_string(), "10.0.0.0/24");
+        assert_eq!("[::ffff:10.0.0.5]:80".parse::<Peer>().unwrap().to_string(), "10.0.0.5:80");
         assert_eq!("[fd00::1]".parse::<Peer>().unwrap().to_string(), "fd00::1");
         assert_eq!("Redis.Example.COM.".parse::<Peer>().unwrap().to_string(), "redis.example.com");
     }

@@ -19,7 +19,7 @@ fn an_injected_fault_is_described() {
     let in_time = ["in 1m, at 20", "in 59s, at 20"].map(|left| format!("  ends      {left}"));
     assert!(in_time.iter().any(|head| ends.starts_with(head)), "{ends}");
     assert!(ends.ends_with("Z, by the kernel; `partition-agent restore cut` ends it now"), "{ends}");
-    let guard = "  protects  IPv6 neighbour discovery, local port tcp/22, local port tcp/";
+    let guard = "  protects  IPv6 link control, local port tcp/22, local port tcp/";
     assert_eq!(protects, format!("{guard}{}", agent.tcp.port()));
     assert_eq!(verdict, "  verdict   confirmed");
 }

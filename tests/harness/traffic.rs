@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use crate::lab::Host;
 
 /// Answers every connection to this port with `PONG`, until the test is over.
@@ -91,6 +93,12 @@ pub fn burst(from: &Host, to: &Host, at: SocketAddr, count: usize) -> Burst {
     });
     let errors = from.run(|| {
         let socket = UdpSocket::bind(any(at.ip())).expect("a socket");
+        // Without it the kernel keeps a dropped datagram (ENOBUFS) from the sender, and no fault could be told.
+        match at.ip() {
+            IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
+            IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
+        }
+        .expect("a socket option");
         let mut errors = Vec::new();
         for number in 0..count {
             let datagram = u64::try_from(number).expect("a number").to_be_bytes();

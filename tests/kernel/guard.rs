@@ -33,6 +33,7 @@ fn a_fault_on_the_port_of_a_remote_ssh_is_allowed() {
     let agent = Agent::start(&lab.app, "");
     let ssh = SocketAddr::new(address(REDIS), 22);
     serve_tcp(&lab.redis, ssh);
+    assert!(answers(&lab.app, ssh, PATIENCE));
     agent.inject(
         "f",
         r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.77.1.2:22"]},"for":"10m"}"#,

@@ -36,8 +36,8 @@ fn redis_is_cut_off_and_comes_back_by_itself_and_nobody_else_notices() {
     serve_tcp(&lab.db, second_host);
     let agent = Agent::start(&lab.app, &format!("[peers]\nredis = ['{REDIS}:6379']\n"));
 
-    agent.cli_ok(&lab.app, &["inject", "--loss", "100%", "--peer", "redis", "--for", "5s"]);
     let injected = Instant::now();
+    agent.cli_ok(&lab.app, &["inject", "--loss", "100%", "--peer", "redis", "--for", "5s"]);
     assert!(!pong(&lab));
     assert!(answers(&lab.app, second_port, PATIENCE), "another port of the same host");
     assert!(answers(&lab.app, second_host, PATIENCE), "another host");

@@ -75,12 +75,11 @@ fn every_element_of_every_target_set_has_a_timeout_of_its_own() {
 fn a_changed_deadline_is_the_kernels() {
     let lab = Lab::new();
     let agent = Agent::start(&lab.app, "");
-    let spec =
-        r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peers":["10.77.1.2","10.77.1.4:80"]},"for":"10m"}"#;
+    let spec = r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peers":["10.77.1.2","10.77.3.0/24","10.77.1.4:80"]},"for":"10m"}"#;
     agent.inject("f", spec);
     for (asked, most) in [("1h", 3600), ("30s", 30)] {
         agent.cli_ok(&lab.app, &["change", "f", "--for", asked]);
-        for set in ["f1_host4", "f1_svc4"] {
+        for set in ["f1_host4", "f1_net4", "f1_svc4"] {
             let listed = lab.app.sh(&format!("nft -j list set netdev partition_agent {set}"));
             let listed = serde_json::from_str::<serde_json::Value>(&listed).unwrap();
             let elements = listed["nftables"][1]["set"]["elem"].as_array().unwrap().clone();
@@ -91,4 +90,18 @@ fn a_changed_deadline_is_the_kernels() {
             }
         }
     }
+}
+
+#[test]
+fn doctor_tells_the_same_while_a_fault_is_in_force() {
+    let lab = Lab::new();
+    let before = Agent::start(&lab.app, "");
+    let quiet = before.ask("GET", "/v1/info", None).1["features"].clone();
+    drop(before);
+    let agent = Agent::start(&lab.app, "");
+    agent.inject("f", r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peers":["10.77.1.2"]},"for":"10m"}"#);
+    assert_eq!(agent.ask("GET", "/v1/info", None).1["features"], quiet);
+    assert_eq!(agent.faults().len(), 1);
+    let works = |nth: usize| quiet[nth]["check"]["is"] == "works";
+    assert!((0..5).all(works), "what every fault needs works here: {quiet}");
 }

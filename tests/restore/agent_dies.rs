@@ -32,21 +32,34 @@ fn kill_9_heals_at_once_and_leaves_no_trace() {
     before.assert_same(&Snapshot::take(&lab.app), "after kill -9");
 }
 
+/// One target in each kind of set that the kernel has: hash, tree, concatenation, and the tree that holds everything.
+const EACH_KIND: [&str; 4] = [
+    r#"{"peers":["10.77.1.2"]}"#,
+    r#"{"peers":["10.77.1.0/24"]}"#,
+    r#"{"peers":["10.77.1.2:80"]}"#,
+    r#"{"all_traffic":true}"#,
+];
+
 #[test]
-fn a_stopped_agent_heals_at_the_deadline() {
+fn a_stopped_agent_heals_at_the_deadline_whatever_holds_the_target() {
     let (lab, redis) = lab();
     let agent = Agent::start(&lab.app, "");
-    let begun = Instant::now();
-    agent.inject("f", &cut("2s"));
-    agent.signal(Signal::SIGSTOP);
-    assert!(!answers(&lab.app, redis, PATIENCE));
-    until_answer(&lab.app, redis, Duration::from_secs(2) + SLACK);
-    let healed = begun.elapsed();
-    println!("healed {:?} after the deadline", healed.saturating_sub(Duration::from_secs(2)));
-    assert!(healed > Duration::from_millis(1900), "too early: {healed:?}");
-    agent.signal(Signal::SIGCONT);
-    agent.until_idle(SLACK);
-    assert_eq!(agent.history()[0].end.to_string(), "deadline");
+    for target in EACH_KIND {
+        let begun = Instant::now();
+        agent.inject(
+            "f",
+            &format!(r#"{{"kinds":[{{"loss":{{"percent":100}}}}],"target":{target},"for":"2s"}}"#),
+        );
+        agent.signal(Signal::SIGSTOP);
+        assert!(!answers(&lab.app, redis, PATIENCE), "{target}");
+        until_answer(&lab.app, redis, Duration::from_secs(2) + SLACK);
+        let healed = begun.elapsed();
+        println!("{target}: healed {:?} after the deadline", healed.saturating_sub(Duration::from_secs(2)));
+        assert!(healed > Duration::from_millis(1900), "{target}: too early: {healed:?}");
+        agent.signal(Signal::SIGCONT);
+        agent.until_idle(SLACK);
+        assert_eq!(agent.history()[0].end.to_string(), "deadline");
+    }
 }
 
 #[test]

@@ -58,13 +58,17 @@ pub fn problem(error: &Error) -> Problem {
             .hint("take another id, or restore that fault first; without an id one is made up"),
         Error::Unknown(_) => with(ProblemCode::NotFound)
             .hint("`partition-agent status` lists the faults, `partition-agent history` those that are over"),
-        Error::Limit(_) => with(ProblemCode::Limit),
+        Error::Limit(_) => with(ProblemCode::Limit)
+            .hint("/etc/partition-agent/agent.toml has the limits; they take a restart of the agent"),
         Error::NoInterface(refusal) => hinted(with(ProblemCode::Invalid), &refusal.hint),
-        Error::Step { refusal, .. } | Error::Kernel(refusal) => {
+        Error::Step { refusal, .. } | Error::Kernel(refusal) | Error::Stuck(refusal) => {
             hinted(with(ProblemCode::KernelRefused), &refusal.hint)
         }
+        Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
-        Error::Stopping => with(ProblemCode::Stopping),
+        Error::Stopping => {
+            with(ProblemCode::Stopping).hint("every fault is being restored; ask again when an agent runs")
+        }
     }
 }
 

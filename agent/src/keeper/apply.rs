@@ -81,9 +81,17 @@ impl<K: Kernel> Keeper<K> {
         by: String,
     ) -> Result<FaultStatus, Error> {
         self.check_duration(duration)?;
-        let fault = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active);
-        let plan = fault.ok_or_else(|| Error::Unknown(id.clone()))?.plan.clone();
-        self.kernel.rearm(&plan, duration.duration()).await?;
+        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        if fault.phase != Phase::Active {
+            return Err(Error::Over(id.clone()));
+        }
+        let mut plan = fault.plan.clone();
+        plan.set_timeout(duration.duration());
+        match self.kernel.rearm(&plan).await {
+            // The elements have timed out, and the agent has not tidied up yet.
+            Err(refusal) if refusal.is_absent() => return Err(Error::Over(id.clone())),
+            done => done?,
+        }
         self.ledger.rearmed(id, BootTime::now(), duration.duration());
         self.judge(id, &plan).await;
         self.refresh_hits().await;
@@ -136,7 +144,7 @@ impl<K: Kernel> Keeper<K> {
     /// In order; when one is refused, it and those before it are undone in reverse, all of them, whatever they say.
     async fn apply(&mut self, plan: &Plan) -> Result<(), Failed> {
         for (nth, step) in plan.steps.iter().enumerate() {
-            let Err(refusal) = self.kernel.apply(plan, step, plan.timeout, &self.settings.guard).await else {
+            let Err(refusal) = self.kernel.apply(plan, step, &self.settings.guard).await else {
                 continue;
             };
             let mut leftovers = Vec::new();

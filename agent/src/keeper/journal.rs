@@ -2,13 +2,14 @@
 //! an earlier one left, and `history` reads it back.
 //!
 //! A line that is written survives every death of the agent. Only a crash of the host can lose one that is not yet synced,
-//! and that takes the faults with it; so the sync comes after the answer, where nobody waits for it.
+//! and that takes the faults with it; so the sync is left to a thread of its own, where nobody waits for it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
 
 use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits};
@@ -48,6 +49,7 @@ pub struct Journal {
     file: File,
     length: u64,
     unsynced: bool,
+    syncer: SyncSender<File>,
     _lock: Flock<File>,
 }
 
@@ -74,7 +76,14 @@ impl Journal {
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
         let file = append_to(&dir.join(CURRENT)).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let mut journal = Self { dir: dir.to_owned(), file, length, unsynced: false, _lock: lock };
+        let mut journal = Self {
+            dir: dir.to_owned(),
+            file,
+            length,
+            unsynced: false,
+            syncer: syncer().map_err(io)?,
+            _lock: lock,
+        };
         journal.end_torn_line().map_err(io)?;
         Ok((journal, open_faults(lines), unreadable))
     }
@@ -85,9 +94,12 @@ impl Journal {
         self.append(&Line::Inject { at, id, spec, by })
     }
 
-    /// Everything written so far is on the disk when this returns.
-    pub fn sync(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.unsynced) { self.file.sync_data() } else { Ok(()) }
+    /// Has what was written brought to the disk, soon. A disk that hangs must not keep a restore waiting.
+    pub fn sync(&mut self) {
+        if std::mem::take(&mut self.unsynced) {
+            // Full: the one that waits there brings this to the disk as well.
+            let _ = self.file.try_clone().map(|file| self.syncer.try_send(file));
+        }
     }
 
     pub fn change(&mut self, at: String, id: FaultId, ends_at: String, by: String) -> io::Result<()> {
@@ -131,6 +143,20 @@ impl Journal {
         let bytes = std::fs::read(self.dir.join(CURRENT))?;
         if bytes.last().is_some_and(|last| *last != b'\n') { self.file.write_all(b"\n") } else { Ok(()) }
     }
+}
+
+/// A thread that waits for the disk, until the journal is dropped.
+fn syncer() -> io::Result<SyncSender<File>> {
+    let (sender, files) = std::sync::mpsc::sync_channel::<File>(1);
+    let sync = move || {
+        for file in files {
+            if let Err(error) = file.sync_data() {
+                tracing::warn!(%error, "the journal is written, but it may not survive a crash of the host");
+            }
+        }
+    };
+    std::thread::Builder::new().name("journal".to_owned()).spawn(sync)?;
+    Ok(sender)
 }
 
 /// Faults that are over, newest first, out of the journal of a directory that another process may hold.

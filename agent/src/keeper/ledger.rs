@@ -123,8 +123,8 @@ impl Ledger {
     /// same fault.
     pub fn rearmed(&mut self, id: &FaultId, now: BootTime, timeout: Duration) {
         if let Some(fault) = self.faults.get_mut(id) {
-            fault.deadline = now + timeout;
             fault.plan.set_timeout(timeout);
+            fault.deadline = now + fault.plan.timeout;
         }
     }
 
@@ -198,10 +198,6 @@ impl Ledger {
 
     pub fn is_empty(&self) -> bool {
         self.faults.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.faults.len()
     }
 }
 

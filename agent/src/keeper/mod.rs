@@ -23,7 +23,7 @@ pub use journal::{JournalError, history};
 
 use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
-use crate::plan::{Address, Guard};
+use crate::plan::{Address, Guard, Plan};
 use journal::Journal;
 use ledger::{Due, Ledger, Phase, state};
 
@@ -99,8 +99,12 @@ pub enum Error {
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
     #[error("{0}")]
     Kernel(#[from] Refusal),
+    #[error("{0}; the agent keeps trying")]
+    Stuck(Refusal),
     #[error("the journal cannot be written: {0}; nothing was changed")]
     Journal(io::Error),
+    #[error("{0} has just ended")]
+    Over(FaultId),
     #[error("the agent is stopping")]
     Stopping,
 }
@@ -217,10 +221,7 @@ impl<K: Kernel> Keeper<K> {
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut alarm: Alarm) {
         loop {
-            // Nobody waits for this: the answer has been given.
-            if let Err(error) = self.journal.sync() {
-                tracing::warn!(%error, "the journal is written, but it may not survive a crash of the host");
-            }
+            self.journal.sync();
             if self.ledger.is_empty()
                 && let Err(error) = self.journal.rotate()
             {
@@ -245,6 +246,11 @@ impl<K: Kernel> Keeper<K> {
                 () = self.kernel.interface_changed() => self.reattach().await,
             }
         }
+    }
+
+    async fn queue_is_wrong(&mut self, plan: &Plan) -> Option<String> {
+        let observed = self.kernel.read_back(plan).await.ok()?;
+        plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem))
     }
 
     async fn answer(&mut self, command: Command) {
@@ -316,8 +322,10 @@ impl<K: Kernel> Keeper<K> {
         let delays =
             self.ledger.faults().filter(|fault| fault.phase == Phase::Active && fault.spec.delay().is_some());
         for (id, plan) in delays.map(|fault| (fault.id.clone(), fault.plan.clone())).collect::<Vec<_>>() {
-            let Ok(observed) = self.kernel.read_back(&plan).await else { continue };
-            if let Some(found) = plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem)) {
+            // Seen twice: a list may miss a link when others come and go while it is written.
+            if self.queue_is_wrong(&plan).await.is_some()
+                && let Some(found) = self.queue_is_wrong(&plan).await
+            {
                 let _told = self
                     .unsteer(&id, End::Failed { why: format!("somebody changed its queue: {found}") })
                     .await;

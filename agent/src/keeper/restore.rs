@@ -108,6 +108,6 @@ impl<K: Kernel> Keeper<K> {
             fault.verdict = Verdict::Mismatch { found: format!("{refusal}; the agent keeps trying") };
         }
         self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
-        Error::Kernel(refusal)
+        Error::Stuck(refusal)
     }
 }

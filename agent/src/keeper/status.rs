@@ -51,16 +51,14 @@ impl<K: Kernel> Keeper<K> {
     }
 
     pub(super) async fn read_back(&mut self, plan: &Plan) -> Verdict {
-        match self.kernel.read_back(plan).await {
-            Ok(observed) => observed.verdict(plan, plan.timeout.max(self.longest_left(plan.slot))),
+        let observed = self.kernel.read_back(plan).await;
+        // One that is not in the ledger yet has all of its time left.
+        let fault = self.ledger.faults().find(|fault| fault.plan.slot == plan.slot);
+        let left = fault.map_or(plan.timeout, |fault| BootTime::now().until(fault.deadline));
+        match observed {
+            Ok(observed) => observed.verdict(plan, left),
             Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },
         }
-    }
-
-    /// The time that a fault in force has left; nothing for one that is not in the ledger yet.
-    fn longest_left(&self, slot: u32) -> Duration {
-        let fault = self.ledger.faults().find(|fault| fault.plan.slot == slot);
-        fault.map(|fault| BootTime::now().until(fault.deadline)).unwrap_or_default()
     }
 }
 

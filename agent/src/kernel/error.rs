@@ -68,12 +68,15 @@ fn hint(act: &str, errno: Errno, says: Option<&str>) -> Option<&'static str> {
             "another agent, or somebody by hand, has made this table: use that agent, or delete the table with \
              `nft delete table netdev partition_agent`",
         ),
+        Errno::EOPNOTSUPP | Errno::ENOENT if act.contains("numgen") => Some(
+            "this kernel has no nft_numgen, so it can lose all packets or none: install the package with its extra modules",
+        ),
         Errno::EPERM | Errno::EACCES => {
             Some("this takes CAP_NET_ADMIN: run the agent as root or from its unit")
         }
-        Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOENT if act.contains("egress") => Some(
+        Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOENT if act.contains(" on egress of ") => Some(
             "`partition-agent doctor` tells whether this kernel has what it takes: nftables with the netdev egress \
-             hook, from Linux 5.16 on",
+             hook and fwd, from Linux 5.17 on",
         ),
         _ => None,
     }

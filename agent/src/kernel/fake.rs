@@ -62,14 +62,14 @@ impl Kernel for Fake {
         }
     }
 
-    async fn apply(&mut self, plan: &Plan, step: &Step, timeout: Duration, _: &Guard) -> Result<(), Refusal> {
+    async fn apply(&mut self, plan: &Plan, step: &Step, _: &Guard) -> Result<(), Refusal> {
         let mut world = self.world();
         let done = world.steps.get(&plan.slot).map_or(0, Vec::len);
         if world.refuse_apply == Some(done) {
             return Err(Self::refusal(step));
         }
         world.steps.entry(plan.slot).or_default().push(step.clone());
-        world.timeouts.insert(plan.slot, timeout);
+        world.timeouts.insert(plan.slot, plan.timeout);
         Ok(())
     }
 
@@ -80,13 +80,19 @@ impl Kernel for Fake {
             return Err(Self::refusal(step));
         }
         if let Some(steps) = world.steps.get_mut(&plan.slot) {
+            // A queue that goes while rules still lead into it turns a delay into a cut.
+            let steered = steps.iter().any(|step| matches!(step, Step::Steer(_)));
+            assert!(
+                !(steered && matches!(step, Step::AddIfb { .. })),
+                "a queue was removed under a live rule"
+            );
             steps.retain(|applied| applied != step);
         }
         Ok(())
     }
 
-    async fn rearm(&mut self, plan: &Plan, timeout: Duration) -> Result<(), Refusal> {
-        self.world().timeouts.insert(plan.slot, timeout);
+    async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.world().timeouts.insert(plan.slot, plan.timeout);
         Ok(())
     }
 

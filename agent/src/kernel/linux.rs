@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use partition_agent_proto::{Feature, Hits};
@@ -46,13 +45,7 @@ impl Kernel for Linux {
         }
     }
 
-    async fn apply(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        timeout: Duration,
-        guard: &Guard,
-    ) -> Result<(), Refusal> {
+    async fn apply(&mut self, plan: &Plan, step: &Step, guard: &Guard) -> Result<(), Refusal> {
         match step {
             Step::AddIfb { name } => self.rtnl.add_ifb(name).await,
             Step::AddNetem { ifb, netem } => self.rtnl.add_netem(ifb, netem).await,
@@ -63,7 +56,7 @@ impl Kernel for Linux {
                 if let Some((ifb, _)) = plan.queues().find(|(ifb, _)| !ifindex.contains_key(*ifb)) {
                     return Err(Refusal::new(format!("ip link show {ifb}"), Errno::ENODEV, None));
                 }
-                self.table.steer(plan.slot, steering, timeout, guard, &ifindex)
+                self.table.steer(plan.slot, steering, guard, &ifindex)
             }
         }
     }
@@ -77,9 +70,9 @@ impl Kernel for Linux {
         }
     }
 
-    async fn rearm(&mut self, plan: &Plan, timeout: Duration) -> Result<(), Refusal> {
+    async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
         match plan.steering() {
-            Some(steering) => self.table.rearm(steering, timeout),
+            Some(steering) => self.table.rearm(steering),
             None => Ok(()),
         }
     }
@@ -133,7 +126,10 @@ impl Kernel for Linux {
         let claim = SocketAddr::from_abstract_name(CLAIM).and_then(|name| UnixListener::bind_addr(&name));
         self.claim = Some(claim.map_err(|error| {
             Refusal::new(format!("bind the abstract socket @{CLAIM}"), errno_of(&error), None)
-                .hint("another agent runs in this network namespace: use that one, or stop it first")
+                .hint(
+                    "another agent runs in this network namespace (`ss -xlp` shows @partition-agent and its process): use that \
+                     one, or stop it first",
+                )
         })?);
         if self.table.is_foreign()? {
             return Err(Refusal::new("add table netdev partition_agent", Errno::EEXIST, None));

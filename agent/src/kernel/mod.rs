@@ -11,7 +11,6 @@ mod observed;
 mod rtnl;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use partition_agent_proto::{Feature, Hits};
 
@@ -26,20 +25,14 @@ pub trait Kernel {
     /// The interfaces that a fault on these targets acts on: the given one, or those of the routes to them.
     async fn interfaces(&mut self, targets: &[Address], only: Option<&str>) -> Result<Vec<String>, Refusal>;
 
-    /// All of the step or none of it. `timeout` is how long the fault has left.
-    async fn apply(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        timeout: Duration,
-        guard: &Guard,
-    ) -> Result<(), Refusal>;
+    /// All of the step or none of it.
+    async fn apply(&mut self, plan: &Plan, step: &Step, guard: &Guard) -> Result<(), Refusal>;
 
     /// The other way. What is already gone counts as undone.
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), Refusal>;
 
-    /// A new time left, counted from now.
-    async fn rearm(&mut self, plan: &Plan, timeout: Duration) -> Result<(), Refusal>;
+    /// The timeout that the plan now has, counted from now.
+    async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal>;
 
     /// What there is of a plan.
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal>;

@@ -1,4 +1,4 @@
-//! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; neighbour discovery; and,
+//! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; IPv6's link control; and,
 //! for each fault, the live connection of the person who asked for it.
 
 use std::fmt;
@@ -10,6 +10,10 @@ use super::ruleset::{Chain, Element, Expr, Hook, Protocol, Rule, Ruleset, Set, S
 
 const PORTS: &str = "guard_ports";
 const LOOPBACK: &str = "lo";
+
+/// What IPv6 itself needs, and IPv4 has in ARP or not at all: neighbour discovery (RFC 4861), multicast listener reports,
+/// without which a switch stops to forward neighbour solicitations (RFC 2710, RFC 3810), and "packet too big" (RFC 8201).
+const LINK_CONTROL: [(u8, u8); 4] = [(133, 137), (130, 132), (143, 143), (2, 2)];
 
 /// A port of this host that stays reachable, written `tcp/22`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +69,7 @@ impl Guard {
     /// For people.
     pub fn protects(&self) -> impl Iterator<Item = String> {
         let ports = self.ports.iter().map(|port| format!("local port {port}"));
-        std::iter::once("IPv6 neighbour discovery".to_owned()).chain(ports)
+        std::iter::once("IPv6 link control".to_owned()).chain(ports)
     }
 
     /// What every table begins with: the guard, then losses, then delays. A loss lets the rest of the packets through
@@ -90,15 +94,15 @@ impl Guard {
                 Hook::Egress => Hook::Ingress,
                 Hook::Ingress => Hook::Egress,
             };
+            let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Accept]);
             let steps = [
-                vec![Expr::NeighbourDiscovery, Expr::Accept],
                 vec![protected(hook), Expr::Accept],
                 vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(far_end), Expr::Accept],
                 vec![Expr::Jump(loss)],
                 vec![Expr::Goto(delay)],
             ];
             let rule = |exprs| Rule { chain: main.clone(), head: false, exprs, comment: None };
-            ruleset.rules.extend(steps.into_iter().map(rule));
+            ruleset.rules.extend(control.into_iter().chain(steps).map(rule));
         }
         ruleset
     }
@@ -158,9 +162,6 @@ mod tests {
     fn the_agents_own_port_is_always_guarded() {
         let guard = Guard::new(&["udp/68".parse().unwrap(), "tcp/22".parse().unwrap()], Some(7433));
         let text = guard.protects().collect::<Vec<_>>().join(", ");
-        assert_eq!(
-            text,
-            "IPv6 neighbour discovery, local port tcp/22, local port tcp/7433, local port udp/68"
-        );
+        assert_eq!(text, "IPv6 link control, local port tcp/22, local port tcp/7433, local port udp/68");
     }
 }

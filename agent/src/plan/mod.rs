@@ -35,6 +35,10 @@ impl fmt::Display for Address {
     }
 }
 
+/// The shortest timeout. The kernel counts in jiffies, up to 10 ms long, rounds down, and takes 0 for "never" (before 6.12):
+/// less than a jiffy would be a fault without an end.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// What a plan is made of.
 #[derive(Debug)]
 pub struct Draft<'a> {
@@ -92,7 +96,7 @@ impl Plan {
                 Hook::Ingress => draft.spec.direction.has_ingress(),
             })
             .collect::<Vec<_>>();
-        let timeout = draft.spec.duration.duration();
+        let timeout = draft.spec.duration.duration().max(SHORTEST);
         let mut steps = Vec::new();
         let mut ruleset = sets(draft);
         for kind in &draft.spec.kinds {
@@ -129,6 +133,7 @@ impl Plan {
 
     /// The plan of the same fault with another deadline.
     pub fn set_timeout(&mut self, timeout: Duration) {
+        let timeout = timeout.max(SHORTEST);
         self.timeout = timeout;
         for step in &mut self.steps {
             match step {
@@ -136,11 +141,6 @@ impl Plan {
                 Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {}
             }
         }
-    }
-
-    /// The comment on every rule of this fault.
-    pub fn mark(&self) -> String {
-        mark(self.slot)
     }
 
     /// The transaction that steers packets.

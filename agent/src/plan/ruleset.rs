@@ -130,8 +130,8 @@ pub enum Expr {
     Interface(Hook, String),
     /// The far end, or this end's port, is in the set.
     Member(Hook, Shape, String),
-    /// ICMPv6 neighbour discovery, types 133 to 137 (RFC 4861).
-    NeighbourDiscovery,
+    /// ICMPv6 of these types, first and last.
+    Icmpv6(u8, u8),
     /// True for this share of packets.
     Random(Percent),
     Counter,
@@ -242,7 +242,8 @@ impl fmt::Display for Expr {
                     Shape::LocalPort => write!(f, "meta l4proto . th {local} @{set}"),
                 }
             }
-            Self::NeighbourDiscovery => f.write_str("icmpv6 type 133-137"),
+            Self::Icmpv6(first, last) if first == last => write!(f, "icmpv6 type {first}"),
+            Self::Icmpv6(first, last) => write!(f, "icmpv6 type {first}-{last}"),
             Self::Random(percent) => {
                 write!(f, "numgen random mod {RANDOM_MODULUS} < {}", percent.millionths())
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use partition_agent_proto::{FaultId, FaultStatus, State};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::InjectArgs;
 use crate::client::{AgentAddress, Client};
@@ -20,15 +21,19 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> R
     if !named && foreground::is_possible() && !client.answers().await {
         return alone(json, args).await;
     }
-    let fault = client.inject(args.id.as_ref(), &args.spec(), args.dry_run).await?;
-    show(&fault, json, args.dry_run)?;
-    if args.wait {
-        let left = || async { client.fault(&fault.id).await.ok() };
-        if wait(&fault, json, left).await? == Ended::Interrupted {
-            let restored = client.restore(&fault.id).await?;
-            if !json {
-                render::restored(&restored)?;
-            }
+    if !args.wait {
+        let fault = client.inject(args.id.as_ref(), &args.spec(), args.dry_run).await?;
+        show(&fault, json, args.dry_run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let interrupt = Interrupt::listen()?;
+    let fault = client.inject(args.id.as_ref(), &args.spec(), false).await?;
+    show(&fault, json, false)?;
+    let left = || async { client.fault(&fault.id).await.ok() };
+    if wait(&fault, json, interrupt, left).await == Ended::Interrupted {
+        let restored = client.restore(&fault.id).await?;
+        if !json {
+            render::restored(&restored)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -36,19 +41,29 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> R
 
 /// The same, with the agent's library in this process: the fault ends with it.
 async fn alone(json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    let interrupt = Interrupt::listen()?;
     let foreground = Foreground::start()?;
-    let fault = foreground.inject(args.id.clone(), args.spec(), args.dry_run).await?;
-    show(&fault, json, args.dry_run)?;
-    if !args.dry_run {
-        if !json {
-            render::line("  no agent is running, so the fault lives in this process: Ctrl-C ends it")?;
+    let seen = async {
+        let fault = foreground.inject(args.id.clone(), args.spec(), args.dry_run).await?;
+        show(&fault, json, args.dry_run)?;
+        if !args.dry_run {
+            if !json {
+                render::line("  no agent is running, so the fault lives in this process: Ctrl-C ends it")?;
+            }
+            let left = || async { foreground.fault(&fault.id).await };
+            wait(&fault, json, interrupt, left).await;
         }
-        let left = || async { foreground.fault(&fault.id).await };
-        wait(&fault, json, left).await?;
+        Ok(fault)
+    };
+    let seen: Result<FaultStatus, Failure> = seen.await;
+    // Whatever happened: nobody else would take away what is left.
+    let left = foreground.stop().await;
+    let fault = seen?;
+    if let Some(left) = left.first() {
+        return Err(Failure::Failed(format!("{}: it is over, but {}", left.id, left.verdict)));
     }
-    foreground.stop().await;
     if !args.dry_run && !json {
-        render::line(&format!("{}: restored; nothing of it is left", fault.id))?;
+        render::line(&format!("{}: over; nothing of it is left", fault.id))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -71,8 +86,28 @@ enum Ended {
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_QUESTION: u32 = 10;
 
+/// Ctrl-C, a polite kill, and a terminal that goes away. Listened for before there is a fault to end.
+struct Interrupt([Signal; 3]);
+
+impl Interrupt {
+    fn listen() -> std::io::Result<Self> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [int, term, hup] = kinds.map(signal);
+        Ok(Self([int?, term?, hup?]))
+    }
+
+    async fn comes(&mut self) {
+        let [int, term, hup] = &mut self.0;
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hup.recv() => {}
+        }
+    }
+}
+
 /// Until the fault is over, with a bar on a terminal.
-async fn wait<F, L>(fault: &FaultStatus, json: bool, left: F) -> Result<Ended, Failure>
+async fn wait<F, L>(fault: &FaultStatus, json: bool, mut interrupt: Interrupt, left: F) -> Ended
 where
     F: Fn() -> L,
     L: Future<Output = Option<FaultStatus>>,
@@ -81,12 +116,9 @@ where
     let whole = Duration::from_millis(fault.remaining_ms);
     let mut deadline = begun + whole;
     let bar = bar(&fault.id, whole, json);
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     for tick in 1_u32.. {
         tokio::select! {
-            _ = &mut interrupt => return Ok(finish(&bar, Ended::Interrupted)),
-            _ = terminate.recv() => return Ok(finish(&bar, Ended::Interrupted)),
+            () = interrupt.comes() => return finish(&bar, Ended::Interrupted),
             () = tokio::time::sleep(TICK) => {}
         }
         let now = tokio::time::Instant::now();
@@ -95,18 +127,17 @@ where
                 None => break,
                 // It may have been extended or shortened since.
                 Some(fault) if fault.state == State::Active => {
-                    deadline = now + Duration::from_millis(fault.remaining_ms)
+                    deadline = now + Duration::from_millis(fault.remaining_ms);
                 }
                 Some(_) => {}
             }
         }
-        let passed = whole.saturating_sub(deadline.saturating_duration_since(now));
-        bar.set_position(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
-        bar.set_message(render::remaining(
-            u64::try_from(deadline.saturating_duration_since(now).as_millis()).unwrap_or_default(),
-        ));
+        let to_go = deadline.saturating_duration_since(now);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        bar.set_position(millis(whole.saturating_sub(to_go)));
+        bar.set_message(render::remaining(millis(to_go)));
     }
-    Ok(finish(&bar, Ended::Over))
+    finish(&bar, Ended::Over)
 }
 
 fn finish(bar: &ProgressBar, ended: Ended) -> Ended {

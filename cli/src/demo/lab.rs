@@ -19,7 +19,7 @@ use crate::args::{LabExecArgs, LabHostArgs, LabRespondArgs};
 use crate::exit::Failure;
 
 /// This very program, even where its path is hidden or gone.
-const SELF: &str = "/proc/self/exe";
+pub const SELF: &str = "/proc/self/exe";
 
 /// The link of every host.
 const HOST_LINK: &str = "eth0";

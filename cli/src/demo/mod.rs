@@ -110,7 +110,7 @@ async fn tell(args: &DemoArgs) -> Result<ExitCode, Failure> {
 impl Demo {
     fn agent(&self) -> Result<Running, Failure> {
         let log = File::create(LOG)?;
-        let serve = ["/proc/self/exe", "serve", "--config", CONFIG, "--socket", SOCKET, "--state-dir", STATE];
+        let serve = [lab::SELF, "serve", "--config", CONFIG, "--socket", SOCKET, "--state-dir", STATE];
         let agent = Running(self.app.command(&serve).stdout(Stdio::null()).stderr(log).spawn()?);
         let begun = Instant::now();
         while std::os::unix::net::UnixStream::connect(SOCKET).is_err() {
@@ -130,7 +130,7 @@ impl Demo {
     /// Types a command, so that the reader sees what to type.
     fn verb(&self, arguments: &[&str]) -> Result<(), Failure> {
         render::line(&format!("$ partition-agent {}", arguments.join(" ")))?;
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(lab::SELF);
         command.args(["--agent", &format!("unix:{SOCKET}")]).args(arguments);
         if command.status()?.success() {
             Ok(())
@@ -189,5 +189,5 @@ fn server(host: &Host, real: bool) -> Result<(Running, &'static str), Failure> {
         }
     }
     let at = SocketAddr::new(host.address, PORT).to_string();
-    Ok((Running(quiet(host.command(&["/proc/self/exe", "lab-respond", &at]))?), "a responder for redis"))
+    Ok((Running(quiet(host.command(&[lab::SELF, "lab-respond", &at]))?), "a responder for redis"))
 }

@@ -18,9 +18,7 @@ const TRANSPORT: u32 = 2;
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
 
-/// ICMPv6, and neighbour discovery's first and last type (RFC 4861, section 4).
 const IPPROTO_ICMPV6: u8 = 58;
-const ND_TYPES: (u8, u8) = (133, 137);
 
 const IFNAMSIZ: usize = 16;
 
@@ -29,7 +27,7 @@ pub fn encode(expr: &Expr, ifindex: &BTreeMap<String, u32>) -> Vec<Expressions> 
     match expr {
         Expr::Interface(hook, name) => interface(*hook, name),
         Expr::Member(hook, shape, set) => member(*hook, *shape, set),
-        Expr::NeighbourDiscovery => neighbour_discovery(),
+        Expr::Icmpv6(first, last) => icmpv6(*first, *last),
         Expr::Random(percent) => random(percent.millionths()),
         Expr::Counter => vec![counter()],
         Expr::Vanish => forward(0),
@@ -117,13 +115,13 @@ fn after_address(family: Family) -> [Register; 2] {
 }
 
 /// `icmpv6 type 133-137`
-fn neighbour_discovery() -> Vec<Expressions> {
+fn icmpv6(first: u8, last: u8) -> Vec<Expressions> {
     vec![
         meta(MetaKey::L4Proto, Register::Reg1),
         compare(Operator::Equal, vec![IPPROTO_ICMPV6]),
         payload(TRANSPORT, 0, 1, Register::Reg1),
-        compare(Operator::GreatherThanEqual, vec![ND_TYPES.0]),
-        compare(Operator::LessThanEqual, vec![ND_TYPES.1]),
+        compare(Operator::GreatherThanEqual, vec![first]),
+        compare(Operator::LessThanEqual, vec![last]),
     ]
 }
 

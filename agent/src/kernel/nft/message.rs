@@ -12,7 +12,7 @@ use netlink_packet_netfilter::nftables::{
 };
 
 use super::expr;
-use crate::plan::{Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape, TABLE};
+use crate::plan::{Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape};
 
 /// `NF_ACCEPT`, the policy of hooked chains.
 const ACCEPT: u32 = 1;
@@ -29,56 +29,58 @@ pub struct Act {
 }
 
 /// `add table netdev partition_agent { flags owner; }`
-pub fn add_table() -> Act {
-    let attributes = vec![TableAttribute::Name(TABLE.to_owned()), TableAttribute::Flags(TableFlags::Owner)];
+pub fn add_table(table: &str) -> Act {
+    let attributes = vec![TableAttribute::Name(table.to_owned()), TableAttribute::Flags(TableFlags::Owner)];
     Act {
         message: NfTablesMessage::NewTable(TableMessage { attributes }),
         flags: NLM_F_CREATE | NLM_F_EXCL,
-        line: format!("add table netdev {TABLE} {{ flags owner; }}"),
+        line: format!("add table netdev {table} {{ flags owner; }}"),
     }
 }
 
 /// `delete table netdev partition_agent`
-pub fn delete_table() -> Act {
-    let attributes = vec![TableAttribute::Name(TABLE.to_owned())];
+pub fn delete_table(table: &str) -> Act {
+    let attributes = vec![TableAttribute::Name(table.to_owned())];
     Act {
         message: NfTablesMessage::DeleteTable(TableMessage { attributes }),
         flags: 0,
-        line: format!("delete table netdev {TABLE}"),
+        line: format!("delete table netdev {table}"),
     }
 }
 
 /// Chains first, since rules jump to them; then sets with their elements; rules last.
-pub fn add(ruleset: &Ruleset, timeout: Duration, ifindex: &BTreeMap<String, u32>) -> Vec<Act> {
-    let mut acts = ruleset.chains.iter().map(add_chain).collect::<Vec<_>>();
+pub fn add(table: &str, ruleset: &Ruleset, timeout: Duration, ifindex: &BTreeMap<String, u32>) -> Vec<Act> {
+    let mut acts = ruleset.chains.iter().map(|chain| add_chain(table, chain)).collect::<Vec<_>>();
     for (id, set) in (1..).zip(&ruleset.sets) {
-        acts.push(add_set(set, id));
-        acts.extend(elements(set, Some(timeout), true));
+        acts.push(add_set(table, set, id));
+        acts.extend(elements(table, set, Some(timeout), true));
     }
-    acts.extend(ruleset.rules.iter().map(|rule| add_rule(rule, ifindex)));
+    acts.extend(ruleset.rules.iter().map(|rule| add_rule(table, rule, ifindex)));
     acts
 }
 
 /// New timeouts for the timed elements. Deleting and adding in one transaction works everywhere; adding alone is
 /// ignored by 6.1.
-pub fn rearm(ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
+pub fn rearm(table: &str, ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
     let timed = ruleset.sets.iter().filter(|set| set.timed);
     timed
-        .flat_map(|set| elements(set, None, false).into_iter().chain(elements(set, Some(timeout), true)))
+        .flat_map(|set| {
+            elements(table, set, None, false).into_iter().chain(elements(table, set, Some(timeout), true))
+        })
         .collect()
 }
 
 /// The other way round: the rules that jump to the chains, then chains with the rest of the rules, then sets.
-pub fn remove(ruleset: &Ruleset, rules: &[(String, u64)]) -> Vec<Act> {
-    let rules = rules.iter().map(|(chain, handle)| delete_rule(chain, *handle));
-    let chains = ruleset.chains.iter().map(|chain| delete_chain(&chain.name));
-    let sets = ruleset.sets.iter().map(|set| delete_set(&set.name));
+pub fn remove(table: &str, ruleset: &Ruleset, rules: &[(String, u64)]) -> Vec<Act> {
+    let rules = rules.iter().map(|(chain, handle)| delete_rule(table, chain, *handle));
+    let chains = ruleset.chains.iter().map(|chain| delete_chain(table, &chain.name));
+    let sets = ruleset.sets.iter().map(|set| delete_set(table, &set.name));
     rules.chain(chains).chain(sets).collect()
 }
 
-fn add_chain(chain: &Chain) -> Act {
+fn add_chain(table: &str, chain: &Chain) -> Act {
     let mut attributes =
-        vec![ChainAttribute::Table(TABLE.to_owned()), ChainAttribute::Name(chain.name.clone())];
+        vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(chain.name.clone())];
     if let Some((hook, interface)) = &chain.hook {
         let number = match hook {
             Hook::Egress => DevHookNumber::Egress,
@@ -96,24 +98,24 @@ fn add_chain(chain: &Chain) -> Act {
     Act {
         message: NfTablesMessage::NewChain(ChainMessage { attributes }),
         flags: NLM_F_CREATE,
-        line: format!("add chain netdev {TABLE} {}{}", chain.name, on.unwrap_or_default()),
+        line: format!("add chain netdev {table} {}{}", chain.name, on.unwrap_or_default()),
     }
 }
 
-pub fn delete_chain(name: &str) -> Act {
-    let attributes = vec![ChainAttribute::Table(TABLE.to_owned()), ChainAttribute::Name(name.to_owned())];
+pub fn delete_chain(table: &str, name: &str) -> Act {
+    let attributes = vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(name.to_owned())];
     Act {
         message: NfTablesMessage::DeleteChain(ChainMessage { attributes }),
         flags: 0,
-        line: format!("delete chain netdev {TABLE} {name}"),
+        line: format!("delete chain netdev {table} {name}"),
     }
 }
 
-fn add_rule(rule: &Rule, ifindex: &BTreeMap<String, u32>) -> Act {
+fn add_rule(table: &str, rule: &Rule, ifindex: &BTreeMap<String, u32>) -> Act {
     let exprs =
         rule.exprs.iter().flat_map(|expr| expr::encode(expr, ifindex)).map(ListAttribute::from).collect();
     let mut attributes = vec![
-        RuleAttribute::Table(TABLE.to_owned()),
+        RuleAttribute::Table(table.to_owned()),
         RuleAttribute::Chain(rule.chain.clone()),
         RuleAttribute::Expressions(exprs),
     ];
@@ -122,7 +124,7 @@ fn add_rule(rule: &Rule, ifindex: &BTreeMap<String, u32>) -> Act {
         message: NfTablesMessage::NewRule(RuleMessage { attributes }),
         // Without NLM_F_APPEND the rule goes to the head of its chain.
         flags: if rule.head { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND },
-        line: format!("add rule netdev {TABLE} {} {rule}", rule.chain),
+        line: format!("add rule netdev {table} {} {rule}", rule.chain),
     }
 }
 
@@ -144,16 +146,16 @@ pub fn comment(udata: &[u8]) -> Option<&str> {
     (*kind == 0).then(|| std::str::from_utf8(text).ok()).flatten()
 }
 
-fn delete_rule(chain: &str, handle: u64) -> Act {
+fn delete_rule(table: &str, chain: &str, handle: u64) -> Act {
     let attributes = vec![
-        RuleAttribute::Table(TABLE.to_owned()),
+        RuleAttribute::Table(table.to_owned()),
         RuleAttribute::Chain(chain.to_owned()),
         RuleAttribute::Handle(handle),
     ];
     Act {
         message: NfTablesMessage::DeleteRule(RuleMessage { attributes }),
         flags: 0,
-        line: format!("delete rule netdev {TABLE} {chain} handle {handle}"),
+        line: format!("delete rule netdev {table} {chain} handle {handle}"),
     }
 }
 
@@ -178,7 +180,7 @@ fn key(shape: Shape) -> (&'static [u8], u32) {
     }
 }
 
-fn add_set(set: &Set, id: u32) -> Act {
+fn add_set(table: &str, set: &Set, id: u32) -> Act {
     let (fields, key_type) = key(set.shape);
     let mut flags = SetFlags::empty();
     flags.set(SetFlags::Interval, set.shape.interval());
@@ -187,7 +189,7 @@ fn add_set(set: &Set, id: u32) -> Act {
     // Each field of a concatenation is padded to 32 bits.
     let length = fields.iter().map(|field| u32::from(*field).next_multiple_of(4)).sum();
     let mut attributes = vec![
-        SetAttribute::Table(TABLE.to_owned()),
+        SetAttribute::Table(table.to_owned()),
         SetAttribute::Name(set.name.clone()),
         SetAttribute::Flags(flags),
         SetAttribute::KeyType(key_type),
@@ -202,7 +204,7 @@ fn add_set(set: &Set, id: u32) -> Act {
     Act {
         message: NfTablesMessage::NewSet(SetMessage { attributes }),
         flags: NLM_F_CREATE,
-        line: format!("add set netdev {TABLE} {} {{ type {}; }}", set.name, set.shape),
+        line: format!("add set netdev {table} {} {{ type {}; }}", set.name, set.shape),
     }
 }
 
@@ -212,23 +214,23 @@ fn field_description(length: u8) -> DefaultNla {
     DefaultNla::new(attr::LIST_ELEM | NLA_F_NESTED, nla(NFTA_SET_FIELD_LEN, &u32::from(length).to_be_bytes()))
 }
 
-fn delete_set(name: &str) -> Act {
-    let attributes = vec![SetAttribute::Table(TABLE.to_owned()), SetAttribute::Name(name.to_owned())];
+fn delete_set(table: &str, name: &str) -> Act {
+    let attributes = vec![SetAttribute::Table(table.to_owned()), SetAttribute::Name(name.to_owned())];
     Act {
         message: NfTablesMessage::DeleteSet(SetMessage { attributes }),
         flags: 0,
-        line: format!("delete set netdev {TABLE} {name}"),
+        line: format!("delete set netdev {table} {name}"),
     }
 }
 
-fn elements(set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
+fn elements(table: &str, set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
     let timeout = timeout.filter(|_| set.timed);
     let chunk = |chunk: &[Element]| {
         const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
         let list = DefaultNla::new(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, element_list(chunk, timeout));
         let message = SetElementMessage {
             attributes: vec![
-                SetElementList::Table(TABLE.to_owned()),
+                SetElementList::Table(table.to_owned()),
                 SetElementList::Set(set.name.clone()),
                 SetElementList::Other(list),
             ],
@@ -243,7 +245,7 @@ fn elements(set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
                 NfTablesMessage::DeleteSetElement(message)
             },
             flags,
-            line: format!("{verb} element netdev {TABLE} {} {{ {first}{more} }}", set.name),
+            line: format!("{verb} element netdev {table} {} {{ {first}{more} }}", set.name),
         }
     };
     set.elements.chunks(ELEMENTS_PER_MESSAGE).map(chunk).collect()

@@ -8,7 +8,7 @@ use super::message::{self, Act, add_table, delete_table};
 use super::read::{self, RuleSeen};
 use super::socket::NftSocket;
 use crate::kernel::{Observed, Refusal};
-use crate::plan::{Guard, Hook, Steering, hooked_chain, mark};
+use crate::plan::{Guard, Hook, Steering, TABLE, hooked_chain, mark};
 
 /// The owner socket and what it holds. The socket is never closed or reopened while there is a fault: that would end
 /// every one of them.
@@ -39,22 +39,22 @@ impl Table {
         &mut self,
         slot: u32,
         steering: &Steering,
-        timeout: Duration,
         guard: &Guard,
         ifindex: &BTreeMap<String, u32>,
     ) -> Result<(), Refusal> {
+        let timeout = steering.timeout;
         let mut acts = Vec::new();
         if self.faults.is_empty() {
-            acts.push(add_table());
-            acts.extend(message::add(&guard.skeleton(), timeout, ifindex));
+            acts.push(add_table(TABLE));
+            acts.extend(message::add(TABLE, &guard.skeleton(), timeout, ifindex));
         }
-        acts.extend(message::add(&steering.ruleset, timeout, ifindex));
+        acts.extend(message::add(TABLE, &steering.ruleset, timeout, ifindex));
         let wanted = Hooked { hooks: steering.hooks.clone(), interfaces: steering.interfaces.clone() };
         let hooked = self.pairs_except(slot);
         for (hook, interface) in
             wanted.pairs().filter(|(hook, interface)| !hooked.contains(&(*hook, interface)))
         {
-            acts.extend(message::add(&hooked_chain(hook, interface), timeout, ifindex));
+            acts.extend(message::add(TABLE, &hooked_chain(hook, interface), timeout, ifindex));
         }
         self.socket.commit(acts)?;
         self.faults.insert(slot, wanted);
@@ -65,36 +65,44 @@ impl Table {
     pub fn unsteer(&mut self, slot: u32, steering: &Steering) -> Result<(), Refusal> {
         let Some(fault) = self.faults.get(&slot) else { return Ok(()) };
         if self.faults.len() == 1 {
-            match self.socket.commit(vec![delete_table()]) {
+            match self.socket.commit(vec![delete_table(TABLE)]) {
                 Ok(()) => {}
                 Err(refusal) if refusal.is_absent() => {}
                 Err(refusal) => return Err(refusal),
             }
         } else {
-            let comment = mark(slot);
-            let own = |chain: &String| steering.ruleset.chains.iter().any(|own| own.name == *chain);
-            let rules = read::rules()?
-                .into_iter()
-                .filter(|rule| rule.comment.as_ref() == Some(&comment) && !own(&rule.chain))
-                .map(|rule| (rule.chain, rule.handle))
-                .collect::<Vec<_>>();
-            let mut acts = message::remove(&steering.ruleset, &rules);
-            let others = self.pairs_except(slot);
-            let there = read::hooked_chains()?.into_iter().map(|chain| chain.name).collect::<BTreeSet<_>>();
-            let unused = fault.pairs().filter(|(hook, interface)| !others.contains(&(*hook, interface)));
-            let chains = unused.flat_map(|(hook, interface)| hooked_chain(hook, interface).chains);
-            acts.extend(
-                chains.filter(|chain| there.contains(&chain.name)).map(|c| message::delete_chain(&c.name)),
-            );
-            self.socket.commit(acts)?;
+            match self.remove_own(slot, steering, fault) {
+                // A chain went with its interface between the list and the transaction: list again.
+                Err(refusal) if refusal.is_absent() => self.remove_own(slot, steering, fault)?,
+                done => done?,
+            }
         }
         self.faults.remove(&slot);
         Ok(())
     }
 
+    fn remove_own(&self, slot: u32, steering: &Steering, fault: &Hooked) -> Result<(), Refusal> {
+        let comment = mark(slot);
+        let own = |chain: &String| steering.ruleset.chains.iter().any(|own| own.name == *chain);
+        let rules = read::rules()?
+            .into_iter()
+            .filter(|rule| rule.comment.as_ref() == Some(&comment) && !own(&rule.chain))
+            .map(|rule| (rule.chain, rule.handle))
+            .collect::<Vec<_>>();
+        let mut acts = message::remove(TABLE, &steering.ruleset, &rules);
+        let others = self.pairs_except(slot);
+        let there = read::hooked_chains()?.into_iter().map(|chain| chain.name).collect::<BTreeSet<_>>();
+        let unused = fault.pairs().filter(|(hook, interface)| !others.contains(&(*hook, interface)));
+        let chains = unused.flat_map(|(hook, interface)| hooked_chain(hook, interface).chains);
+        acts.extend(
+            chains.filter(|chain| there.contains(&chain.name)).map(|c| message::delete_chain(TABLE, &c.name)),
+        );
+        self.socket.commit(acts)
+    }
+
     /// New timeouts, in one transaction.
-    pub fn rearm(&mut self, steering: &Steering, timeout: Duration) -> Result<(), Refusal> {
-        self.socket.commit(message::rearm(&steering.ruleset, timeout))
+    pub fn rearm(&mut self, steering: &Steering) -> Result<(), Refusal> {
+        self.socket.commit(message::rearm(TABLE, &steering.ruleset, steering.timeout))
     }
 
     /// Hooks that are missing on interfaces that exist. Linux 6.1 deletes a chain along with its interface; 6.18 keeps
@@ -118,8 +126,8 @@ impl Table {
                     let chain = hooked_chain(hook, interface);
                     let stale =
                         chain.chains.iter().filter(|c| chains.iter().any(|there| there.name == c.name));
-                    acts.extend(stale.map(|c| message::delete_chain(&c.name)));
-                    acts.extend(message::add(&chain, Duration::ZERO, &BTreeMap::new()));
+                    acts.extend(stale.map(|c| message::delete_chain(TABLE, &c.name)));
+                    acts.extend(message::add(TABLE, &chain, Duration::ZERO, &BTreeMap::new()));
                 }
             }
         }

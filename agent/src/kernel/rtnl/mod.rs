@@ -133,9 +133,14 @@ impl Rtnl {
 
     /// `ip link del NAME`, where it is ours; what is already gone counts as deleted.
     pub async fn delete(&self, name: &str) -> Result<(), Refusal> {
-        let Some(link) = self.links().await?.into_iter().find(|link| link.name == name && link.ours) else {
-            return Ok(());
+        // Asked by name: a list may miss a link when others come and go while it is written.
+        let asked = self.handle.link().get().match_name(name).execute();
+        let link = match collect(&format!("ip link show {name}"), asked).await {
+            Ok(links) => links.first().map(link).filter(|link| link.ours),
+            Err(refusal) if refusal.is_absent() => None,
+            Err(refusal) => return Err(refusal),
         };
+        let Some(link) = link else { return Ok(()) };
         match self
             .handle
             .link()

@@ -17,6 +17,9 @@ use crate::plan::Address;
 /// the traffic on it one set lookup and nothing else.
 const LOOKUPS: usize = 64;
 
+/// What the kernel answers without a route, and with an unreachable, a blackhole and a prohibit route.
+const NO_ROUTE: [Errno; 4] = [Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::EACCES];
+
 /// The routing state that one choice of interfaces needs.
 pub struct Interfaces<'a> {
     rtnl: &'a Rtnl,
@@ -82,7 +85,7 @@ impl<'a> Interfaces<'a> {
 
     /// The given interface, if there is one.
     pub fn only(&self, name: &str) -> Result<Vec<String>, Refusal> {
-        if self.links.iter().any(|link| link.name == name) {
+        if self.links.iter().any(|link| link.name == name && !link.ours) {
             return Ok(vec![name.to_owned()]);
         }
         let known = self.links.iter().filter(|link| !link.ours).map(|link| link.name.as_str());
@@ -96,9 +99,7 @@ impl<'a> Interfaces<'a> {
         let answer = self.rtnl.handle.route().get(host_route(address)).execute();
         match collect(&format!("ip route get fibmatch {address}"), answer).await {
             Ok(routes) => Ok(routes.iter().flat_map(interfaces).collect()),
-            Err(refusal) if matches!(refusal.errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
-                Ok(Vec::new())
-            }
+            Err(refusal) if NO_ROUTE.contains(&refusal.errno) => Ok(Vec::new()),
             Err(refusal) => Err(refusal),
         }
     }
