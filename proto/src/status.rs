@@ -74,7 +74,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Verdict {
-    /// Everything planned is there, and nothing else of ours.
+    /// Everything planned is there.
     Confirmed,
     /// Something planned is missing or different.
     Mismatch {

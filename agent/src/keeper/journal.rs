@@ -49,6 +49,8 @@ pub struct Journal {
     file: File,
     length: u64,
     unsynced: bool,
+    /// The last line has no end.
+    torn: bool,
     syncer: SyncSender<File>,
     _lock: Flock<File>,
 }
@@ -76,15 +78,16 @@ impl Journal {
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
         let file = append_to(&dir.join(CURRENT)).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let mut journal = Self {
+        let torn = std::fs::read(dir.join(CURRENT)).map_err(io)?.last().is_some_and(|last| *last != b'\n');
+        let journal = Self {
             dir: dir.to_owned(),
             file,
             length,
             unsynced: false,
+            torn,
             syncer: syncer().map_err(io)?,
             _lock: lock,
         };
-        journal.end_torn_line().map_err(io)?;
         Ok((journal, open_faults(lines), unreadable))
     }
 
@@ -127,21 +130,16 @@ impl Journal {
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
+        // A line that was written in part is ended first, so that this one stands on its own.
+        let mut bytes = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut bytes, line)?;
         bytes.push(b'\n');
         self.unsynced = true;
-        // A half-written line is ended, so that the next one begins on its own.
-        if let Err(error) = self.file.write_all(&bytes) {
-            let _ = self.file.write_all(b"\n");
-            return Err(error);
-        }
+        self.torn = true;
+        self.file.write_all(&bytes)?;
+        self.torn = false;
         self.length += bytes.len() as u64;
         Ok(())
-    }
-
-    fn end_torn_line(&mut self) -> io::Result<()> {
-        let bytes = std::fs::read(self.dir.join(CURRENT))?;
-        if bytes.last().is_some_and(|last| *last != b'\n') { self.file.write_all(b"\n") } else { Ok(()) }
     }
 }
 
