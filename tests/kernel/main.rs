@@ -1,6 +1,7 @@
 //! Faults on a real kernel, felt by real traffic. Root needed; every host is a network namespace of the test's own.
 
 mod delay;
+mod demo;
 mod guard;
 mod loss;
 mod many;

@@ -248,11 +248,6 @@ impl<K: Kernel> Keeper<K> {
         }
     }
 
-    async fn queue_is_wrong(&mut self, plan: &Plan) -> Option<String> {
-        let observed = self.kernel.read_back(plan).await.ok()?;
-        plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem))
-    }
-
     async fn answer(&mut self, command: Command) {
         match command {
             Command::Inject(request, reply) => send(reply, self.inject(*request).await),
@@ -331,6 +326,11 @@ impl<K: Kernel> Keeper<K> {
                     .await;
             }
         }
+    }
+
+    async fn queue_is_wrong(&mut self, plan: &Plan) -> Option<String> {
+        let observed = self.kernel.read_back(plan).await.ok()?;
+        plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem))
     }
 
     /// Logs a step of a fault's life and tells those who listen.
