@@ -1,7 +1,7 @@
 //! A real agent on a host of the lab, spoken to over its socket.
 
 use std::path::PathBuf;
-use std::process::{Child, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -9,12 +9,12 @@ use nix::unistd::Pid;
 use partition_agent_proto::{FaultStatus, History};
 use serde_json::Value;
 
-use crate::lab::Host;
+use crate::lab::{Host, Running};
 use crate::{binary, text};
 
 /// The process, its directory, and a client.
 pub struct Agent {
-    process: Child,
+    process: Running,
     dir: tempfile::TempDir,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
@@ -160,8 +160,5 @@ impl Drop for Agent {
         if std::thread::panicking() {
             eprintln!("the agent's log:\n{}", self.log());
         }
-        // Already dead is fine.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

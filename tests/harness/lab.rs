@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,6 +20,31 @@ pub const APP_TO_REDIS: &str = "10.77.1.1";
 pub struct Host {
     pub namespace: String,
     file: File,
+}
+
+/// A program that is killed when the test is over, panic or not.
+pub struct Running(Child);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already dead is fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The hosts; they and everything in them go when this does, panic or not.
@@ -96,7 +122,7 @@ impl Host {
 
     /// A program on this host; a child inherits the namespace of the thread that starts it.
     #[must_use]
-    pub fn spawn(&self, program: &str, arguments: &[&str], stderr: Stdio) -> Child {
+    pub fn spawn(&self, program: &str, arguments: &[&str], stderr: Stdio) -> Running {
         let started = self.run(|| {
             Command::new(program)
                 .args(arguments)
@@ -105,7 +131,7 @@ impl Host {
                 .stderr(stderr)
                 .spawn()
         });
-        started.unwrap_or_else(|error| panic!("{program}: {error}"))
+        Running(started.unwrap_or_else(|error| panic!("{program}: {error}")))
     }
 
     #[must_use]

@@ -38,6 +38,20 @@ pub fn has_netem(lab: &lab::Lab) -> bool {
     false
 }
 
+/// Whether this kernel has VLANs, by the same rule.
+#[must_use]
+pub fn has_vlan(lab: &lab::Lab) -> bool {
+    let tried =
+        lab.app.output("ip", &["link", "add", "link", "to-db", "name", "probe", "type", "vlan", "id", "2"]);
+    if tried.status.success() {
+        lab.app.sh("ip link del probe");
+        return true;
+    }
+    assert!(std::env::var_os("PA_MUST_HAVE_NETEM").is_none(), "VLANs are missing: {}", text(&tried.stderr));
+    skip("this kernel has no 8021q");
+    false
+}
+
 /// Whether a tool is there. In CI everything that can be installed must be.
 #[must_use]
 pub fn has_tool(name: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use harness::agent::Agent;
 use harness::lab::{DB, Lab, REDIS, REDIS6, address};
-use harness::rounds;
 use harness::traffic::{burst, serve_tcp};
+use harness::{has_vlan, rounds};
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -99,6 +99,30 @@ fn a_packet_that_two_targets_of_one_fault_match_is_hit_once() {
     let out = burst(&lab.app, &lab.redis, SocketAddr::new(address(REDIS), 9000), 1_000);
     // Five standard deviations around half of a thousand; hit twice, only 250 would arrive.
     assert!((421..=579).contains(&out.received), "{}", out.received);
+}
+
+#[test]
+fn a_packet_of_a_vlan_is_hit_once_by_a_fault_on_everything() {
+    let lab = Lab::new();
+    if !has_vlan(&lab) {
+        return;
+    }
+    for (host, below, ip) in [(&lab.app, "to-redis", "10.78.0.1"), (&lab.redis, "eth0", "10.78.0.2")] {
+        host.sh(&format!(
+            "ip link add link {below} name vlan9 type vlan id 9 && ip addr add {ip}/24 dev vlan9 && ip link set vlan9 up"
+        ));
+    }
+    let agent = Agent::start(&lab.app, "");
+    let at = SocketAddr::new(address("10.78.0.2"), 9000);
+    let loss = r#"{"kinds":[{"loss":{"percent":100}}],"direction":"egress","target":{"all_traffic":true},"for":"10m"}"#;
+    let fault = agent.inject("all", loss);
+    assert_eq!(fault.interfaces, ["to-redis", "to-db"]);
+    assert_eq!(burst(&lab.app, &lab.redis, at, 100).received, 0, "seen on the interface below");
+    agent.restore("all");
+    agent.inject("half", &loss.replace("100", "50"));
+    let received = burst(&lab.app, &lab.redis, at, 1_000).received;
+    // Five standard deviations around half of a thousand; hit twice, only 250 would arrive.
+    assert!((421..=579).contains(&received), "{received}");
 }
 
 #[test]

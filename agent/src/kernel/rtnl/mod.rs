@@ -53,6 +53,8 @@ pub struct Link {
     pub loopback: bool,
     /// Made by an agent.
     pub ours: bool,
+    /// The interface that carries this VLAN.
+    pub vlan_on: Option<u32>,
 }
 
 impl Rtnl {
@@ -179,13 +181,20 @@ impl Rtnl {
 
 fn link(message: &LinkMessage) -> Link {
     let mut name = String::new();
-    let mut ifb = false;
+    let mut kind = None;
+    let mut below = None;
     let mut our_address = false;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name.clone_from(text),
             LinkAttribute::Address(bytes) => our_address = bytes.starts_with(&OUR_ADDRESS),
-            LinkAttribute::LinkInfo(infos) => ifb = infos.contains(&LinkInfo::Kind(InfoKind::Ifb)),
+            LinkAttribute::Link(index) => below = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind),
+                    _ => None,
+                });
+            }
             _ => {}
         }
     }
@@ -194,7 +203,8 @@ fn link(message: &LinkMessage) -> Link {
         index: message.header.index,
         up: flags.contains(LinkFlags::Up),
         loopback: flags.contains(LinkFlags::Loopback),
-        ours: ifb && our_address && name.starts_with("pa-"),
+        vlan_on: below.filter(|_| kind == Some(&InfoKind::Vlan)),
+        ours: kind == Some(&InfoKind::Ifb) && our_address && name.starts_with("pa-"),
         name,
     }
 }

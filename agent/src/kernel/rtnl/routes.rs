@@ -72,7 +72,10 @@ impl<'a> Interfaces<'a> {
         if nets.iter().any(|net| self.is_local(net)) {
             chosen.extend(self.links.iter().filter(|link| link.loopback).map(|link| link.index));
         }
+        // A packet of a VLAN passes the interface below it as well; hooked on both, it would be hit twice.
+        let hit_below = |link: &&Link| link.vlan_on.is_some_and(|below| chosen.contains(&below));
         let names = self.links.iter().filter(|link| chosen.contains(&link.index) && !link.ours);
+        let names = names.filter(|link| !hit_below(link));
         let names = names.map(|link| link.name.clone()).collect::<Vec<_>>();
         if names.is_empty() {
             let act = "ip route get, for the target";
