@@ -92,7 +92,9 @@ fn a_fault_in_the_foreground_ends_with_ctrl_c_and_with_kill_9() {
             lab.app.spawn("unshare", &["-m", "bash", "-c", &script], std::process::Stdio::inherit());
         let begun = Instant::now();
         while answers(&lab.app, redis, PATIENCE) {
-            assert!(begun.elapsed() < SLACK * 3, "not cut");
+            assert!(begun.elapsed() < SLACK * 10, "not cut");
+            // On one emulated processor, asking all the time would keep the program from starting.
+            std::thread::sleep(Duration::from_millis(50));
         }
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
