@@ -25,30 +25,25 @@ pub fn binary() -> PathBuf {
 }
 
 /// Whether this kernel has netem. Where it has not, the test is skipped here and runs in the VM; there, and wherever
-/// `PA_MUST_HAVE_NETEM` says so, a missing netem is a failure.
+/// `PA_MUST_HAVE_NETEM` says so, a missing module is a failure.
 #[must_use]
 pub fn has_netem(lab: &lab::Lab) -> bool {
-    let tried = lab.app.output("tc", &["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]);
-    if tried.status.success() {
-        lab.app.sh("tc qdisc del dev lo root");
-        return true;
-    }
-    assert!(std::env::var_os("PA_MUST_HAVE_NETEM").is_none(), "netem is missing: {}", text(&tried.stderr));
-    skip("this kernel has no sch_netem");
-    false
+    has("sch_netem", lab, "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root")
 }
 
 /// Whether this kernel has VLANs, by the same rule.
 #[must_use]
 pub fn has_vlan(lab: &lab::Lab) -> bool {
-    let tried =
-        lab.app.output("ip", &["link", "add", "link", "to-db", "name", "probe", "type", "vlan", "id", "2"]);
+    has("8021q", lab, "ip link add link to-db name probe type vlan id 2 && ip link del probe")
+}
+
+fn has(module: &str, lab: &lab::Lab, attempt: &str) -> bool {
+    let tried = lab.app.output("bash", &["-c", attempt]);
     if tried.status.success() {
-        lab.app.sh("ip link del probe");
         return true;
     }
-    assert!(std::env::var_os("PA_MUST_HAVE_NETEM").is_none(), "VLANs are missing: {}", text(&tried.stderr));
-    skip("this kernel has no 8021q");
+    assert!(std::env::var_os("PA_MUST_HAVE_NETEM").is_none(), "{module} is missing: {}", text(&tried.stderr));
+    skip(&format!("this kernel has no {module}"));
     false
 }
 
