@@ -1,12 +1,11 @@
-//! What to do to whom, in which direction, for how long.
+//! What to do to whom, where, in which direction, when and for how long.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Peer, Percent, Span};
+use crate::{Direction, Flap, Kind, KindError, Protocol, Ramp, Scope, ScopeError, Span, Target};
 
 /// A fault as it is asked for. Two equal specs under one id are one fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -14,98 +13,65 @@ use crate::{Peer, Percent, Span};
 pub struct FaultSpec {
     /// What happens to the packets: each kind at most once, all of them to the same target.
     pub kinds: Vec<Kind>,
-    /// Whose packets.
+    /// What happens to packets that come in, where that is something else than `kinds`: the down side of a link.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingress_kinds: Vec<Kind>,
+    /// Whose packets, by their far end.
+    #[serde(default)]
     pub target: Target,
+    /// Whose packets, by their near end.
+    #[serde(default, skip_serializing_if = "Scope::is_host")]
+    pub scope: Scope,
     /// Which way they travel.
     #[serde(default)]
     pub direction: Direction,
     /// Act on this interface only; without it, on the interfaces that the routes to the target name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// What delays and otherwise shapes packets.
+    #[serde(default, skip_serializing_if = "Engine::is_auto")]
+    pub engine: Engine,
+    /// Built now, felt this much later; the duration counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_in: Option<Span>,
+    /// Off and on again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flap: Option<Flap>,
+    /// Growing to what `kinds` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
     /// How long, from the moment it is in force. The kernel ends it, with or without the agent.
     #[serde(rename = "for", default = "FaultSpec::default_duration")]
     pub duration: Span,
 }
 
-/// One impairment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Kind {
-    /// Packets vanish, each with this probability; 100 cuts the target off.
-    Loss {
-        /// The share of packets lost.
-        percent: Percent,
-    },
-    /// Packets arrive later, in their order.
-    Delay {
-        /// One way, for each direction: at most 60 seconds.
-        latency: Span,
-        /// Each packet waits `latency` plus or minus up to this much, evenly spread, and never less than the packet before
-        /// it; at most `latency`, and at most 2 seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        jitter: Option<Span>,
-    },
-}
-
-/// Whose packets a fault hits. An empty target is refused: everything takes `all_traffic`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// Hosts and networks, each with an optional port of its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, examples(json!(["redis", "10.0.0.5:6379", "10.0.0.0/24", "[fd00::1]:80"])))]
-    pub peers: Vec<Peer>,
-    /// Ports at the other end, 1 to 65535 (TCP and UDP), for every peer that names none, or for every peer there is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ports: Vec<u16>,
-    /// Hosts, networks and their ports that the fault leaves alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>)]
-    pub except: Vec<Peer>,
-    /// Everybody, IPv4 and IPv6.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub all_traffic: bool,
-}
-
-/// Seen from the host that applies the fault.
+/// What shapes packets: delays, duplicates, corrupts, reorders and paces them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// What this host sends to the target.
-    Egress,
-    /// What the target sends to this host.
-    Ingress,
-    /// Both ways.
+pub enum Engine {
+    /// netem where the kernel has it, else the emulator.
     #[default]
-    Both,
+    Auto,
+    /// The kernel's `sch_netem`.
+    Netem,
+    /// The agent itself, behind a TAP device.
+    Emulator,
 }
 
-impl Direction {
-    /// Whether packets to the target are hit.
+impl Engine {
+    /// Whether it is the default.
     #[must_use]
-    pub fn has_egress(self) -> bool {
-        match self {
-            Self::Egress | Self::Both => true,
-            Self::Ingress => false,
-        }
-    }
-
-    /// Whether packets from the target are hit.
-    #[must_use]
-    pub fn has_ingress(self) -> bool {
-        match self {
-            Self::Ingress | Self::Both => true,
-            Self::Egress => false,
-        }
+    pub fn is_auto(&self) -> bool {
+        *self == Self::Auto
     }
 }
 
-impl fmt::Display for Direction {
+impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
-            Self::Both => "egress and ingress",
+            Self::Auto => "auto",
+            Self::Netem => "netem",
+            Self::Emulator => "emulator",
         })
     }
 }
@@ -114,41 +80,73 @@ impl fmt::Display for Direction {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpecError {
     /// `kinds` is empty.
-    #[error("nothing to do: ask for a loss, a latency, or both")]
+    #[error("nothing to do: ask for a loss, a latency or another kind of fault")]
     NoKind,
     /// The same kind twice.
     #[error("a fault has each kind at most once; inject a second fault instead")]
     RepeatedKind,
-    /// More than a minute of latency.
-    #[error(
-        "a latency of {0} is too long: at most 60s; to hold packets for longer, cut the peer off with a loss of 100%"
-    )]
-    LongLatency(Span),
-    /// netem keeps its jitter in 31 bits of nanoseconds and cuts the rest off.
-    #[error("a jitter of {0} is too much: netem can do at most 2s")]
-    LongJitter(Span),
-    /// Jitter beyond the latency would ask for packets that arrive before they are sent.
-    #[error(
-        "a jitter of {jitter} is more than the latency of {latency}: no packet arrives before it was sent"
-    )]
-    Jitter {
-        /// As asked.
-        jitter: Span,
-        /// As asked.
-        latency: Span,
-    },
-    /// No peer, no port, no `all_traffic`.
+    /// Two kinds that would fight over the same packets.
+    #[error("{0} and {1} do not go together in one fault; inject a second one instead")]
+    Apart(&'static str, &'static str),
+    /// Nothing to overtake.
+    #[error("a reorder lets packets overtake delayed ones: add a latency")]
+    ReorderNothing,
+    /// Of one kind.
+    #[error("{0}")]
+    Kind(#[from] KindError),
+    /// No peer, no port, no protocol, no `all_traffic`.
     #[error("an empty target: name a peer or a port, or ask for all traffic on purpose (--all-traffic)")]
     EmptyTarget,
     /// `all_traffic` and a narrower target at once.
     #[error("all traffic and {0} contradict each other: drop one of the two")]
     AllAnd(&'static str),
-    /// Port 0.
-    #[error("0 is not a port: a port is 1 to 65535")]
-    PortZero,
+    /// Ports at both ends.
+    #[error("ports at this end and ports at the other end at once: inject a second fault instead")]
+    BothPorts,
+    /// Ports of a protocol without any.
+    #[error("{0} has no ports: drop the ports or the protocol")]
+    NoPorts(Protocol),
+    /// A connection state of something else than TCP.
+    #[error("{0} has no connections that could be new or established: only TCP has")]
+    Stateless(Protocol),
+    /// A fault on names with a target that is not name servers.
+    #[error("a DNS fault acts on names: its target can only be peers, the name servers that are asked")]
+    DnsTarget,
+    /// A reset of connections to everybody.
+    #[error("a reset of every connection of the host: name a peer or a port")]
+    ResetAll,
+    /// Not where it acts.
+    #[error("{0}")]
+    Scope(#[from] ScopeError),
     /// Not a name that the kernel would take.
     #[error("`{0}` cannot be an interface: a name has 1 to 15 bytes, no slash, no colon, no white space")]
     Interface(String),
+    /// `ingress_kinds` on a fault that does not go both ways.
+    #[error("a fault with something else for what comes in goes both ways: drop the direction")]
+    OneWay,
+    /// A flap of less than 100 ms.
+    #[error("a flap is on and off for at least 100ms each")]
+    FastFlap,
+    /// Two clocks on one fault.
+    #[error("a ramp and a flap do not go together")]
+    RampAndFlap,
+    /// A ramp of what does not grow.
+    #[error("{0} cannot grow: a ramp is for loss, latency, duplicate, corrupt and rate")]
+    NoRamp(&'static str),
+    /// A rate without a beginning.
+    #[error("a ramp of a rate needs the rate that it begins with: write --rate 10mbit..1mbit")]
+    RampRate,
+    /// A beginning of nothing.
+    #[error("the ramp begins with a {0} that the fault does not have")]
+    RampFrom(&'static str),
+    /// The ramp outlives the fault.
+    #[error("the ramp takes {over}, and the fault ends after {duration}")]
+    LongRamp {
+        /// As asked.
+        over: Span,
+        /// As asked.
+        duration: Span,
+    },
 }
 
 impl FaultSpec {
@@ -158,22 +156,21 @@ impl FaultSpec {
         Span::from_secs(60)
     }
 
-    /// The loss that is asked for.
+    /// What happens to packets that go out.
     #[must_use]
-    pub fn loss(&self) -> Option<Percent> {
-        self.kinds.iter().find_map(|kind| match kind {
-            Kind::Loss { percent } => Some(*percent),
-            Kind::Delay { .. } => None,
-        })
+    pub fn egress_kinds(&self) -> &[Kind] {
+        &self.kinds
     }
 
-    /// The latency and jitter that are asked for.
+    /// What happens to packets that come in.
     #[must_use]
-    pub fn delay(&self) -> Option<(Span, Option<Span>)> {
-        self.kinds.iter().find_map(|kind| match kind {
-            Kind::Delay { latency, jitter } => Some((*latency, *jitter)),
-            Kind::Loss { .. } => None,
-        })
+    pub fn ingress_kinds(&self) -> &[Kind] {
+        if self.ingress_kinds.is_empty() { &self.kinds } else { &self.ingress_kinds }
+    }
+
+    /// Every kind of either direction.
+    pub fn all_kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.iter().chain(&self.ingress_kinds)
     }
 
     /// # Errors
@@ -182,40 +179,71 @@ impl FaultSpec {
         if self.kinds.is_empty() {
             return Err(SpecError::NoKind);
         }
-        for (nth, kind) in self.kinds.iter().enumerate() {
-            let same = |other: &Kind| std::mem::discriminant(other) == std::mem::discriminant(kind);
-            if self.kinds.iter().skip(nth + 1).any(same) {
-                return Err(SpecError::RepeatedKind);
-            }
+        together(&self.kinds)?;
+        together(&self.ingress_kinds)?;
+        if !self.ingress_kinds.is_empty() && self.direction != Direction::Both {
+            return Err(SpecError::OneWay);
         }
-        if let Some((latency, jitter)) = self.delay() {
-            if latency.duration() > Duration::from_secs(60) {
-                return Err(SpecError::LongLatency(latency));
+        if self.kinds.iter().any(|kind| matches!(kind, Kind::Dns { .. })) {
+            let servers = Target { peers: self.target.peers.clone(), ..Target::default() };
+            if self.target != servers || servers.peers.iter().any(|peer| peer.port.is_some()) {
+                return Err(SpecError::DnsTarget);
             }
-            if let Some(jitter) = jitter.filter(|jitter| jitter.duration() > Duration::from_secs(2)) {
-                return Err(SpecError::LongJitter(jitter));
-            }
-            if let Some(jitter) = jitter.filter(|jitter| *jitter > latency) {
-                return Err(SpecError::Jitter { jitter, latency });
-            }
+        } else {
+            self.target.validate()?;
         }
-        self.target.validate()?;
+        if self.target.all_traffic && self.kinds.iter().any(|kind| matches!(kind, Kind::Reset {})) {
+            return Err(SpecError::ResetAll);
+        }
+        self.scope.validate()?;
+        self.validate_timing()?;
         match &self.interface {
             Some(name) if !interface_name(name) => Err(SpecError::Interface(name.clone())),
             Some(_) | None => Ok(()),
         }
     }
+
+    fn validate_timing(&self) -> Result<(), SpecError> {
+        if let Some(flap) = self.flap {
+            flap.validate()?;
+        }
+        let Some(ramp) = &self.ramp else { return Ok(()) };
+        if self.flap.is_some() {
+            return Err(SpecError::RampAndFlap);
+        }
+        if ramp.over > self.duration {
+            return Err(SpecError::LongRamp { over: ramp.over, duration: self.duration });
+        }
+        ramp.validate(&self.kinds)?;
+        if self.ingress_kinds.is_empty() { Ok(()) } else { ramp.validate(&self.ingress_kinds) }
+    }
 }
 
-impl Target {
-    fn validate(&self) -> Result<(), SpecError> {
-        match (self.all_traffic, self.peers.is_empty(), self.ports.is_empty()) {
-            (false, true, true) => return Err(SpecError::EmptyTarget),
-            (true, false, _) => return Err(SpecError::AllAnd("a peer")),
-            (true, true, false) => return Err(SpecError::AllAnd("a port")),
-            (true, true, true) | (false, _, _) => {}
+/// Whether these kinds make one fault.
+fn together(kinds: &[Kind]) -> Result<(), SpecError> {
+    for (nth, kind) in kinds.iter().enumerate() {
+        kind.validate()?;
+        let same = |other: &Kind| std::mem::discriminant(other) == std::mem::discriminant(kind);
+        if kinds.iter().skip(nth + 1).any(same) {
+            return Err(SpecError::RepeatedKind);
         }
-        if self.ports.contains(&0) { Err(SpecError::PortZero) } else { Ok(()) }
+    }
+    let has = |name: &str| kinds.iter().any(|kind| kind.name() == name);
+    if has("reorder") && !has("latency") {
+        return Err(SpecError::ReorderNothing);
+    }
+    let losses =
+        ["loss", "loss-gemodel", "loss-state"].into_iter().filter(|name| has(name)).collect::<Vec<_>>();
+    if let [one, other, ..] = losses.as_slice() {
+        return Err(SpecError::Apart(one, other));
+    }
+    // A rejected packet is not there to be shaped, and a question for a name is no packet of the target.
+    let alone = kinds.iter().find(|kind| matches!(kind, Kind::Reject { .. } | Kind::Dns { .. }));
+    let beside =
+        |alone: &Kind| kinds.iter().find(|kind| !matches!(kind, Kind::Reset {}) && *kind != alone).cloned();
+    match alone.and_then(|alone| Some((alone.name(), beside(alone)?.name()))) {
+        Some((one, other)) => Err(SpecError::Apart(one, other)),
+        None => Ok(()),
     }
 }
 
@@ -227,53 +255,26 @@ fn interface_name(name: &str) -> bool {
         && !name.chars().any(|c| c == '/' || c == ':' || c == '\0' || c.is_whitespace())
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loss { percent } => write!(f, "loss {percent}"),
-            Self::Delay { latency, jitter: None } => write!(f, "latency {latency} one way"),
-            Self::Delay { latency, jitter: Some(jitter) } => {
-                write!(f, "latency {latency} ± {jitter} one way")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |items: &[String]| match items {
-            [first, second, _, rest @ ..] if !rest.is_empty() => {
-                format!("{first}, {second} and {} more", rest.len() + 1)
-            }
-            few => few.join(", "),
-        };
-        let strings = |peers: &[Peer]| peers.iter().map(Peer::to_string).collect::<Vec<_>>();
-        if self.all_traffic {
-            f.write_str("all traffic")?;
-        } else if self.peers.is_empty() {
-            f.write_str("everybody")?;
-        } else {
-            f.write_str(&list(&strings(&self.peers)))?;
-        }
-        if !self.ports.is_empty() {
-            let ports = self.ports.iter().map(u16::to_string).collect::<Vec<_>>();
-            write!(f, " on port {}", list(&ports))?;
-        }
-        if !self.except.is_empty() {
-            write!(f, " except {}", list(&strings(&self.except)))?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Display for FaultSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = self.kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(" and ");
-        write!(f, "{kinds}, {}, {}", self.target, self.direction)?;
-        match &self.interface {
-            Some(interface) => write!(f, ", on {interface}"),
-            None => Ok(()),
+        let list = |kinds: &[Kind]| kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(" and ");
+        f.write_str(&list(&self.kinds))?;
+        if !self.ingress_kinds.is_empty() {
+            write!(f, " out, {} in", list(&self.ingress_kinds))?;
         }
+        if self.target.is_empty() {
+            write!(f, ", every name server")?;
+        } else {
+            write!(f, ", {}", self.target)?;
+        }
+        write!(f, ", {}", self.direction)?;
+        if !self.scope.is_host() {
+            write!(f, ", in {}", self.scope)?;
+        }
+        self.interface.iter().try_for_each(|interface| write!(f, ", on {interface}"))?;
+        self.start_in.iter().try_for_each(|start_in| write!(f, ", starting in {start_in}"))?;
+        self.flap.iter().try_for_each(|flap| write!(f, ", {flap}"))?;
+        self.ramp.iter().try_for_each(|ramp| write!(f, ", {ramp}"))
     }
 }
 
@@ -296,34 +297,66 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_with_everything_reads_back() {
+        let json = r#"{"kinds":[{"loss":{"percent":5,"correlation":25}},
+            {"delay":{"latency":"100ms","jitter":"10ms","distribution":"normal"}},{"duplicate":{"percent":1}},
+            {"corrupt":{"percent":1}},{"reorder":{"percent":10,"gap":5}},{"rate":{"rate":"10mbit"}},
+            {"slot":{"min":"1ms","max":"2ms","packets":10}},{"reset":{}}],
+            "target":{"peers":["10.0.0.5:80-90"],"protocol":"tcp","state":"established","flows":30},
+            "scope":{"compose":"shop/redis"},"interface":"eth0","engine":"emulator","start_in":"5s",
+            "flap":{"on":"30s","off":"30s"},"for":"10m"}"#;
+        let spec = spec(json).unwrap();
+        let again = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<FaultSpec>(&again).unwrap(), spec);
+        assert!(
+            spec.to_string().ends_with(", in compose shop/redis, on eth0, starting in 5s, 30s on, 30s off")
+        );
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_its_reason() {
+        let with = |kinds: &str| format!(r#"{{"kinds":[{kinds}],"target":{{"ports":[1]}}}}"#);
+        let to = |target: &str| format!(r#"{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{target}}}"#);
         let cases = [
-            (r#"{"kinds":[],"target":{"peers":["a"]}}"#, "nothing to do"),
+            (with(""), "nothing to do"),
+            (with(r#"{"loss":{"percent":1}},{"loss":{"percent":2}}"#), "at most once"),
+            (with(r#"{"loss":{"percent":1}},{"loss_gemodel":{"p":2}}"#), "do not go together"),
+            (with(r#"{"reject":{"with":"tcp_reset"}},{"loss":{"percent":2}}"#), "do not go together"),
+            (with(r#"{"reorder":{"percent":2}}"#), "add a latency"),
+            (with(r#"{"loss":{"percent":1,"p":2}}"#), "unknown field"),
+            (with(r#"{"delay":{"latency":"10ms","jitter":"11ms"}}"#), "jitter"),
+            (with(r#"{"delay":{"latency":"10ms","distribution":"normal"}}"#), "add a jitter"),
+            (with(r#"{"delay":{"latency":"1s","jitter":"1s","distribution":{"table":[1]}}}"#), "16 to 8192"),
+            (with(r#"{"delay":{"latency":"61s"}}"#), "too long"),
+            (with(r#"{"delay":{"latency":"9s","jitter":"3s"}}"#), "at most 2s"),
+            (with(r#"{"loss_state":{"p13":60,"p14":50}}"#), "more than 100%"),
+            (with(r#"{"slot":{"min":"2ms","max":"1ms"}}"#), "a slot of"),
+            (with(r#"{"rate":{"rate":"10mbps"}}"#), "not a rate"),
+            (with(r#"{"dns":{"names":[],"answer":"nxdomain"}}"#), "needs the names"),
+            (with(r#"{"dns":{"names":["a.b"],"answer":"nxdomain"}}"#), "acts on names"),
+            (with(r#"{"teleport":{}}"#), "unknown variant"),
+            (to("{}"), "empty target"),
+            (to(r#"{"all_traffic":true,"peers":["a"]}"#), "contradict"),
+            (to(r#"{"all_traffic":true,"protocol":"udp"}"#), "contradict"),
+            (to(r#"{"ports":[0]}"#), "neither a port"),
+            (to(r#"{"ports":[1],"local_ports":[2]}"#), "ports at this end"),
+            (to(r#"{"ports":[1],"protocol":"icmp"}"#), "icmp has no ports"),
+            (to(r#"{"ports":[1],"protocol":"udp","state":"new"}"#), "only TCP has"),
+            (to(r#"{"peer":["a"]}"#), "unknown field"),
+            (to(r#"{"ports":[1]},"interface":"a/b""#), "interface"),
+            (to(r#"{"ports":[1]},"for":"-1s""#), "length of time"),
+            (to(r#"{"ports":[1]},"scope":{"compose":"a"}"#), "project/service"),
+            (to(r#"{"ports":[1]},"flap":{"on":"1ms","off":"1s"}"#), "100ms"),
+            (to(r#"{"ports":[1]},"ramp":{"over":"2m"}"#), "the fault ends after"),
+            (to(r#"{"ports":[1]},"ramp":{"over":"1s"},"flap":{"on":"1s","off":"1s"}"#), "do not go together"),
+            (to(r#"{"ports":[1]},"direction":"egress","ingress_kinds":[{"reset":{}}]"#), "goes both ways"),
             (
-                r#"{"kinds":[{"loss":{"percent":1}},{"loss":{"percent":2}}],"target":{"peers":["a"]}}"#,
-                "at most once",
+                r#"{"kinds":[{"reset":{}}],"target":{"all_traffic":true}}"#.to_owned(),
+                "reset of every connection",
             ),
-            (r#"{"kinds":[{"loss":{"percent":1}}],"target":{}}"#, "empty target"),
-            (
-                r#"{"kinds":[{"loss":{"percent":1}}],"target":{"all_traffic":true,"peers":["a"]}}"#,
-                "contradict",
-            ),
-            (r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[0]}}"#, "not a port"),
-            (r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[1]},"interface":"a/b"}"#, "interface"),
-            (r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[1]},"for":"-1s"}"#, "length of time"),
-            (
-                r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[1]},"hostnames":["a"]}"#,
-                "unknown field",
-            ),
-            (r#"{"kinds":[{"loss":{"percent":1,"p":2}}],"target":{"ports":[1]}}"#, "unknown field"),
-            (r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peer":["a"]}}"#, "unknown field"),
-            (r#"{"kinds":[{"delay":{"latency":"10ms","jitter":"11ms"}}],"target":{"ports":[1]}}"#, "jitter"),
-            (r#"{"kinds":[{"delay":{"latency":"61s"}}],"target":{"ports":[1]}}"#, "too long"),
-            (r#"{"kinds":[{"delay":{"latency":"9s","jitter":"3s"}}],"target":{"ports":[1]}}"#, "at most 2s"),
-            (r#"{"kinds":[{"teleport":{}}],"target":{"ports":[1]}}"#, "unknown variant"),
         ];
         for (json, reason) in cases {
-            let error = spec(json).unwrap_err();
+            let error = spec(&json).unwrap_err();
             assert!(error.contains(reason), "{json}: {error}");
         }
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use crate::FaultSpec;
+use crate::{FaultSpec, Kind};
 
 /// The name of a fault: 1 to 64 of `a-z 0-9 - _ .`, the first one a letter or a digit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
@@ -24,13 +24,28 @@ impl FaultId {
     /// A readable id for a fault that was given none: its first kind, its first target and the low 16 bits of `salt`.
     #[must_use]
     pub fn suggest(spec: &FaultSpec, salt: u64) -> Self {
-        let kind = if spec.loss().is_some() { "loss" } else { "delay" };
-        let target = match (spec.target.peers.first(), spec.target.ports.first()) {
-            (Some(peer), _) => peer.host.to_string(),
-            (None, Some(port)) => format!("port-{port}"),
-            (None, None) => "all".to_owned(),
+        let kind = spec.kinds.first().map_or("fault", Kind::name);
+        let target = &spec.target;
+        let target = match (
+            target.peers.first(),
+            target.ports.first().or(target.local_ports.first()),
+            spec.kinds.first(),
+        ) {
+            (_, _, Some(Kind::Dns { names, .. })) => {
+                names.first().map(ToString::to_string).unwrap_or_default()
+            }
+            (Some(peer), _, _) => peer.host.to_string(),
+            (None, Some(port), _) => format!("port-{port}"),
+            (None, None, _) => "all".to_owned(),
         };
-        let target = target.replace(['/', ':'], "-");
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        };
+        let target = target.chars().map(plain).collect::<String>();
         let target = target.trim_matches(['-', '_', '.']);
         let target = target.get(..24).unwrap_or(target);
         Self(format!("{kind}-{target}-{:04x}", salt & 0xffff))
@@ -86,6 +101,7 @@ mod tests {
             "10.0.0.0/24",
             "fd00::1",
             "[::/0]:80",
+            "compose:shop/redis",
             "a_very_long.name_that-does.not.end.soon.example.com",
         ] {
             let json = format!(r#"{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{{"peers":["{peer}"]}}}}"#);

@@ -5,22 +5,36 @@
 
 #![warn(missing_docs)]
 
+mod dns_name;
 mod fault;
 mod id;
+mod kind;
 mod peer;
+mod ports;
 mod problem;
+mod profile;
+mod scope;
 mod status;
+mod target;
+mod timing;
 mod units;
 
-pub use fault::{Direction, FaultSpec, Kind, SpecError, Target};
+pub use dns_name::{DnsName, DnsNameError};
+pub use fault::{Engine, FaultSpec, SpecError};
 pub use id::{FaultId, FaultIdError};
+pub use kind::{Distribution, DnsAnswer, Kind, KindError, RejectWith};
 pub use peer::{Host, Peer, PeerError};
+pub use ports::{Ports, PortsError};
 pub use problem::{Problem, ProblemCode};
+pub use profile::{PROFILES, Profile};
+pub use scope::{Scope, ScopeError};
 pub use status::{
-    Change, Check, Clock, Connection, End, Event, EventKind, FaultStatus, Feature, History, Hits, Info,
-    ProbeReply, ProbeRequest, State, Verdict,
+    Change, Check, Clock, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History, Hits,
+    Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
 };
-pub use units::{Percent, PercentError, Span, SpanError};
+pub use target::{ConnectionState, Direction, Protocol, Target};
+pub use timing::{Flap, Ramp};
+pub use units::{Percent, PercentError, Rate, RateError, Span, SpanError};
 
 /// The socket that an agent listens on.
 pub const DEFAULT_SOCKET: &str = "/run/partition-agent/agent.sock";

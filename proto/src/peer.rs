@@ -1,4 +1,4 @@
-//! The other end of a cut: `redis`, `redis:6379`, `10.0.0.5`, `10.0.0.0/24:5432`, `[fd00::1]:80`.
+//! The other end of a cut: `redis`, `redis:6379`, `10.0.0.5`, `10.0.0.0/24:5432`, `[fd00::1]:80-90`, `compose:shop/redis`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,15 @@ use std::str::FromStr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A host or network, with an optional port.
+use crate::Ports;
+
+/// A host or network, with optional ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer {
     /// Who.
     pub host: Host,
-    /// The peer's own port (TCP and UDP); without one, all of the peer's traffic.
-    pub port: Option<u16>,
+    /// The peer's own ports; without any, all of the peer's traffic.
+    pub port: Option<Ports>,
 }
 
 /// Addresses, or a name that stands for some.
@@ -22,6 +24,8 @@ pub enum Host {
     Net(IpNetwork),
     /// A name of the agent's configuration, or a host name.
     Name(String),
+    /// The containers of a compose service, as `project/service`.
+    Compose(String),
 }
 
 /// Why a text is not a [`Peer`].
@@ -32,11 +36,11 @@ pub enum PeerError {
     Empty,
     /// What follows the colon is no port.
     #[error(
-        "`{0}` ends in no port: a port is 1 to 65535 (an IPv6 address with a port is written [fd00::1]:80)"
+        "`{0}` ends in no port: a port is 1 to 65535, a range 6000-6010 (an IPv6 address with a port is written [fd00::1]:80)"
     )]
     Port(String),
     /// Neither an address, a network nor a host name.
-    #[error("`{0}` is neither an address, a network (10.0.0.0/24) nor a host name")]
+    #[error("`{0}` is neither an address, a network (10.0.0.0/24), a host name nor compose:project/service")]
     Host(String),
 }
 
@@ -75,10 +79,19 @@ impl FromStr for Peer {
         if text.is_empty() {
             return Err(PeerError::Empty);
         }
-        let port = |digits: &str| match digits.parse::<u16>() {
-            Ok(port) if port != 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(port)),
-            Ok(_) | Err(_) => Err(PeerError::Port(text.to_owned())),
-        };
+        let port = |digits: &str| digits.parse().map(Some).map_err(|_| PeerError::Port(text.to_owned()));
+        if let Some(service) = text.strip_prefix("compose:") {
+            let (service, port) = match service.split_once(':') {
+                Some((service, digits)) => (service, port(digits)?),
+                None => (service, None),
+            };
+            return match service.split_once('/') {
+                Some((project, name)) if !project.is_empty() && !name.is_empty() && !name.contains('/') => {
+                    Ok(Self { host: Host::Compose(service.to_owned()), port })
+                }
+                Some(_) | None => Err(PeerError::Host(text.to_owned())),
+            };
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => match rest.split_once(']') {
                 Some((host, "")) => (host, None),
@@ -99,6 +112,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
+            Self::Compose(service) => write!(f, "compose:{service}"),
             Self::Net(IpNetwork::V4(net)) if net.prefix() == 32 => net.ip().fmt(f),
             Self::Net(IpNetwork::V6(net)) if net.prefix() == 128 => net.ip().fmt(f),
             Self::Net(net) => net.fmt(f),
@@ -147,6 +161,10 @@ mod tests {
             "fd00::/64",
             "[fd00::1]:80",
             "[fd00::/64]:80",
+            "[fd00::/64]:80-90",
+            "redis:6379-6390",
+            "compose:shop/redis",
+            "compose:shop/redis:6379",
             "0.0.0.0/0",
         ] {
             assert_eq!(text.parse::<Peer>().unwrap().to_string(), text);
@@ -167,6 +185,9 @@ mod tests {
             ["", " ", "10.0.0.0/33", "10.0.0.300", "10.0.0", "a b", "a..b", "[fd00::1", "*", "redis/24"]
         {
             assert!(text.parse::<Peer>().is_err(), "{text}");
+        }
+        for text in ["compose:", "compose:shop", "compose:/redis", "compose:a/b/c"] {
+            assert_eq!(text.parse::<Peer>(), Err(PeerError::Host(text.to_owned())));
         }
         for text in
             ["redis:", "redis:0", "redis:65536", "redis:+80", "redis:http", "[fd00::1]80", "[fd00::1]:"]

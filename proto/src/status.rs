@@ -21,8 +21,14 @@ pub struct FaultStatus {
     pub addresses: usize,
     /// At most 16 of them, as `10.0.0.5` or `10.0.0.5:6379`.
     pub first_addresses: Vec<String>,
-    /// The interfaces that it acts on.
-    pub interfaces: Vec<String>,
+    /// The network namespaces that it acts in.
+    pub places: Vec<PlaceStatus>,
+    /// What shapes its packets, where something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<crate::Engine>,
+    /// Newer faults that shape the same packets first: those never reach this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadowed_by: Vec<FaultId>,
     /// What it leaves alone, come what may: the agent's own port, ssh, the caller.
     pub protects: Vec<String>,
     /// Who asked, as the agent saw it.
@@ -42,13 +48,25 @@ pub struct FaultStatus {
     pub plan: Option<String>,
 }
 
-/// A fault's life: `pending`, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to undo it.
+/// One network namespace that a fault acts in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlaceStatus {
+    /// `host`, or the container or namespace.
+    pub name: String,
+    /// The interfaces there.
+    pub interfaces: Vec<String>,
+}
+
+/// A fault's life: `waiting` for its start, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to
+/// undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Planned, not in the kernel.
     Pending,
-    /// In force.
+    /// In the kernel, and not felt yet: it has a start.
+    Waiting,
+    /// In force. One that flaps is active in its pauses, too.
     Active,
     /// No longer hits packets; those already delayed are on their way.
     Restoring,
@@ -62,6 +80,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Pending => "pending",
+            Self::Waiting => "waiting",
             Self::Active => "active",
             Self::Restoring => "restoring",
             Self::Restored => "restored",
@@ -98,19 +117,73 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Packets that a fault has hit.
+/// What a fault has hit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Hits {
     /// Packets lost on purpose.
     pub lost_packets: u64,
     /// Their bytes.
     pub lost_bytes: u64,
-    /// Packets sent through the delay.
-    pub delayed_packets: u64,
+    /// Packets that went through netem or the emulator.
+    pub shaped_packets: u64,
     /// Their bytes.
-    pub delayed_bytes: u64,
-    /// Packets lost because the delay's queue was full: not asked for, so worth knowing.
-    pub overlimit_packets: u64,
+    pub shaped_bytes: u64,
+    /// Packets refused.
+    pub rejected_packets: u64,
+    /// Their bytes.
+    pub rejected_bytes: u64,
+    /// Connections reset at the start.
+    pub reset_connections: u64,
+    /// Questions for failing names.
+    pub failed_questions: u64,
+    /// Packets lost in the queue: those that a shaping loss took, and those for which there was no room. Only netem counts
+    /// the two together.
+    pub queue_drops: u64,
+}
+
+impl Hits {
+    fn zip(self, other: Self, both: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            lost_packets: both(self.lost_packets, other.lost_packets),
+            lost_bytes: both(self.lost_bytes, other.lost_bytes),
+            shaped_packets: both(self.shaped_packets, other.shaped_packets),
+            shaped_bytes: both(self.shaped_bytes, other.shaped_bytes),
+            rejected_packets: both(self.rejected_packets, other.rejected_packets),
+            rejected_bytes: both(self.rejected_bytes, other.rejected_bytes),
+            reset_connections: both(self.reset_connections, other.reset_connections),
+            failed_questions: both(self.failed_questions, other.failed_questions),
+            queue_drops: both(self.queue_drops, other.queue_drops),
+        }
+    }
+
+    /// The higher of each: of two readings of counters that only grow.
+    #[must_use]
+    pub fn max_of(self, other: Self) -> Self {
+        self.zip(other, u64::max)
+    }
+}
+
+impl std::ops::AddAssign for Hits {
+    fn add_assign(&mut self, more: Self) {
+        *self = self.zip(more, u64::saturating_add);
+    }
+}
+
+impl fmt::Display for Hits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.lost_packets, "lost"),
+            (self.shaped_packets, "shaped"),
+            (self.rejected_packets, "rejected"),
+            (self.reset_connections, "connections reset"),
+            (self.failed_questions, "questions failed"),
+            (self.queue_drops, "lost in the queue"),
+        ];
+        let some = counts.into_iter().filter(|(count, _)| *count > 0);
+        let some = some.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>();
+        if some.is_empty() { f.pad("none") } else { f.pad(&some.join(", ")) }
+    }
 }
 
 /// `PATCH /v1/faults/{id}`: the fault now ends this long from now, sooner or later than before.
@@ -139,6 +212,9 @@ pub struct History {
     pub end: End,
     /// Packets that it hit.
     pub hits: Hits,
+    /// Whether the host was afterwards as it was before, and if not, what had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_before: Option<Verdict>,
 }
 
 /// What ended a fault.
@@ -156,6 +232,11 @@ pub enum End {
     Shutdown,
     /// The agent died; the kernel ended the fault at that moment, a later agent noticed.
     AgentDied,
+    /// What it acted on is gone: the container, the namespace, the control group.
+    Vanished {
+        /// What.
+        what: String,
+    },
     /// It never came into force.
     Failed {
         /// Which step, and the kernel's words.
@@ -170,6 +251,7 @@ impl fmt::Display for End {
             Self::Restored { who } => write!(f, "restored by {who}"),
             Self::Shutdown => f.write_str("agent stopped"),
             Self::AgentDied => f.write_str("agent died"),
+            Self::Vanished { what } => write!(f, "{what} is gone"),
             Self::Failed { why } => write!(f, "failed: {why}"),
         }
     }
@@ -190,6 +272,22 @@ pub struct Info {
     pub clock: Clock,
     /// What this kernel and these privileges allow.
     pub features: Vec<Feature>,
+    /// Which faults that makes, where, and by what.
+    pub coverage: Vec<Coverage>,
+}
+
+/// One kind of fault, in one kind of scope, by one engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Coverage {
+    /// Of fault.
+    pub kind: String,
+    /// Where.
+    pub scope: String,
+    /// By what.
+    pub engine: String,
+    /// Why it cannot be had; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
 }
 
 /// The agent's clocks, read together.
@@ -272,8 +370,12 @@ pub struct Event {
 pub enum EventKind {
     /// It is in force.
     Injected,
+    /// Its start has come, or a flap switched it on again.
+    Started,
     /// Its deadline moved.
     Changed,
+    /// Something that it acts on changed, and it went along: addresses of a name, routes, interfaces, containers.
+    Followed,
     /// An interface of it came back, and it was put in force there again.
     Reattached,
     /// It no longer hits packets.

@@ -124,6 +124,14 @@ impl Span {
         Self(Duration::from_secs(if seconds > max { max } else { seconds }))
     }
 
+    /// The same in milliseconds; zero becomes one.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        let millis = if millis == 0 { 1 } else { millis };
+        let max = Self::MAX.0.as_secs() * 1_000;
+        Self(Duration::from_millis(if millis > max { max } else { millis }))
+    }
+
     /// As the standard library's type.
     #[must_use]
     pub fn duration(self) -> Duration {
@@ -154,6 +162,90 @@ impl Serialize for Span {
 }
 
 impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A data rate in bits per second, written as `768kbit`, `10mbit`, `2.5gbit` or a plain number of bits: 1 kbit/s to
+/// 100 Gbit/s. Bytes are not understood on purpose: `10mbps` means bits to some and bytes to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, examples("10mbit", "768kbit"))]
+pub struct Rate(u64);
+
+/// Why a text is not a [`Rate`].
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RateError {
+    /// Not a number with one of the units.
+    #[error(
+        "`{0}` is not a rate: write bits per second as 768kbit, 10mbit or 1gbit (bytes are not understood)"
+    )]
+    Malformed(String),
+    /// Below 1 kbit/s or above 100 Gbit/s.
+    #[error("{0} is out of range: a rate is 1kbit to 100gbit, in bits per second")]
+    OutOfRange(String),
+}
+
+impl Rate {
+    /// # Errors
+    /// [`RateError::OutOfRange`] below 1 kbit/s and above 100 Gbit/s.
+    pub fn new(bits_per_second: u64) -> Result<Self, RateError> {
+        if !(1_000..=100_000_000_000).contains(&bits_per_second) {
+            return Err(RateError::OutOfRange(format!("{bits_per_second} bit/s")));
+        }
+        Ok(Self(bits_per_second))
+    }
+
+    /// Bits in a second.
+    #[must_use]
+    pub fn bits_per_second(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, name) in [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit")] {
+            if self.0.is_multiple_of(unit) {
+                return write!(f, "{}{name}", self.0 / unit);
+            }
+        }
+        write!(f, "{}bit", self.0)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = RateError;
+
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let wrong = || RateError::Malformed(text.to_owned());
+        let lower = text.trim().to_ascii_lowercase();
+        let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match lower.get(digits.len()..).ok_or_else(wrong)? {
+            "" | "bit" => 1.0,
+            "kbit" => 1e3,
+            "mbit" => 1e6,
+            "gbit" => 1e9,
+            _ => return Err(wrong()),
+        };
+        let bits = digits.trim_end().parse::<f64>().map_err(|_| wrong())? * unit;
+        if !(1e3..=1e11).contains(&bits) {
+            return Err(RateError::OutOfRange(text.to_owned()));
+        }
+        // In range, so the cast neither cuts off nor loses a sign.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let bits = bits.round() as u64;
+        Self::new(bits)
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
@@ -193,7 +285,32 @@ mod tests {
         assert!("5".parse::<Span>().unwrap_err().to_string().contains("write it as"));
     }
 
+    #[test]
+    fn rate_is_in_bits_and_says_so() {
+        for (text, bits) in [
+            ("768kbit", 768_000),
+            ("2.5mbit", 2_500_000),
+            ("10 Mbit", 10_000_000),
+            ("1gbit", 1_000_000_000),
+            ("64000", 64_000),
+        ] {
+            assert_eq!(text.parse::<Rate>().unwrap().bits_per_second(), bits, "{text}");
+        }
+        for text in ["", "10mbps", "10MB", "fast", "-1mbit", "0", "999bit", "101gbit", "NaNmbit", "1e99gbit"]
+        {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+        assert_eq!("2500kbit".parse::<Rate>().unwrap().to_string(), "2500kbit");
+    }
+
     proptest! {
+        #[test]
+        fn rate_survives_json(bits in 1_000_u64..=100_000_000_000) {
+            let rate = Rate::new(bits).unwrap();
+            let json = serde_json::to_string(&rate).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rate>(&json).unwrap(), rate);
+        }
+
         #[test]
         fn percent_survives_json(millionths in 1_u32..=1_000_000) {
             let percent = Percent(millionths);
@@ -213,6 +330,7 @@ mod tests {
         fn no_text_panics(text in "\\PC*") {
             let _ = text.parse::<Percent>();
             let _ = text.parse::<Span>();
+            let _ = text.parse::<Rate>();
         }
     }
 }
