@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use partition_agent_proto::{DEFAULT_SOCKET, Peer, Span};
 use serde::Deserialize;
 
+use crate::finder::Finder;
 use crate::plan::ProtectedPort;
+use crate::scope::Engines;
 
 /// Where `serve` looks without `--config`.
 pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
@@ -30,6 +32,11 @@ pub struct Config {
     pub most_faults: usize,
     /// Ports of this host that no fault touches.
     pub protect: Vec<ProtectedPort>,
+    /// Faults in other network namespaces: containers, pods, units with a namespace of their own. Takes CAP_SYS_ADMIN and
+    /// CAP_SYS_PTRACE, which the agent gives up otherwise.
+    pub namespaces: bool,
+    /// Sockets of container engines; without any, the usual ones of Docker and Podman.
+    pub engines: Vec<PathBuf>,
     /// Names for `--peer`, before the resolver is asked.
     pub peers: BTreeMap<String, Vec<Peer>>,
 }
@@ -46,6 +53,8 @@ impl Default for Config {
             most_faults: 100,
             // ssh, and the DHCP and DHCPv6 clients that keep this host's addresses.
             protect: ["tcp/22", "udp/68", "udp/546"].into_iter().filter_map(port).collect(),
+            namespaces: false,
+            engines: Vec::new(),
             peers: BTreeMap::new(),
         }
     }
@@ -87,6 +96,17 @@ impl Config {
     fn fold_names(mut self) -> Self {
         self.peers = self.peers.into_iter().map(|(name, peers)| (name.to_ascii_lowercase(), peers)).collect();
         self
+    }
+
+    /// What finds the things that faults name.
+    #[must_use]
+    pub fn finder(&self) -> Finder {
+        let engines = if self.engines.is_empty() {
+            Engines::default()
+        } else {
+            Engines { sockets: self.engines.clone() }
+        };
+        Finder::new(self.peers.clone(), engines)
     }
 
     /// # Errors

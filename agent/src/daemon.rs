@@ -53,7 +53,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     });
     let tcp = tcp.transpose()?;
     let tcp_port = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(|address| address.port());
-    privileges::drop_the_rest()?;
+    privileges::drop_the_rest(config.namespaces)?;
 
     // One thread is enough for a socket; the keeper has its own.
     let runtime =
@@ -66,7 +66,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             most: config.most_faults,
         };
         let keeper = keeper::spawn(settings, Linux::open)?;
-        let agent = Agent::new(keeper.clone(), config.peers.clone(), tcp_port);
+        let agent = Agent::new(keeper.clone(), config.finder(), tcp_port);
         let listen = |at: &str, source| DaemonError::Listen { at: at.to_owned(), source };
         let unix = tokio::net::UnixListener::from_std(unix)
             .map_err(|e| listen(&config.socket.display().to_string(), e))?;

@@ -1,4 +1,4 @@
-//! CAP_NET_ADMIN and nothing else.
+//! CAP_NET_ADMIN and nothing else, but for what other network namespaces take.
 
 use caps::{CapSet, Capability, CapsHashSet};
 
@@ -23,13 +23,20 @@ pub fn require_net_admin() -> Result<(), PrivilegeError> {
     }
 }
 
-/// Drops everything but CAP_NET_ADMIN, for good, from the calling thread and those that it starts: so this comes before
+/// What it takes to find the network namespace of another process and to enter it, to read the files of its mount namespace,
+/// and to talk to an engine whose socket is root's.
+const NAMESPACES: [Capability; 3] =
+    [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+
+/// Drops everything but CAP_NET_ADMIN, and what of [`NAMESPACES`] there is where it is asked for, for good, from the calling thread and those that it starts: so this comes before
 /// any of them. The sockets and directories that take more are opened before.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn drop_the_rest() -> Result<(), PrivilegeError> {
-    let only = CapsHashSet::from([Capability::CAP_NET_ADMIN]);
+pub fn drop_the_rest(namespaces: bool) -> Result<(), PrivilegeError> {
+    let mut only = CapsHashSet::from([Capability::CAP_NET_ADMIN]);
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    only.extend(NAMESPACES.into_iter().filter(|capability| namespaces && permitted.contains(capability)));
     caps::clear(None, CapSet::Ambient)?;
     caps::clear(None, CapSet::Inheritable)?;
     caps::set(None, CapSet::Effective, &only)?;

@@ -6,7 +6,6 @@ use partition_agent_core::config::Config;
 use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::plan::Guard;
-use partition_agent_core::resolve;
 use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, State};
 
 use crate::exit::Failure;
@@ -42,14 +41,18 @@ impl Foreground {
         spec: FaultSpec,
         dry_run: bool,
     ) -> Result<FaultStatus, Failure> {
-        let resolved = resolve::target(&spec.target, &self.config.peers).await;
-        let (targets, except) = resolved.map_err(|error| api::unknown_name(&error))?;
         let ssh = std::env::var("SSH_CONNECTION").ok();
         let keep = ssh.as_deref().and_then(Connection::from_ssh).into_iter().collect();
+        let finder = self.config.finder();
+        let found = finder.find(&spec, keep).await.map_err(|error| api::not_found(&error))?;
         let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());
-        let request = Request { id, spec, targets, except, keep, by, dry_run };
+        let request = Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run };
         let injected = self.keeper.inject(request).await;
-        injected.map(|(_, status)| status).map_err(|error| api::problem(&error).into())
+        let (new, status) = injected.map_err(|error| api::problem(&error))?;
+        if new && !dry_run {
+            finder.follow(self.keeper.clone(), status.id.clone(), spec, found);
+        }
+        Ok(status)
     }
 
     /// The fault, or nothing if it is over.

@@ -39,6 +39,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Change(change) => block_on(cmd::change::run(agent, json, change)),
         Verb::Status(status) => block_on(cmd::status::run(agent, json, status)),
         Verb::History(history) => block_on(cmd::history::run(agent, json, history)),
+        Verb::Profiles => cmd::profiles::run(args.json),
         Verb::Doctor => block_on(cmd::doctor::run(agent, json)),
     }
 }

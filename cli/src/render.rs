@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use partition_agent_proto::{Check, FaultStatus, Feature, History, Span, State};
+use partition_agent_proto::{
+    Check, Coverage, FaultStatus, Feature, History, Profile, Rate, Span, State, Verdict,
+};
 use serde::Serialize;
 
 use crate::exit::Failure;
@@ -48,16 +50,24 @@ pub fn injected(fault: &FaultStatus) -> Result<(), Failure> {
     if fault.addresses > fault.first_addresses.len() {
         more = format!(" and {} more", fault.addresses - fault.first_addresses.len());
     }
+    // A fault on names acts on no interface.
+    let places = fault.places.iter().map(|place| match (place.name.as_str(), place.interfaces.join(", ")) {
+        (name, interfaces) if interfaces.is_empty() => name.to_owned(),
+        ("host", interfaces) => interfaces,
+        (name, interfaces) => format!("{interfaces} of {name}"),
+    });
+    let places = places.collect::<Vec<_>>().join("; ");
+    let addresses = format!("{}{more}", fault.first_addresses.join(", "));
+    let hits = if addresses.is_empty() { places } else { format!("{addresses}, on {places}") };
+    let engine = fault.engine.map(|engine| format!("shaped by {engine}\n  ")).unwrap_or_default();
     let text = format!(
         "{id}: {spec}\n  \
-         hits      {addresses}{more}, on {interfaces}\n  \
+         hits      {hits}\n  {engine}\
          ends      in {left}, at {ends}, by the kernel; `partition-agent restore {id}` ends it now\n  \
          protects  {protects}\n  \
          verdict   {verdict}\n",
         id = fault.id,
         spec = fault.spec,
-        addresses = fault.first_addresses.join(", "),
-        interfaces = fault.interfaces.join(", "),
         left = remaining(fault.remaining_ms),
         ends = fault.ends_at,
         protects = fault.protects.join(", "),
@@ -76,7 +86,9 @@ pub fn restored(fault: &FaultStatus) -> Result<(), Failure> {
     let how = match fault.state {
         State::Restored => "restored; nothing of it is left".to_owned(),
         State::Restoring => "out of force; packets that it delayed are on their way".to_owned(),
-        State::Pending | State::Active | State::Stuck => format!("{}: {}", fault.state, fault.verdict),
+        State::Pending | State::Waiting | State::Active | State::Stuck => {
+            format!("{}: {}", fault.state, fault.verdict)
+        }
     };
     line(&format!("{}: {how}", fault.id))
 }
@@ -87,22 +99,25 @@ pub fn faults(faults: &[FaultStatus]) -> Result<(), Failure> {
         return line("no faults");
     }
     let rows = faults.iter().map(|fault| {
-        let lost = fault.spec.loss().map(|_| format!("{} lost", fault.hits.lost_packets));
-        let delayed = fault.spec.delay().map(|_| format!("{} delayed", fault.hits.delayed_packets));
-        let over = Some(fault.hits.overlimit_packets)
-            .filter(|over| *over > 0)
-            .map(|over| format!("{over} over the limit"));
-        let hits = [lost, delayed, over].into_iter().flatten().collect::<Vec<_>>().join(", ");
         [
             fault.id.to_string(),
             fault.state.to_string(),
             remaining(fault.remaining_ms),
-            hits,
-            fault.verdict.to_string(),
+            fault.hits.to_string(),
+            verdict(fault),
             fault.spec.to_string(),
         ]
     });
-    table(["ID", "STATE", "LEFT", "PACKETS", "VERDICT", "FAULT"], rows.collect())
+    table(["ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows.collect())
+}
+
+/// With the faults that take packets away from this one.
+fn verdict(fault: &FaultStatus) -> String {
+    if fault.shadowed_by.is_empty() {
+        return fault.verdict.to_string();
+    }
+    let by = fault.shadowed_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("{}, behind {by}", fault.verdict)
 }
 
 /// The faults that are over, one a line.
@@ -117,10 +132,43 @@ pub fn history(over: &[History]) -> Result<(), Failure> {
             fault.ended_at.clone(),
             fault.by.clone(),
             fault.end.to_string(),
+            fault.hits.to_string(),
+            match &fault.as_before {
+                Some(Verdict::Confirmed) => "yes".to_owned(),
+                Some(Verdict::Mismatch { found }) => format!("no: {found}"),
+                Some(Verdict::Inconclusive { .. }) | None => "not known".to_owned(),
+            },
             fault.spec.to_string(),
         ]
     });
-    table(["ID", "INJECTED", "ENDED", "BY", "END", "FAULT"], rows.collect())
+    table(["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows.collect())
+}
+
+/// The links that people know.
+pub fn profiles(profiles: &[Profile]) -> Result<(), Failure> {
+    let rows = profiles.iter().map(|profile| {
+        [
+            profile.name.to_owned(),
+            Rate::new(profile.down_kbit * 1_000)
+                .map_or_else(|error| error.to_string(), |rate| rate.to_string()),
+            Rate::new(profile.up_kbit * 1_000)
+                .map_or_else(|error| error.to_string(), |rate| rate.to_string()),
+            format!("{}ms", profile.rtt_ms),
+            format!("{}ms", profile.jitter_ms),
+            format!("{}%", f64::from(profile.loss_millipercent) / 1_000.0),
+            profile.source.to_owned(),
+        ]
+    });
+    table(["PROFILE", "DOWN", "UP", "RTT", "JITTER", "LOSS", "SOURCE"], rows.collect())
+}
+
+/// Which faults can be had where, and by what.
+pub fn coverage(coverage: &[Coverage]) -> Result<(), Failure> {
+    let rows = coverage.iter().map(|row| {
+        let works = row.why_not.as_ref().map_or("works".to_owned(), |why| format!("no: {why}"));
+        [row.kind.clone(), row.scope.clone(), row.engine.clone(), works]
+    });
+    table(["KIND", "SCOPE", "ENGINE", ""], rows.collect())
 }
 
 /// What the kernel can do.

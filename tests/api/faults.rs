@@ -28,7 +28,7 @@ async fn an_answer_tells_all_that_matters_of_the_fault() {
     assert_eq!((fault.state, &fault.verdict), (State::Active, &Verdict::Confirmed));
     assert_eq!(fault.spec, serde_json::from_str(LOSS).unwrap());
     assert_eq!((fault.addresses, fault.first_addresses.as_slice()), (1, &["10.0.0.5".to_owned()][..]));
-    assert_eq!(fault.interfaces, ["eth0"]);
+    assert_eq!(fault.places[0].interfaces, ["eth0"]);
     let own_port = format!("local port tcp/{}", api.agent.tcp.port());
     assert_eq!(fault.protects, ["IPv6 link control", "local port tcp/22", &own_port]);
     assert_eq!(fault.by, format!("uid {} (pid {})", nix::unistd::getuid(), std::process::id()));

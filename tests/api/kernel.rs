@@ -42,7 +42,7 @@ async fn an_interface_that_is_there_is_the_only_one_used() {
     api.agent.world().interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
     let body = LOSS.replace("]}}", r#"]},"interface":"eth1"}"#);
     let fault: FaultStatus = api.send("PUT", "/v1/faults/cut", body).await.json(201);
-    assert_eq!(fault.interfaces, ["eth1"]);
+    assert_eq!(fault.places[0].interfaces, ["eth1"]);
 }
 
 #[tokio::test]

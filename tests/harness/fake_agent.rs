@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use partition_agent_core::api::{self, Agent};
+use partition_agent_core::finder::Finder;
 use partition_agent_core::keeper::{self, Handle, Settings};
 use partition_agent_core::kernel::fake::{Fake, World};
 use partition_agent_core::plan::Guard;
 use partition_agent_core::resolve::Peers;
+use partition_agent_core::scope::Engines;
 use partition_agent_proto::Span;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -66,7 +68,8 @@ impl FakeAgent {
             most: options.most,
         };
         let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
-        let agent = Agent::new(keeper.clone(), options.peers, Some(address.port()));
+        let agent =
+            Agent::new(keeper.clone(), Finder::new(options.peers, Engines::default()), Some(address.port()));
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -116,7 +116,7 @@ fn a_packet_of_a_vlan_is_hit_once_by_a_fault_on_everything() {
     let at = SocketAddr::new(address("10.78.0.2"), 9000);
     let loss = r#"{"kinds":[{"loss":{"percent":100}}],"direction":"egress","target":{"all_traffic":true},"for":"10m"}"#;
     let fault = agent.inject("all", loss);
-    assert_eq!(fault.interfaces, ["to-redis", "to-db"]);
+    assert_eq!(fault.places[0].interfaces, ["to-redis", "to-db"]);
     assert_eq!(burst(&lab.app, &lab.redis, at, 100).received, 0, "seen on the interface below");
     agent.restore("all");
     agent.inject("half", &loss.replace("100", "50"));

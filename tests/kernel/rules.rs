@@ -31,7 +31,7 @@ fn nft_lists_what_the_plan_says() {
         "numgen random mod 1000000 < 300000 counter packets 0 bytes 0 drop comment \"f1\"",
         "goto egress",
         "jump egress_loss",
-        "goto egress_delay",
+        "goto egress_shape",
     ] {
         assert!(listed.contains(line), "missing: {line}\n{listed}");
     }

@@ -63,7 +63,7 @@ fn a_host_name_is_resolved_where_the_fault_is_applied() {
     serve_tcp(&lab.app, "127.0.0.1:80".parse().unwrap());
     let fault =
         agent.inject("f", r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["localhost:80"]}}"#);
-    assert_eq!(fault.interfaces, ["lo"]);
+    assert_eq!(fault.places[0].interfaces, ["lo"]);
     assert!(!answers(&lab.app, "127.0.0.1:80".parse().unwrap(), PATIENCE));
     assert_eq!(reachable(&lab), "oooo");
 }
@@ -77,7 +77,7 @@ fn interfaces_follow_the_routes() {
         let spec = format!(r#"{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{target}{more}}}"#);
         let (status, body) = agent.ask("PUT", "/v1/faults/f?dry_run=true", Some(&spec));
         assert_eq!(status, 200, "{body}");
-        serde_json::from_value::<Vec<String>>(body["interfaces"].clone()).unwrap().join(",")
+        serde_json::from_value::<Vec<String>>(body["places"][0]["interfaces"].clone()).unwrap().join(",")
     };
     assert_eq!(on(r#"{"peers":["10.77.1.2"]}"#, ""), "to-redis");
     assert_eq!(on(r#"{"peers":["fd77:2::2"]}"#, ""), "to-db");

@@ -4,8 +4,10 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use partition_agent_proto::{Problem, ProblemCode, SpecError};
 
+use crate::finder::FindError;
 use crate::keeper::Error;
 use crate::resolve::UnknownName;
+use crate::scope::ScopeError;
 
 /// A [`Problem`] as an answer.
 pub struct Refused(pub Problem);
@@ -27,15 +29,31 @@ impl From<SpecError> for Refused {
 
 impl From<UnknownName> for Refused {
     fn from(error: UnknownName) -> Self {
-        Self(unknown_name(&error))
+        FindError::from(error).into()
     }
 }
 
-/// A name that stands for nothing, for the wire.
+impl From<FindError> for Refused {
+    fn from(error: FindError) -> Self {
+        Self(not_found(&error))
+    }
+}
+
+/// A name or a scope that stands for nothing, for the wire.
 #[must_use]
-pub fn unknown_name(error: &UnknownName) -> Problem {
-    let problem = Problem::new(ProblemCode::UnknownName, error.to_string());
-    problem.hint("give its address, or a name under [peers] in the agent's configuration")
+pub fn not_found(error: &FindError) -> Problem {
+    let unknown = Problem::new(ProblemCode::UnknownName, error.to_string());
+    match error {
+        FindError::Name(UnknownName::Host { .. }) => {
+            unknown.hint("give its address, or a name under [peers] in the agent's configuration")
+        }
+        FindError::Name(UnknownName::Service(scope)) | FindError::Scope(scope) => match scope {
+            // They say what to do themselves.
+            ScopeError::Absent { .. } | ScopeError::NoUser(_) | ScopeError::NoEngine { .. } => unknown,
+            ScopeError::Refused { .. } => Problem::new(ProblemCode::Invalid, error.to_string()),
+            ScopeError::Kernel { .. } => Problem::new(ProblemCode::KernelRefused, error.to_string()),
+        },
+    }
 }
 
 impl From<Error> for Refused {
@@ -64,6 +82,7 @@ pub fn problem(error: &Error) -> Problem {
         Error::Step { refusal, .. } | Error::Kernel(refusal) | Error::Stuck(refusal) => {
             hinted(with(ProblemCode::KernelRefused), &refusal.hint)
         }
+        Error::Impossible(_) | Error::NoNetem => with(ProblemCode::Invalid),
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

@@ -13,7 +13,6 @@ use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
 use super::{Agent, Caller};
 use crate::keeper::Request;
-use crate::resolve;
 
 /// Of a request to inject.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -70,11 +69,15 @@ async fn inject_with(
     spec: FaultSpec,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
     spec.validate()?;
-    let (targets, except) = resolve::target(&spec.target, &agent.peers).await?;
     let keep = caller.connection(agent.port).into_iter().chain(kept(headers)?).collect();
+    let found = agent.finder.find(&spec, keep).await?;
     let by = caller.to_string();
-    let request = Request { id, spec, targets, except, keep, by, dry_run: how.dry_run };
+    let request =
+        Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run: how.dry_run };
     let (new, status) = agent.keeper.inject(request).await?;
+    if new && !how.dry_run {
+        agent.finder.follow(agent.keeper.clone(), status.id.clone(), spec, found);
+    }
     let code = if new && !how.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(status)))
 }

@@ -22,6 +22,7 @@ use super::Agent;
 use super::decode::{Asked, Body, Nothing};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
+use crate::kernel::coverage;
 use crate::resolve;
 
 type Answer<T> = Result<T, Refused>;
@@ -33,13 +34,15 @@ type Answer<T> = Result<T, Refused>;
 pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Info>> {
     let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     let boot = BootTime::now().since_boot().as_nanos();
+    let features = agent.keeper.features().await?;
     Ok(Json(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: kernel.unwrap_or_default(),
         pid: std::process::id(),
         faults: agent.keeper.list().await?.len(),
         clock: Clock { boot_ns: u64::try_from(boot).unwrap_or(u64::MAX), wall: wall(Duration::ZERO) },
-        features: agent.keeper.features().await?,
+        coverage: coverage(&features),
+        features,
     }))
 }
 
@@ -93,11 +96,12 @@ pub async fn probe(
     if patience > Span::from_secs(30) {
         return Err(invalid(format!("a probe of {patience} is too long: at most 30s")));
     }
-    let addresses = resolve::addresses(&asked.to, &agent.peers).await?;
+    let addresses = resolve::addresses(&asked.to, agent.finder.peers(), agent.finder.engines()).await?;
     let one = addresses.first().filter(|(net, _)| net.size() == NetworkSize::from(1_u32));
     let (host, port) =
         one.ok_or_else(|| invalid(format!("`{}` is a network: probe one address", asked.to)))?;
-    let port = port.ok_or_else(|| invalid(format!("`{}` has no port to connect to", asked.to)))?;
+    let port = port.and_then(partition_agent_proto::Ports::single);
+    let port = port.ok_or_else(|| invalid(format!("`{}` has no single port to connect to", asked.to)))?;
     let socket = SocketAddr::new(host.ip(), port);
     let begun = Instant::now();
     let outcome = tokio::time::timeout(patience.duration(), tokio::net::TcpStream::connect(socket)).await;

@@ -7,18 +7,16 @@ mod info;
 mod openapi;
 mod serve;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-pub use error::{problem, unknown_name};
+pub use error::{not_found, problem};
 pub use openapi::document;
 pub use serve::{Caller, serve_tcp, serve_unix};
 
+use crate::finder::Finder;
 use crate::keeper::Handle;
-use crate::resolve::Peers;
 
 /// The largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 64 << 10;
@@ -27,16 +25,16 @@ pub const BODY_LIMIT: usize = 64 << 10;
 #[derive(Clone)]
 pub struct Agent {
     keeper: Handle,
-    peers: Arc<Peers>,
+    finder: Finder,
     /// The port of the API, where it is on TCP.
     port: Option<u16>,
 }
 
 impl Agent {
-    /// An agent that asks this keeper, knows these names and listens on this port.
+    /// An agent that asks this keeper, finds things this way and listens on this port.
     #[must_use]
-    pub fn new(keeper: Handle, peers: Peers, port: Option<u16>) -> Self {
-        Self { keeper, peers: Arc::new(peers), port }
+    pub fn new(keeper: Handle, finder: Finder, port: Option<u16>) -> Self {
+        Self { keeper, finder, port }
     }
 }
 

@@ -1,19 +1,17 @@
-//! Into force: admit, choose interfaces, plan, write down, apply, read back.
+//! Into force: admit, survey each place, plan, write down, apply, read back.
 
 use std::time::Duration;
 
-use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, Span, State, Verdict};
+use partition_agent_proto::{End, Engine, EventKind, FaultId, FaultStatus, Hits, Span, State, Verdict};
 
 use super::journal::Begun;
-use super::ledger::{Admission, Fault, Phase};
+use super::ledger::{Admission, Fault, Part, Phase};
 use super::status::status;
+use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request};
 use crate::clock::{BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
-use crate::plan::{Draft, Plan};
-
-/// How many addresses a status names.
-const FIRST_ADDRESSES: usize = 16;
+use crate::plan::Plan;
 
 /// A step that was refused, and the undos that were, too.
 struct Failed {
@@ -29,8 +27,8 @@ impl<K: Kernel> Keeper<K> {
         }
         self.check_duration(request.spec.duration)?;
         let id = request.id.clone().unwrap_or_else(|| self.suggest(&request));
-        let slot = match self.ledger.admit(&id, &request.spec) {
-            Admission::New { slot } => slot,
+        match self.ledger.admit(&id, &request.spec) {
+            Admission::New => {}
             Admission::Same => {
                 let standing = self.list().await.into_iter().find(|fault| fault.id == id);
                 return standing.map(|fault| (false, fault)).ok_or(Error::Unknown(id));
@@ -41,34 +39,37 @@ impl<K: Kernel> Keeper<K> {
                     "there are {most} faults already, as many as `most_faults` of the configuration allows"
                 )));
             }
-        };
-        let interfaces = self.kernel.interfaces(&request.targets, request.spec.interface.as_deref()).await;
-        let interfaces = interfaces.map_err(Error::NoInterface)?;
-        let plan = Plan::new(&Draft {
-            spec: &request.spec,
-            targets: &request.targets,
-            except: &request.except,
-            keep: &request.keep,
-            interfaces: &interfaces,
-            slot,
-        });
-        let mut fault = self.fault(id.clone(), &request, interfaces, plan);
+        }
+        let engine = self.engine(&request).await?;
+        let planned = self.fault(id.clone(), &request, engine).await;
+        if planned.is_err() || request.dry_run {
+            self.leave_unused().await;
+        }
+        let mut fault = planned?;
         if request.dry_run {
-            let plan = Some(fault.plan.to_string());
-            return Ok((true, FaultStatus { state: State::Pending, plan, ..status(&fault) }));
+            let plan = Some(fault.plans().map(Plan::to_string).collect::<Vec<_>>().join("\n"));
+            return Ok((
+                true,
+                FaultStatus { state: State::Pending, plan, ..status(&fault, BootTime::now()) },
+            ));
         }
         let begun =
             Begun { id: id.clone(), spec: request.spec, by: request.by, at: fault.injected_at.clone() };
         self.journal.inject(begun).map_err(Error::Journal)?;
-        if let Err(failed) = self.apply(&fault.plan).await {
-            return Err(self.failed(fault, failed));
+        if let Err(failed) = self.apply_all(&fault).await {
+            return Err(self.failed(fault, failed).await);
         }
         // The kernel's timeouts began before this moment, so they end no later.
-        fault.deadline = BootTime::now() + fault.plan.timeout;
+        let now = BootTime::now();
+        fault.timing = Timing::new(&fault.spec, now);
+        (fault.next_on, fault.next_step) = (fault.timing.next_on(now), fault.timing.next_step(now));
         fault.injected_at = wall(Duration::ZERO);
-        fault.verdict = self.read_back(&fault.plan).await;
+        if fault.timing.has_begun(now) {
+            self.reset_connections(&mut fault).await;
+        }
+        fault.verdict = self.read_back(&fault).await;
         let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
-        let answer = status(&fault);
+        let answer = status(&fault, now);
         self.ledger.activate(fault);
         self.tell(&id, EventKind::Injected, text);
         Ok((true, answer))
@@ -85,22 +86,32 @@ impl<K: Kernel> Keeper<K> {
         if fault.phase != Phase::Active {
             return Err(Error::Over(id.clone()));
         }
-        let mut plan = fault.plan.clone();
-        plan.set_timeout(duration.duration());
-        match self.kernel.rearm(&plan).await {
-            // The elements have timed out, and the agent has not tidied up yet.
-            Err(refusal) if refusal.is_absent() => return Err(Error::Over(id.clone())),
-            done => done?,
+        let now = BootTime::now();
+        let mut timing = fault.timing;
+        let was_on = timing.on_for(now).is_some();
+        timing.end_in(now, duration.duration());
+        let mut plans = fault.plans().cloned().collect::<Vec<_>>();
+        // In the pause of a flap, and before the start, the kernel holds nothing to move.
+        for plan in plans.iter_mut().filter(|_| was_on) {
+            plan.set_timeout(timing.on_for(now));
+            match self.kernel.rearm(plan).await {
+                // The elements have timed out, and the agent has not tidied up yet.
+                Err(refusal) if refusal.is_absent() => return Err(Error::Over(id.clone())),
+                done => done?,
+            }
         }
-        self.ledger.rearmed(id, BootTime::now(), duration.duration());
-        self.judge(id, &plan).await;
+        self.ledger.rearmed(id, now, duration.duration());
+        self.judge(id).await;
         self.refresh_hits().await;
-        let ends_at = wall(duration.duration());
+        let ends_at = wall(now.until(timing.deadline));
         if let Err(error) = self.journal.change(wall(Duration::ZERO), id.clone(), ends_at, by) {
             tracing::warn!(%id, %error, "the change is in force, but the journal cannot be written");
         }
         self.tell(id, EventKind::Changed, format!("the kernel now ends it in {duration}"));
-        self.ledger.get(id).map(status).ok_or_else(|| Error::Unknown(id.clone()))
+        self.ledger
+            .get(id)
+            .map(|fault| status(fault, BootTime::now()))
+            .ok_or_else(|| Error::Unknown(id.clone()))
     }
 
     fn check_duration(&self, asked: Span) -> Result<(), Error> {
@@ -122,26 +133,74 @@ impl<K: Kernel> Keeper<K> {
         ids.into_iter().find(|id| !taken(id)).unwrap_or_else(|| FaultId::suggest(&request.spec, salt))
     }
 
-    fn fault(&self, id: FaultId, request: &Request, interfaces: Vec<String>, plan: Plan) -> Fault {
-        let keep = request.keep.iter().map(|connection| format!("your connection from {connection}"));
-        Fault {
-            id,
-            spec: request.spec.clone(),
-            by: request.by.clone(),
-            addresses: request.targets.len(),
-            first_addresses: request.targets.iter().take(FIRST_ADDRESSES).map(ToString::to_string).collect(),
-            interfaces,
-            protects: self.settings.guard.protects().chain(keep).collect(),
-            injected_at: wall(Duration::ZERO),
-            deadline: BootTime::now() + plan.timeout,
-            plan,
-            verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
-            hits: Hits::default(),
-            phase: Phase::Active,
+    /// What shapes the packets, where anything is to be shaped.
+    async fn engine(&mut self, request: &Request) -> Result<Option<Engine>, Error> {
+        let shapes = |kinds| crate::plan::Impairment::new(kinds).is_some();
+        if !shapes(request.spec.egress_kinds()) && !shapes(request.spec.ingress_kinds()) {
+            return Ok(None);
+        }
+        match (request.spec.engine, self.kernel.has_netem().await) {
+            (Engine::Auto | Engine::Netem, true) => Ok(Some(Engine::Netem)),
+            (Engine::Auto, false) | (Engine::Emulator, _) => Ok(Some(Engine::Emulator)),
+            (Engine::Netem, false) => Err(Error::NoNetem),
         }
     }
 
-    /// In order; when one is refused, it and those before it are undone in reverse, all of them, whatever they say.
+    /// The fault with its plans: nothing is changed but what is entered.
+    async fn fault(
+        &mut self,
+        id: FaultId,
+        request: &Request,
+        engine: Option<Engine>,
+    ) -> Result<Fault, Error> {
+        let keep = request.sources.keep.iter().map(|connection| format!("your connection from {connection}"));
+        let now = BootTime::now();
+        let timing = Timing::new(&request.spec, now);
+        let mut fault = Fault {
+            id,
+            spec: request.spec.clone(),
+            sources: request.sources.clone(),
+            parts: Vec::new(),
+            by: request.by.clone(),
+            protects: self.settings.guard.protects().chain(keep).collect(),
+            injected_at: wall(Duration::ZERO),
+            timing,
+            next_on: None,
+            next_step: None,
+            engine,
+            verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
+            reset_connections: 0,
+            phase: Phase::Active,
+        };
+        for site in &request.sources.sites {
+            self.kernel.enter(&site.place, site.netns.as_ref()).await?;
+            let slot = self.ledger.next_slot();
+            let plan = self.plan(&fault, site, slot, now).await?;
+            let before = if request.dry_run { None } else { self.kernel.before(&site.place).await.ok() };
+            fault.parts.push(Part::new(plan, before));
+        }
+        Ok(fault)
+    }
+
+    /// Every plan in order; when a step is refused, it and those before it are undone in reverse, all of them, whatever
+    /// they say.
+    async fn apply_all(&mut self, fault: &Fault) -> Result<(), Failed> {
+        let mut before = 0;
+        for (nth, plan) in fault.plans().enumerate() {
+            if let Err(mut failed) = self.apply(plan).await {
+                failed.step += before;
+                for done in fault.plans().take(nth).collect::<Vec<_>>().into_iter().rev() {
+                    for step in done.steps.iter().rev() {
+                        failed.leftovers.extend(self.kernel.undo(done, step).await.err());
+                    }
+                }
+                return Err(failed);
+            }
+            before += plan.steps.len();
+        }
+        Ok(())
+    }
+
     async fn apply(&mut self, plan: &Plan) -> Result<(), Failed> {
         for (nth, step) in plan.steps.iter().enumerate() {
             let Err(refusal) = self.kernel.apply(plan, step, &self.settings.guard).await else {
@@ -156,17 +215,23 @@ impl<K: Kernel> Keeper<K> {
         Ok(())
     }
 
+    /// One more place of a fault that is in force. What was refused is undone.
+    pub(super) async fn apply_one(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.apply(plan).await.map_err(|failed| failed.refusal)
+    }
+
     /// Writes the failure down. What could not be undone stays in the ledger until it can.
-    fn failed(&mut self, fault: Fault, failed: Failed) -> Error {
+    async fn failed(&mut self, fault: Fault, failed: Failed) -> Error {
         let Failed { step, refusal, leftovers } = failed;
         let id = fault.id.clone();
-        let steps = fault.plan.steps.len();
+        let steps = fault.plans().map(|plan| plan.steps.len()).sum();
         let error = Error::Step { step, steps, refusal, leftovers };
         let end = End::Failed { why: error.to_string() };
         self.tell(&id, EventKind::Failed, error.to_string());
         let clean = matches!(&error, Error::Step { leftovers, .. } if leftovers.is_empty());
         if clean {
-            self.write_end(&id, end, Hits::default());
+            self.write_end(&id, end, Hits::default(), None);
+            self.leave_unused().await;
         } else {
             self.ledger.strand(BootTime::now(), fault, end);
         }

@@ -3,7 +3,7 @@
 use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Command, Error, Injected, Reply, Request};
+use super::{Command, Error, Injected, Reply, Request, Sources};
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
 #[derive(Clone)]
@@ -29,6 +29,22 @@ impl Handle {
     /// [`Error::Unknown`], a limit, or the kernel.
     pub async fn change(&self, id: FaultId, duration: Span, by: String) -> Result<FaultStatus, Error> {
         self.ask(|reply| Command::Change { id, duration, by, reply }).await
+    }
+
+    /// What the fault was planned from is otherwise now.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] or [`Error::Over`]: there is nothing to follow any more.
+    pub async fn follow(&self, id: FaultId, sources: Sources) -> Result<(), Error> {
+        self.ask(|reply| Command::Follow { id, sources: Box::new(sources), reply }).await
+    }
+
+    /// What the fault acts on is gone for good: it ends.
+    ///
+    /// # Errors
+    /// The kernel.
+    pub async fn vanished(&self, id: FaultId, what: String) -> Result<(), Error> {
+        self.ask(|reply| Command::Vanished { id, what, reply }).await
     }
 
     /// # Errors

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
 use nix::fcntl::{Flock, FlockArg};
-use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits};
+use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
 
 const CURRENT: &str = "journal.jsonl";
@@ -31,7 +31,14 @@ enum Line {
     /// Its deadline moved.
     Change { at: String, id: FaultId, ends_at: String, by: String },
     /// Over.
-    End { at: String, id: FaultId, end: End, hits: Hits },
+    End {
+        at: String,
+        id: FaultId,
+        end: End,
+        hits: Hits,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        as_before: Option<Verdict>,
+    },
 }
 
 /// A fault that was begun and has no end yet.
@@ -109,8 +116,15 @@ impl Journal {
         self.append(&Line::Change { at, id, ends_at, by })
     }
 
-    pub fn end(&mut self, at: String, id: FaultId, end: End, hits: Hits) -> io::Result<()> {
-        self.append(&Line::End { at, id, end, hits })
+    pub fn end(
+        &mut self,
+        at: String,
+        id: FaultId,
+        end: End,
+        hits: Hits,
+        as_before: Option<Verdict>,
+    ) -> io::Result<()> {
+        self.append(&Line::End { at, id, end, hits, as_before })
     }
 
     /// Makes room, when no fault is open: a fault's lines stay in one file.
@@ -168,9 +182,9 @@ pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
                     begun.insert(id, (at, spec, by));
                 }
                 Line::Change { .. } => {}
-                Line::End { at: ended_at, id, end, hits } => {
+                Line::End { at: ended_at, id, end, hits, as_before } => {
                     if let Some((injected_at, spec, by)) = begun.remove(&id) {
-                        over.push(History { id, spec, by, injected_at, ended_at, end, hits });
+                        over.push(History { id, spec, by, injected_at, ended_at, end, hits, as_before });
                     }
                 }
             }
@@ -239,7 +253,7 @@ mod tests {
     }
 
     fn end(journal: &mut Journal, id: &str) {
-        journal.end("now".to_owned(), id.parse().unwrap(), End::Deadline, Hits::default()).unwrap();
+        journal.end("now".to_owned(), id.parse().unwrap(), End::Deadline, Hits::default(), None).unwrap();
     }
 
     #[test]

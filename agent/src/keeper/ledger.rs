@@ -9,9 +9,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use partition_agent_proto::{End, FaultId, FaultSpec, Hits, State, Verdict};
+use partition_agent_proto::{End, Engine, FaultId, FaultSpec, Hits, State, Verdict};
 
+use super::Sources;
+use super::timing::Timing;
 use crate::clock::BootTime;
+use crate::kernel::Before;
 use crate::plan::Plan;
 
 /// The kernel ends a fault at its deadline. The agent looks a moment later, so that it finds it ended.
@@ -25,17 +28,60 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub struct Fault {
     pub id: FaultId,
     pub spec: FaultSpec,
-    pub plan: Plan,
+    /// What the plans are made of; it changes when what it was found out from does.
+    pub sources: Sources,
+    /// One for each place.
+    pub parts: Vec<Part>,
     pub by: String,
-    pub addresses: usize,
-    pub first_addresses: Vec<String>,
-    pub interfaces: Vec<String>,
     pub protects: Vec<String>,
     pub injected_at: String,
-    pub deadline: BootTime,
+    pub timing: Timing,
+    /// When it has to be armed next.
+    pub next_on: Option<BootTime>,
+    /// When it grows next.
+    pub next_step: Option<BootTime>,
+    /// What shapes its packets, where something does.
+    pub engine: Option<Engine>,
     pub verdict: Verdict,
-    pub hits: Hits,
+    pub reset_connections: u64,
     pub phase: Phase,
+}
+
+/// A fault in one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub plan: Plan,
+    /// What others had there before.
+    pub before: Option<Before>,
+    /// What the kernel's counters said before they last began anew, and what they say now.
+    pub carried: Hits,
+    pub counted: Hits,
+}
+
+impl Part {
+    pub fn new(plan: Plan, before: Option<Before>) -> Self {
+        Self { plan, before, carried: Hits::default(), counted: Hits::default() }
+    }
+}
+
+impl Fault {
+    pub fn hits(&self) -> Hits {
+        let mut hits = Hits { reset_connections: self.reset_connections, ..Hits::default() };
+        for part in &self.parts {
+            hits += part.carried;
+            hits += part.counted;
+        }
+        hits
+    }
+
+    /// How long the queues are left alone after the last packet was steered into them.
+    pub fn drain(&self) -> Duration {
+        self.parts.iter().map(|part| part.plan.drain()).max().unwrap_or_default()
+    }
+
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.parts.iter().map(|part| &part.plan)
+    }
 }
 
 /// Where a fault is in its life.
@@ -59,6 +105,10 @@ pub enum Next {
 /// Something to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Due {
+    /// Put it into force, for the first time or again; then [`Ledger::armed`].
+    Arm(FaultId),
+    /// Let it grow; then [`Ledger::grown`].
+    Grow(FaultId),
     /// Take it out of force, for this reason; then [`Ledger::unsteered`] or [`Ledger::refused`].
     Unsteer(FaultId, End),
     /// Remove what is left; then [`Ledger::removed`] or [`Ledger::refused`].
@@ -68,8 +118,8 @@ pub enum Due {
 /// What an id and a spec are to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// Nobody has it; this slot is free.
-    New { slot: u32 },
+    /// Nobody has it.
+    New,
     /// It is in force already, the same fault.
     Same,
     /// It is taken, by this.
@@ -91,19 +141,24 @@ impl Ledger {
         Self { faults: BTreeMap::new(), last_slot: 0, most }
     }
 
-    /// Whether a fault may be injected; nothing changes but the slot that is handed out.
-    pub fn admit(&mut self, id: &FaultId, spec: &FaultSpec) -> Admission {
+    /// A number that no plan has had.
+    pub fn next_slot(&mut self) -> u32 {
+        self.last_slot += 1;
+        self.last_slot
+    }
+
+    /// Whether a fault may be injected.
+    pub fn admit(&self, id: &FaultId, spec: &FaultSpec) -> Admission {
         match self.faults.get(id) {
             Some(fault) if fault.phase != Phase::Active => {
-                Admission::Taken(format!("a fault that is {}", state(&fault.phase)))
+                let ending =
+                    if matches!(fault.phase, Phase::Stuck { .. }) { State::Stuck } else { State::Restoring };
+                Admission::Taken(format!("a fault that is {ending}"))
             }
             Some(fault) if fault.spec == *spec => Admission::Same,
             Some(fault) => Admission::Taken(format!("another fault ({})", fault.spec)),
             None if self.faults.len() >= self.most => Admission::Full(self.most),
-            None => {
-                self.last_slot += 1;
-                Admission::New { slot: self.last_slot }
-            }
+            None => Admission::New,
         }
     }
 
@@ -121,18 +176,39 @@ impl Ledger {
 
     /// The deadline is now this long from now. The spec stays as it was asked for, so a repeated request is still the
     /// same fault.
-    pub fn rearmed(&mut self, id: &FaultId, now: BootTime, timeout: Duration) {
+    pub fn rearmed(&mut self, id: &FaultId, now: BootTime, duration: Duration) {
         if let Some(fault) = self.faults.get_mut(id) {
-            fault.plan.set_timeout(timeout);
-            fault.deadline = now + fault.plan.timeout;
+            fault.timing.end_in(now, duration);
+            fault.next_on = fault.timing.next_on(now);
+        }
+    }
+
+    /// It was put into force.
+    pub fn armed(&mut self, id: &FaultId, now: BootTime) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            fault.next_on = fault.timing.next_on(now);
+            fault.next_step = fault.timing.next_step(now);
+        }
+    }
+
+    /// It is as strong as it should be now.
+    pub fn grown(&mut self, id: &FaultId, now: BootTime) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            fault.next_step = fault.timing.next_step(now);
         }
     }
 
     /// Everything to do at this instant, in the order of the ids.
     pub fn due(&self, now: BootTime) -> Vec<Due> {
         let due = |fault: &Fault| match &fault.phase {
-            Phase::Active => (fault.deadline + AFTER_THE_KERNEL <= now)
-                .then(|| Due::Unsteer(fault.id.clone(), End::Deadline)),
+            Phase::Active if fault.timing.deadline + AFTER_THE_KERNEL <= now => {
+                Some(Due::Unsteer(fault.id.clone(), End::Deadline))
+            }
+            Phase::Active if fault.next_on.is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
+            Phase::Active if fault.next_step.is_some_and(|step| step <= now) => {
+                Some(Due::Grow(fault.id.clone()))
+            }
+            Phase::Active => None,
             Phase::Draining { until, .. } => (*until <= now).then(|| Due::Remove(fault.id.clone())),
             Phase::Stuck { next, retry_at, end, .. } => (*retry_at <= now).then(|| match next {
                 Next::Unsteer => Due::Unsteer(fault.id.clone(), end.clone()),
@@ -145,7 +221,10 @@ impl Ledger {
     /// When to look again.
     pub fn next_due(&self) -> Option<BootTime> {
         let next = |fault: &Fault| match &fault.phase {
-            Phase::Active => fault.deadline + AFTER_THE_KERNEL,
+            Phase::Active => {
+                let end = fault.timing.deadline + AFTER_THE_KERNEL;
+                [fault.next_on, fault.next_step].into_iter().flatten().fold(end, BootTime::min)
+            }
             Phase::Draining { until, .. } => *until,
             Phase::Stuck { retry_at, .. } => *retry_at,
         };
@@ -155,7 +234,17 @@ impl Ledger {
     /// The fault no longer hits packets. Its queues are left alone until they have drained.
     pub fn unsteered(&mut self, now: BootTime, id: &FaultId, end: End) {
         if let Some(fault) = self.faults.get_mut(id) {
-            fault.phase = Phase::Draining { until: now + fault.plan.drain(), end };
+            fault.phase = Phase::Draining { until: now + fault.drain(), end };
+        }
+    }
+
+    /// What the kernel has counted, by slot.
+    pub fn counted(&mut self, hits: &BTreeMap<u32, Hits>) {
+        for part in self.faults.values_mut().flat_map(|fault| &mut fault.parts) {
+            if let Some(hits) = hits.get(&part.plan.slot) {
+                // What is taken out of force counts from zero again, which is no count.
+                part.counted = part.counted.max_of(*hits);
+            }
         }
     }
 
@@ -201,10 +290,11 @@ impl Ledger {
     }
 }
 
-/// The phase as the API names it.
-pub fn state(phase: &Phase) -> State {
-    match phase {
-        Phase::Active => State::Active,
+/// The state as the API names it.
+pub fn state(fault: &Fault, now: BootTime) -> State {
+    match fault.phase {
+        Phase::Active if fault.timing.has_begun(now) => State::Active,
+        Phase::Active => State::Waiting,
         Phase::Draining { .. } => State::Restoring,
         Phase::Stuck { .. } => State::Stuck,
     }

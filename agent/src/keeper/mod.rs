@@ -3,18 +3,21 @@
 //! the kernel and the disk make it wait and nobody else should.
 
 mod apply;
+mod follow;
 mod handle;
 mod journal;
 pub mod ledger;
 mod restore;
 mod status;
+mod timing;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span, State,
+    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -23,9 +26,10 @@ pub use journal::{JournalError, history};
 
 use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
-use crate::plan::{Address, Guard, Plan};
+use crate::netns::Netns;
+use crate::plan::{Address, Guard, Impossible, Place, Plan, Sender};
 use journal::Journal;
-use ledger::{Due, Ledger, Phase, state};
+use ledger::{Due, Ledger, Phase};
 
 /// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
 #[derive(Debug)]
@@ -33,13 +37,40 @@ pub struct Request {
     /// None: the keeper makes one up.
     pub id: Option<FaultId>,
     pub spec: FaultSpec,
+    pub sources: Sources,
+    pub by: String,
+    /// Plan it, and touch nothing.
+    pub dry_run: bool,
+}
+
+/// What plans are made of, as it was found out; some of it changes while the fault lasts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sources {
     pub targets: Vec<Address>,
     pub except: Vec<Address>,
     /// Live connections of the caller, left alone.
     pub keep: Vec<Connection>,
-    pub by: String,
-    /// Plan it, and touch nothing.
-    pub dry_run: bool,
+    /// Where it acts. None: nowhere at the moment.
+    pub sites: Vec<Site>,
+    /// Processes, where the fault is theirs only.
+    pub sender: Option<Sender>,
+}
+
+/// A place that can be entered, and the name servers that programs there ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    pub place: Place,
+    /// None: the agent's own.
+    pub netns: Option<Netns>,
+    pub servers: Vec<SocketAddr>,
+}
+
+impl Site {
+    /// The agent's own place.
+    #[must_use]
+    pub fn host() -> Self {
+        Self { place: Place::host(), netns: None, servers: Vec::new() }
+    }
 }
 
 /// An answer to a [`Request`]: whether the fault is new, and how it stands.
@@ -54,6 +85,18 @@ enum Command {
         duration: Span,
         by: String,
         reply: Reply<FaultStatus>,
+    },
+    /// What the fault was planned from is otherwise now.
+    Follow {
+        id: FaultId,
+        sources: Box<Sources>,
+        reply: Reply<()>,
+    },
+    /// What the fault acts on is gone for good.
+    Vanished {
+        id: FaultId,
+        what: String,
+        reply: Reply<()>,
     },
     Restore {
         id: FaultId,
@@ -95,6 +138,13 @@ pub enum Error {
     Limit(String),
     #[error("there is no interface to act on: {0}")]
     NoInterface(Refusal),
+    #[error("{0}")]
+    Impossible(#[from] Impossible),
+    #[error(
+        "this kernel has no netem: leave the engine to the agent, or ask for the emulator; `partition-agent doctor` names the \
+         package that brings netem"
+    )]
+    NoNetem,
     #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
     #[error("{0}")]
@@ -127,6 +177,9 @@ pub struct Settings {
 /// Events that a slow listener may fall behind before it misses some.
 const EVENTS: usize = 256;
 
+/// How long the kernel's news are waited for before faults are looked at again.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// Commands that may wait.
 const COMMANDS: usize = 64;
 
@@ -137,6 +190,8 @@ struct Keeper<K> {
     settings: Settings,
     events: broadcast::Sender<Event>,
     features: Option<Vec<Feature>>,
+    /// When to look at what the kernel has announced.
+    look_at: Option<BootTime>,
     stopping: Option<Reply<()>>,
 }
 
@@ -168,7 +223,7 @@ where
     let (started, start) = std::sync::mpsc::sync_channel(1);
     let sender = events.clone();
     let run = move || {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
         };
@@ -208,14 +263,15 @@ impl<K: Kernel> Keeper<K> {
         for begun in unfinished {
             tracing::info!(id = %begun.id, "the kernel ended this fault when the earlier agent died");
             if let Err(error) =
-                journal.end(wall(Duration::ZERO), begun.id, End::AgentDied, Default::default())
+                journal.end(wall(Duration::ZERO), begun.id, End::AgentDied, Default::default(), None)
             {
                 tracing::warn!(%error, "the journal cannot be written");
             }
         }
         let alarm = Alarm::new().map_err(StartError::Open)?;
         let ledger = Ledger::new(settings.most);
-        let keeper = Self { kernel, ledger, journal, settings, events, features: None, stopping: None };
+        let keeper =
+            Self { kernel, ledger, journal, settings, events, features: None, look_at: None, stopping: None };
         Ok((keeper, alarm))
     }
 
@@ -229,7 +285,7 @@ impl<K: Kernel> Keeper<K> {
             }
             // What is stuck does not keep the agent from stopping: the table goes with its socket, and what is left of
             // the queues leads nowhere and is swept by the next agent.
-            if self.ledger.faults().all(|fault| state(&fault.phase) == State::Stuck)
+            if self.ledger.faults().all(|fault| matches!(fault.phase, Phase::Stuck { .. }))
                 && let Some(reply) = self.stopping.take()
             {
                 let _ = reply.send(Ok(()));
@@ -242,8 +298,11 @@ impl<K: Kernel> Keeper<K> {
                     None if self.ledger.is_empty() => return,
                     None => self.drain_alone(&mut alarm).await,
                 },
-                () = alarm.ring(self.ledger.next_due()) => self.do_due().await,
-                () = self.kernel.interface_changed() => self.reattach().await,
+                () = alarm.ring(self.next_due()) => self.do_due().await,
+                // A change seldom comes alone, so the rest of it is waited for.
+                () = self.kernel.changed() => {
+                    self.look_at.get_or_insert(BootTime::now() + SETTLE);
+                }
             }
         }
     }
@@ -251,6 +310,8 @@ impl<K: Kernel> Keeper<K> {
     async fn answer(&mut self, command: Command) {
         match command {
             Command::Inject(request, reply) => send(reply, self.inject(*request).await),
+            Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),
+            Command::Vanished { id, what, reply } => send(reply, self.vanished(&id, what).await),
             Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
             Command::Restore { id, by, reply } => {
                 send(reply, self.restore(&id, End::Restored { who: by }).await)
@@ -276,9 +337,19 @@ impl<K: Kernel> Keeper<K> {
         }
     }
 
+    fn next_due(&self) -> Option<BootTime> {
+        [self.ledger.next_due(), self.look_at].into_iter().flatten().min()
+    }
+
     async fn do_due(&mut self) {
+        if self.look_at.is_some_and(|at| at <= BootTime::now()) {
+            self.look_at = None;
+            self.look().await;
+        }
         for due in self.ledger.due(BootTime::now()) {
             match due {
+                Due::Arm(id) => self.arm(&id).await,
+                Due::Grow(id) => self.grow(&id).await,
                 Due::Unsteer(id, end) => drop(self.unsteer(&id, end).await),
                 Due::Remove(id) => drop(self.remove(&id).await),
             }
@@ -293,16 +364,14 @@ impl<K: Kernel> Keeper<K> {
         }
     }
 
-    async fn reattach(&mut self) {
+    /// Looks at what the kernel has announced: hooks, queues, routes.
+    async fn look(&mut self) {
         match self.kernel.reattach().await {
             Ok(back) => {
                 for (slot, interface) in back {
-                    let id = self
-                        .ledger
-                        .faults()
-                        .find(|fault| fault.plan.slot == slot)
-                        .map(|fault| fault.id.clone());
-                    if let Some(id) = id {
+                    let mut faults = self.ledger.faults();
+                    let whose = faults.find(|fault| fault.plans().any(|plan| plan.slot == slot));
+                    if let Some(id) = whose.map(|fault| fault.id.clone()) {
                         self.tell(&id, EventKind::Reattached, format!("in force again on {interface}"));
                     }
                 }
@@ -310,27 +379,30 @@ impl<K: Kernel> Keeper<K> {
             Err(refusal) => tracing::warn!(%refusal, "an interface that changed could not be hooked again"),
         }
         self.end_without_queue().await;
+        self.look_around().await;
     }
 
     /// Packets that are steered into a queue that somebody has deleted would vanish: a delay must not become a cut.
     async fn end_without_queue(&mut self) {
-        let delays =
-            self.ledger.faults().filter(|fault| fault.phase == Phase::Active && fault.spec.delay().is_some());
-        for (id, plan) in delays.map(|fault| (fault.id.clone(), fault.plan.clone())).collect::<Vec<_>>() {
-            // Seen twice: a list may miss a link when others come and go while it is written.
-            if self.queue_is_wrong(&plan).await.is_some()
-                && let Some(found) = self.queue_is_wrong(&plan).await
-            {
-                let _told = self
-                    .unsteer(&id, End::Failed { why: format!("somebody changed its queue: {found}") })
-                    .await;
+        let shaping =
+            self.ledger.faults().filter(|fault| fault.phase == Phase::Active && fault.engine.is_some());
+        let shaping = shaping.map(|fault| (fault.id.clone(), fault.plans().cloned().collect::<Vec<_>>()));
+        for (id, plans) in shaping.collect::<Vec<_>>() {
+            for plan in plans {
+                // Seen twice: a list may miss a link when others come and go while it is written.
+                if self.queue_is_wrong(&plan).await.is_some()
+                    && let Some(found) = self.queue_is_wrong(&plan).await
+                {
+                    let why = format!("somebody changed its queue: {found}");
+                    let _told = self.unsteer(&id, End::Failed { why }).await;
+                    break;
+                }
             }
         }
     }
 
     async fn queue_is_wrong(&mut self, plan: &Plan) -> Option<String> {
-        let observed = self.kernel.read_back(plan).await.ok()?;
-        plan.queues().find_map(|(ifb, netem)| observed.queue_mismatch(ifb, netem))
+        self.kernel.read_back(plan).await.ok()?.queues_mismatch(plan)
     }
 
     /// Logs a step of a fault's life and tells those who listen.
@@ -338,6 +410,8 @@ impl<K: Kernel> Keeper<K> {
         match kind {
             EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
             EventKind::Injected
+            | EventKind::Started
+            | EventKind::Followed
             | EventKind::Changed
             | EventKind::Reattached
             | EventKind::Ended

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State, Verdict};
 
-use super::ledger::{Next, Phase};
+use super::ledger::{Fault, Next, Phase};
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
@@ -16,14 +16,14 @@ impl<K: Kernel> Keeper<K> {
     /// For the people who ask: the fault as it stands afterwards, `restored` if nothing of it is left already.
     pub(super) async fn restore(&mut self, id: &FaultId, end: End) -> Result<FaultStatus, Error> {
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        let before = status(fault);
+        let before = status(fault, BootTime::now());
         match fault.phase.clone() {
             Phase::Active | Phase::Stuck { next: Next::Unsteer, .. } => self.unsteer(id, end).await?,
             Phase::Stuck { next: Next::Remove, .. } => self.remove(id).await?,
             Phase::Draining { .. } => {}
         }
         Ok(match self.ledger.get(id) {
-            Some(fault) => status(fault),
+            Some(fault) => status(fault, BootTime::now()),
             None => FaultStatus {
                 state: State::Restored,
                 remaining_ms: 0,
@@ -40,7 +40,9 @@ impl<K: Kernel> Keeper<K> {
         for id in ids {
             match self.restore(&id, end.clone()).await {
                 Ok(status) => restored.push(status),
-                Err(_told) => restored.extend(self.ledger.get(&id).map(status)),
+                Err(_told) => {
+                    restored.extend(self.ledger.get(&id).map(|fault| status(fault, BootTime::now())));
+                }
             }
         }
         restored
@@ -50,37 +52,52 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn unsteer(&mut self, id: &FaultId, end: End) -> Result<(), Error> {
         self.refresh_hits().await;
         let Some(fault) = self.ledger.get(id) else { return Ok(()) };
-        let plan = fault.plan.clone();
-        for step in plan.steps.iter().rev() {
-            match step {
-                Step::Steer(_) => {
-                    if let Err(refusal) = self.kernel.undo(&plan, step).await {
-                        return Err(self.stuck(id, Next::Unsteer, refusal, end));
+        let drain = fault.drain();
+        for plan in fault.plans().cloned().collect::<Vec<_>>().into_iter().rev() {
+            for step in plan.steps.iter().rev() {
+                match step {
+                    Step::Steer(_) => {
+                        if let Err(refusal) = self.kernel.undo(&plan, step).await {
+                            return Err(self.stuck(id, Next::Unsteer, refusal, end));
+                        }
                     }
+                    Step::AddIfb { .. }
+                    | Step::AddNetem { .. }
+                    | Step::SetUp { .. }
+                    | Step::AddTap(_)
+                    | Step::AddTable(_)
+                    | Step::StandIn(_) => {}
                 }
-                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {}
             }
         }
         let now = BootTime::now();
         self.tell(id, EventKind::Ended, format!("out of force: {end}"));
         self.ledger.unsteered(now, id, end);
-        if plan.drain().is_zero() { self.remove(id).await } else { Ok(()) }
+        if drain.is_zero() { self.remove(id).await } else { Ok(()) }
     }
 
     /// Removes the queues, which have drained, and writes the end down.
     pub(super) async fn remove(&mut self, id: &FaultId) -> Result<(), Error> {
         let Some(fault) = self.ledger.get(id) else { return Ok(()) };
-        let plan = fault.plan.clone();
+        let plans = fault.plans().cloned().collect::<Vec<_>>();
         let end = match &fault.phase {
             Phase::Active => End::Deadline,
             Phase::Draining { end, .. } | Phase::Stuck { end, .. } => end.clone(),
         };
+        self.refresh_hits().await;
         let mut refused = None;
-        for step in plan.steps.iter().rev() {
-            match step {
-                Step::Steer(_) => {}
-                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {
-                    refused = self.kernel.undo(&plan, step).await.err().or(refused);
+        for plan in plans.iter().rev() {
+            for step in plan.steps.iter().rev() {
+                match step {
+                    Step::Steer(_) => {}
+                    Step::AddIfb { .. }
+                    | Step::AddNetem { .. }
+                    | Step::SetUp { .. }
+                    | Step::AddTap(_)
+                    | Step::AddTable(_)
+                    | Step::StandIn(_) => {
+                        refused = self.kernel.undo(plan, step).await.err().or(refused);
+                    }
                 }
             }
         }
@@ -88,16 +105,40 @@ impl<K: Kernel> Keeper<K> {
             return Err(self.stuck(id, Next::Remove, refusal, end));
         }
         if let Some((fault, end)) = self.ledger.removed(id) {
-            let hits = fault.hits;
-            let hit = format!("{} packets were lost and {} delayed", hits.lost_packets, hits.delayed_packets);
-            self.tell(id, EventKind::Restored, format!("nothing of it is left; {hit}"));
-            self.write_end(id, end, hits);
+            let as_before = self.compare(&fault).await;
+            let hits = fault.hits();
+            let change = match &as_before {
+                Some(Verdict::Mismatch { found }) => format!("what else changed meanwhile: {found}"),
+                Some(Verdict::Confirmed) => "all else is as it was before".to_owned(),
+                Some(Verdict::Inconclusive { .. }) | None => "what was there before is not known".to_owned(),
+            };
+            self.tell(id, EventKind::Restored, format!("nothing of it is left; it hit {hits}; {change}"));
+            self.write_end(id, end, hits, as_before);
         }
+        self.leave_unused().await;
         Ok(())
     }
 
-    pub(super) fn write_end(&mut self, id: &FaultId, end: End, hits: Hits) {
-        if let Err(error) = self.journal.end(wall(Duration::ZERO), id.clone(), end, hits) {
+    /// Whether what others have is as it was when the fault came.
+    async fn compare(&mut self, fault: &Fault) -> Option<Verdict> {
+        let mut verdict = None;
+        for part in &fault.parts {
+            let Some(before) = &part.before else { continue };
+            let Ok(after) = self.kernel.before(&part.plan.place).await else { continue };
+            match before.compare(&after) {
+                Verdict::Mismatch { found } => {
+                    return Some(Verdict::Mismatch {
+                        found: format!("in {}: {found}", part.plan.place.name),
+                    });
+                }
+                seen @ (Verdict::Confirmed | Verdict::Inconclusive { .. }) => verdict = Some(seen),
+            }
+        }
+        verdict
+    }
+
+    pub(super) fn write_end(&mut self, id: &FaultId, end: End, hits: Hits, as_before: Option<Verdict>) {
+        if let Err(error) = self.journal.end(wall(Duration::ZERO), id.clone(), end, hits, as_before) {
             tracing::warn!(%id, %error, "the fault is over, but the journal cannot be written");
         }
     }

@@ -2,86 +2,110 @@
 
 use std::time::Duration;
 
-use partition_agent_proto::{FaultId, FaultStatus, Verdict};
+use partition_agent_proto::{FaultId, FaultStatus, PlaceStatus, Verdict};
 
 use super::ledger::{Fault, Phase, state};
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
 use crate::kernel::Kernel;
-use crate::plan::Plan;
+use crate::plan::{Plan, shadows};
+
+/// How many addresses a status names.
+const FIRST_ADDRESSES: usize = 16;
 
 impl<K: Kernel> Keeper<K> {
     pub(super) async fn get(&mut self, id: &FaultId) -> Result<FaultStatus, Error> {
         self.refresh_hits().await;
-        let active = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active);
-        if let Some(plan) = active.map(|fault| fault.plan.clone()) {
-            self.judge(id, &plan).await;
-        }
+        self.judge(id).await;
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        Ok(FaultStatus { plan: Some(fault.plan.to_string()), ..status(fault) })
+        let plan = Some(fault.plans().map(Plan::to_string).collect::<Vec<_>>().join("\n"));
+        Ok(FaultStatus { plan, shadowed_by: self.shadowed_by(fault), ..status(fault, BootTime::now()) })
     }
 
     pub(super) async fn list(&mut self) -> Vec<FaultStatus> {
         self.refresh_hits().await;
-        self.ledger.faults().map(status).collect()
+        let now = BootTime::now();
+        let look = |fault: &Fault| FaultStatus { shadowed_by: self.shadowed_by(fault), ..status(fault, now) };
+        self.ledger.faults().map(look).collect()
+    }
+
+    /// The faults that take packets away from this one.
+    fn shadowed_by(&self, fault: &Fault) -> Vec<FaultId> {
+        let active = |other: &&Fault| other.phase == Phase::Active && fault.phase == Phase::Active;
+        let takes = |other: &&Fault| {
+            other.engine.is_some()
+                && fault.engine.is_some()
+                && other.plans().any(|newer| fault.plans().any(|older| shadows(newer, older)))
+        };
+        self.ledger.faults().filter(active).filter(takes).map(|other| other.id.clone()).collect()
     }
 
     /// Brings the counters of the faults in force up to date. The counters of the others went with their rules.
     pub(super) async fn refresh_hits(&mut self) {
-        match self.kernel.hits().await {
-            Ok(hits) => {
-                let ids =
-                    self.ledger.faults().map(|fault| (fault.id.clone(), fault.plan.slot)).collect::<Vec<_>>();
-                for (id, slot) in ids {
-                    if let (Some(fault), Some(hits)) = (self.ledger.get_mut(&id), hits.get(&slot)) {
-                        fault.hits = *hits;
-                    }
-                }
-            }
+        let plans = self.ledger.faults().flat_map(Fault::plans).collect::<Vec<_>>();
+        match self.kernel.hits(&plans).await {
+            Ok(hits) => self.ledger.counted(&hits),
             Err(refusal) => tracing::warn!(%refusal, "the counters cannot be read"),
         }
     }
 
     /// Reads the kernel back for a fault in force.
-    pub(super) async fn judge(&mut self, id: &FaultId, plan: &Plan) {
-        let verdict = self.read_back(plan).await;
+    pub(super) async fn judge(&mut self, id: &FaultId) {
+        let Some(fault) = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active).cloned() else {
+            return;
+        };
+        let verdict = self.read_back(&fault).await;
         if let Some(fault) = self.ledger.get_mut(id) {
             fault.verdict = verdict;
         }
     }
 
-    pub(super) async fn read_back(&mut self, plan: &Plan) -> Verdict {
-        let observed = self.kernel.read_back(plan).await;
-        // One that is not in the ledger yet has all of its time left.
-        let fault = self.ledger.faults().find(|fault| fault.plan.slot == plan.slot);
-        let left = fault.map_or(plan.timeout, |fault| BootTime::now().until(fault.deadline));
-        match observed {
-            Ok(observed) => observed.verdict(plan, left),
-            Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },
+    pub(super) async fn read_back(&mut self, fault: &Fault) -> Verdict {
+        for plan in fault.plans() {
+            let observed = self.kernel.read_back(plan).await;
+            let left = fault.timing.on_for(BootTime::now());
+            let verdict = match observed {
+                Ok(observed) => observed.verdict(plan, left),
+                Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },
+            };
+            if verdict != Verdict::Confirmed {
+                return verdict;
+            }
         }
+        if fault.parts.is_empty() {
+            return Verdict::Inconclusive { why: format!("{} is not there at the moment", fault.spec.scope) };
+        }
+        Verdict::Confirmed
     }
 }
 
 /// As the API tells it.
-pub(super) fn status(fault: &Fault) -> FaultStatus {
+pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
     let remaining = match fault.phase {
-        Phase::Active => BootTime::now().until(fault.deadline),
+        Phase::Active => now.until(fault.timing.deadline),
         Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
     };
+    let place = |plan: &Plan| PlaceStatus {
+        name: plan.place.name.clone(),
+        interfaces: plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default(),
+    };
+    let targets = &fault.sources.targets;
     FaultStatus {
         id: fault.id.clone(),
-        state: state(&fault.phase),
+        state: state(fault, now),
         spec: fault.spec.clone(),
-        addresses: fault.addresses,
-        first_addresses: fault.first_addresses.clone(),
-        interfaces: fault.interfaces.clone(),
+        addresses: targets.len(),
+        first_addresses: targets.iter().take(FIRST_ADDRESSES).map(ToString::to_string).collect(),
+        places: fault.plans().map(place).collect(),
+        engine: fault.engine,
+        shadowed_by: Vec::new(),
         protects: fault.protects.clone(),
         by: fault.by.clone(),
         injected_at: fault.injected_at.clone(),
         ends_at: wall(remaining),
         remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
         verdict: fault.verdict.clone(),
-        hits: fault.hits,
+        hits: fault.hits(),
         plan: None,
     }
 }

@@ -11,9 +11,11 @@ fn request(id: &str, json: &str) -> Request {
     Request {
         id: Some(id.parse().unwrap()),
         spec: serde_json::from_str(json).unwrap(),
-        targets: vec![Address { net, port: None }],
-        except: vec![],
-        keep: vec![],
+        sources: Sources {
+            targets: vec![Address { net, ports: None }],
+            sites: vec![Site::host()],
+            ..Sources::default()
+        },
         by: "test".to_owned(),
         dry_run: false,
     }

@@ -1,14 +1,16 @@
 //! A kernel in memory, for tests: it remembers what was applied and refuses the step that it is told to refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
 
-use super::{Kernel, Observed, QueueSeen, Refusal, SetSeen};
-use crate::plan::{Address, Guard, Plan, Step};
+use super::rtnl::netem;
+use super::{Before, Kernel, Observed, QueueSeen, Refusal, SetSeen, Survey};
+use crate::netns::{Netns, NetnsId};
+use crate::plan::{Address, Element, Guard, Place, Plan, Ruleset, Step};
 
 /// What is in the fake kernel; tests keep a handle on it.
 #[derive(Debug, Default)]
@@ -25,9 +27,36 @@ pub struct World {
     pub interfaces: Vec<String>,
     /// Links that a dead agent left.
     pub leftovers: Vec<String>,
+    /// Places that are entered.
+    pub places: BTreeMap<NetnsId, String>,
+    /// Whether shaping is left to the emulator.
+    pub without_netem: bool,
+    /// How often connections were reset.
+    pub resets: usize,
+}
+
+/// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
+fn seen(ruleset: &Ruleset, last: Option<Duration>) -> (BTreeMap<String, SetSeen>, BTreeMap<String, usize>) {
+    let set = |set: &crate::plan::Set| {
+        let ends = set.elements.iter().filter(|element| matches!(element, Element::Net(_))).count();
+        let entries = if set.timed && last.is_none() { 0 } else { set.elements.len() + ends };
+        (set.name.clone(), SetSeen { entries, last })
+    };
+    let mut rules = BTreeMap::<String, usize>::new();
+    for rule in &ruleset.rules {
+        *rules.entry(rule.chain.clone()).or_default() += 1;
+    }
+    (ruleset.sets.iter().map(set).collect(), rules)
 }
 
 impl World {
+    fn time(&mut self, plan: &Plan) {
+        match plan.steering().and_then(|steering| steering.timeout) {
+            Some(timeout) => self.timeouts.insert(plan.slot, timeout),
+            None => self.timeouts.remove(&plan.slot),
+        };
+    }
+
     /// Whether nothing of any fault is left.
     pub fn is_clean(&self) -> bool {
         self.steps.values().all(Vec::is_empty) && self.leftovers.is_empty()
@@ -51,15 +80,32 @@ impl Fake {
 }
 
 impl Kernel for Fake {
-    async fn interfaces(&mut self, _: &[Address], only: Option<&str>) -> Result<Vec<String>, Refusal> {
+    async fn enter(&mut self, place: &Place, _: Option<&Netns>) -> Result<(), Refusal> {
+        let mut world = self.world();
+        if let Some(id) = place.id {
+            world.places.insert(id, place.name.clone());
+        }
+        Ok(())
+    }
+
+    async fn leave_all_but(&mut self, used: &BTreeSet<Option<NetnsId>>) {
+        self.world().places.retain(|id, _| used.contains(&Some(*id)));
+    }
+
+    async fn survey(&mut self, _: &Place, _: &[Address], only: Option<&str>) -> Result<Survey, Refusal> {
         let world = self.world();
         let known =
             if world.interfaces.is_empty() { vec!["eth0".to_owned()] } else { world.interfaces.clone() };
-        match only {
-            Some(name) if known.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
-            Some(name) => Err(Refusal::new(format!("ip link show {name}"), Errno::ENODEV, None)),
-            None => Ok(known),
-        }
+        let interfaces = match only {
+            Some(name) if known.iter().any(|known| known == name) => vec![name.to_owned()],
+            Some(name) => return Err(Refusal::new(format!("ip link show {name}"), Errno::ENODEV, None)),
+            None => known,
+        };
+        Ok(Survey { interfaces, ..Survey::default() })
+    }
+
+    async fn has_netem(&mut self) -> bool {
+        !self.world().without_netem
     }
 
     async fn apply(&mut self, plan: &Plan, step: &Step, _: &Guard) -> Result<(), Refusal> {
@@ -69,7 +115,7 @@ impl Kernel for Fake {
             return Err(Self::refusal(step));
         }
         world.steps.entry(plan.slot).or_default().push(step.clone());
-        world.timeouts.insert(plan.slot, plan.timeout);
+        world.time(plan);
         Ok(())
     }
 
@@ -83,7 +129,7 @@ impl Kernel for Fake {
             // A queue that goes while rules still lead into it turns a delay into a cut.
             let steered = steps.iter().any(|step| matches!(step, Step::Steer(_)));
             assert!(
-                !(steered && matches!(step, Step::AddIfb { .. })),
+                !(steered && matches!(step, Step::AddIfb { .. } | Step::AddTap(_))),
                 "a queue was removed under a live rule"
             );
             steps.retain(|applied| applied != step);
@@ -91,9 +137,27 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
-        self.world().timeouts.insert(plan.slot, plan.timeout);
+    async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.world().time(plan);
         Ok(())
+    }
+
+    async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.world().time(plan);
+        Ok(())
+    }
+
+    async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<bool, Refusal> {
+        let mut world = self.world();
+        world.steps.insert(new.slot, new.steps.clone());
+        world.time(new);
+        Ok(true)
+    }
+
+    async fn reset(&mut self, plan: &Plan, _: &Guard) -> Result<u64, Refusal> {
+        let resets = usize::from(plan.resets.is_some());
+        self.world().resets += resets;
+        Ok(resets as u64)
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
@@ -101,25 +165,20 @@ impl Kernel for Fake {
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
-                Step::AddIfb { .. } | Step::SetUp { .. } => {}
-                Step::AddNetem { ifb, netem } => {
-                    let seen = QueueSeen {
-                        up: true,
-                        latency: netem.latency,
-                        jitter: netem.jitter,
-                        limit: netem.limit,
-                    };
-                    observed.queues.insert(ifb.clone(), seen);
+                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) | Step::StandIn(_) => {}
+                Step::AddNetem { ifb, impairment } => {
+                    if let Some(netem) = netem::decode(&netem::encode(impairment)) {
+                        observed.queues.insert(ifb.clone(), QueueSeen { up: true, netem });
+                    }
+                }
+                Step::AddTap(tap) => {
+                    observed.emulators.insert(tap.name.clone(), tap.impairment.clone());
                 }
                 Step::Steer(steering) => {
                     let last = world.timeouts.get(&plan.slot).copied();
-                    for set in &steering.ruleset.sets {
-                        let ends = |e: &crate::plan::Element| matches!(e, crate::plan::Element::Net(_));
-                        let entries = set.elements.len() + set.elements.iter().filter(|e| ends(e)).count();
-                        observed.sets.insert(set.name.clone(), SetSeen { entries, last });
-                    }
-                    for rule in &steering.ruleset.rules {
-                        *observed.rules.entry(rule.chain.clone()).or_default() += 1;
+                    (observed.sets, observed.rules) = seen(&steering.ruleset, last);
+                    if let Some(own) = &steering.own {
+                        (observed.own_sets, observed.own_rules) = seen(&own.ruleset, last);
                     }
                     for interface in &steering.interfaces {
                         observed.hooked.extend(steering.hooks.iter().map(|hook| (*hook, interface.clone())));
@@ -130,15 +189,19 @@ impl Kernel for Fake {
         Ok(observed)
     }
 
-    async fn hits(&mut self) -> Result<BTreeMap<u32, Hits>, Refusal> {
+    async fn hits(&mut self, _: &[&Plan]) -> Result<BTreeMap<u32, Hits>, Refusal> {
         Ok(BTreeMap::new())
+    }
+
+    async fn before(&mut self, _: &Place) -> Result<Before, Refusal> {
+        Ok(Before::default())
     }
 
     async fn reattach(&mut self) -> Result<Vec<(u32, String)>, Refusal> {
         Ok(Vec::new())
     }
 
-    async fn interface_changed(&mut self) {
+    async fn changed(&mut self) {
         std::future::pending().await
     }
 

@@ -1,148 +1,283 @@
-//! The real kernel, in the network namespace of the thread that opened it.
+//! The real kernel: the network namespace that the agent runs in, and those that its faults have entered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
 
+use futures_util::future::{FutureExt, select_all};
 use nix::errno::Errno;
 use partition_agent_proto::{Feature, Hits};
 
 use super::error::errno_of;
-use super::nft::Table;
-use super::rtnl::{Interfaces, Rtnl};
-use super::{Kernel, Observed, Refusal, features};
-use crate::plan::{Address, Guard, Plan, Step};
+use super::rtnl::Interfaces;
+use super::sock_diag::SockDiag;
+use super::space::Space;
+use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
+use crate::netns::{Netns, NetnsId};
+use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
 
-/// nftables through the socket that owns the table; links, qdiscs and routes through rtnetlink.
 pub struct Linux {
-    table: Table,
-    rtnl: Rtnl,
-    claim: Option<UnixListener>,
+    own: Space,
+    others: BTreeMap<NetnsId, Space>,
+    netem: Option<bool>,
 }
-
-/// An abstract socket belongs to its network namespace and goes with its process: whoever has this one is the agent here.
-const CLAIM: &str = "partition-agent";
 
 impl Linux {
     /// Opens the sockets; nothing is changed. Must be called on a tokio runtime that outlives it.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { table: Table::open()?, rtnl: Rtnl::connect()?, claim: None })
+        Ok(Self { own: Space::open(Within::Own)?, others: BTreeMap::new(), netem: None })
     }
 
-    async fn ifindex(&self) -> Result<BTreeMap<String, u32>, Refusal> {
-        let links = self.rtnl.links().await?;
-        Ok(links.into_iter().filter(|link| link.ours).map(|link| (link.name, link.index)).collect())
+    fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
+        match place.id {
+            None => Ok(&mut self.own),
+            Some(id) => self.others.get_mut(&id).ok_or_else(|| {
+                Refusal::new(format!("enter {}", place.name), Errno::ENOENT, Some("it is gone".to_owned()))
+            }),
+        }
+    }
+
+    fn spaces(&mut self) -> impl Iterator<Item = &mut Space> {
+        std::iter::once(&mut self.own).chain(self.others.values_mut())
     }
 }
 
 impl Kernel for Linux {
-    async fn interfaces(&mut self, targets: &[Address], only: Option<&str>) -> Result<Vec<String>, Refusal> {
-        let interfaces = Interfaces::read(&self.rtnl).await?;
-        match only {
-            Some(name) => interfaces.only(name),
-            None => interfaces.towards(targets).await,
+    async fn enter(&mut self, place: &Place, netns: Option<&Netns>) -> Result<(), Refusal> {
+        let (Some(id), Some(netns)) = (place.id, netns) else { return Ok(()) };
+        if self.others.contains_key(&id) {
+            return Ok(());
         }
+        let refused = |error: io::Error| {
+            Refusal::new(format!("enter {}", place.name), errno_of(&error), Some(error.to_string()))
+        };
+        let mut space = Space::open(Within::Other(netns.clone())).map_err(refused)?;
+        for link in space.sweep().await? {
+            tracing::info!(link, place = place.name, "removed a link that an earlier agent left");
+        }
+        self.others.insert(id, space);
+        Ok(())
+    }
+
+    async fn leave_all_but(&mut self, used: &BTreeSet<Option<NetnsId>>) {
+        self.others.retain(|id, _| used.contains(&Some(*id)));
+    }
+
+    async fn survey(
+        &mut self,
+        place: &Place,
+        targets: &[Address],
+        only: Option<&str>,
+    ) -> Result<Survey, Refusal> {
+        let space = self.space(place)?;
+        let all = Interfaces::read(&space.rtnl).await?;
+        let interfaces = match only {
+            Some(name) => all.only(name)?,
+            None => all.towards(targets).await?,
+        };
+        let not_ethernet = all.without_ethernet(&interfaces);
+        Ok(Survey { interfaces, not_ethernet, natted: nft::translates(&space.within)? })
+    }
+
+    async fn has_netem(&mut self) -> bool {
+        if self.netem.is_none() {
+            self.netem = Some(features::has_netem(&self.own.rtnl).await);
+        }
+        self.netem.unwrap_or(false)
     }
 
     async fn apply(&mut self, plan: &Plan, step: &Step, guard: &Guard) -> Result<(), Refusal> {
+        let space = self.space(&plan.place)?;
         match step {
-            Step::AddIfb { name } => self.rtnl.add_ifb(name).await,
-            Step::AddNetem { ifb, netem } => self.rtnl.add_netem(ifb, netem).await,
-            Step::SetUp { ifb } => self.rtnl.set_up(ifb).await,
+            Step::AddIfb { name } => space.rtnl.add_ifb(name).await,
+            Step::AddNetem { ifb, impairment } => space.rtnl.add_netem(ifb, impairment).await,
+            Step::SetUp { ifb } => space.rtnl.set_up(ifb).await,
+            Step::AddTap(tap) => space.add_tap(tap).await,
+            Step::AddTable(table) => {
+                let bindings = space.bindings(plan).await?;
+                space.table.add(table, &bindings)
+            }
+            Step::StandIn(stand_in) => space.stand_in(plan.slot, stand_in),
             Step::Steer(steering) => {
-                let queues = plan.queues().next().is_some();
-                let ifindex = if queues { self.ifindex().await? } else { BTreeMap::new() };
-                if let Some((ifb, _)) = plan.queues().find(|(ifb, _)| !ifindex.contains_key(*ifb)) {
-                    return Err(Refusal::new(format!("ip link show {ifb}"), Errno::ENODEV, None));
-                }
-                self.table.steer(plan.slot, steering, guard, &ifindex)
+                let bindings = space.bindings(plan).await?;
+                space.table.steer(plan.slot, steering, guard, &bindings)
             }
         }
     }
 
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), Refusal> {
+        // With its namespace everything in it is gone.
+        let Ok(space) = self.space(&plan.place) else { return Ok(()) };
         match step {
-            Step::AddIfb { name } => self.rtnl.delete(name).await,
+            Step::AddIfb { name } => space.rtnl.delete(name).await,
             // Both go with the link.
             Step::AddNetem { .. } | Step::SetUp { .. } => Ok(()),
-            Step::Steer(steering) => self.table.unsteer(plan.slot, steering),
+            Step::AddTap(Tap { name, .. }) => {
+                space.emulators.remove(name);
+                Ok(())
+            }
+            Step::AddTable(table) => space.table.delete(table),
+            Step::StandIn(_) => {
+                space.forwarders.remove(&plan.slot);
+                Ok(())
+            }
+            Step::Steer(steering) => space.table.unsteer(plan.slot, steering),
+        }
+    }
+
+    async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        match plan.steering() {
+            Some(steering) => self.space(&plan.place)?.table.arm(steering),
+            None => Ok(()),
         }
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
         match plan.steering() {
-            Some(steering) => self.table.rearm(steering),
+            Some(steering) => self.space(&plan.place)?.table.rearm(steering),
             None => Ok(()),
         }
     }
 
+    /// What is new is made first, then packets are steered to it in one transaction, then what is old goes.
+    async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<bool, Refusal> {
+        let mut made = Vec::new();
+        for step in &new.steps {
+            let done = match step {
+                Step::Steer(_) => Ok(()),
+                step if old.steps.contains(step) => Ok(()),
+                Step::AddNetem { ifb, impairment } if old.queues().any(|(name, _)| name == ifb) => {
+                    self.space(&new.place)?.rtnl.change_netem(ifb, impairment).await
+                }
+                Step::AddTap(tap)
+                    if old.taps().any(|was| was.name == tap.name && was.interface == tap.interface) =>
+                {
+                    if let Some(emulator) = self.space(&new.place)?.emulators.get(&tap.name) {
+                        emulator.retune(tap.impairment.clone());
+                    }
+                    Ok(())
+                }
+                // A name that now leads elsewhere cannot be had twice at once.
+                Step::AddTap(tap) => {
+                    self.space(&new.place)?.emulators.remove(&tap.name);
+                    made.push(step);
+                    self.apply(new, step, guard).await
+                }
+                Step::AddTable(table) => {
+                    self.space(&new.place)?.table.delete(table)?;
+                    made.push(step);
+                    self.apply(new, step, guard).await
+                }
+                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } | Step::StandIn(_) => {
+                    made.push(step);
+                    self.apply(new, step, guard).await
+                }
+            };
+            if let Err(refusal) = done {
+                for step in made.into_iter().rev() {
+                    let _ = self.undo(new, step).await;
+                }
+                return Err(refusal);
+            }
+        }
+        let mut anew = false;
+        if let (Some(was), Some(is)) = (old.steering(), new.steering()) {
+            let space = self.space(&new.place)?;
+            let bindings = space.bindings(new).await?;
+            anew = space.table.replace(new.slot, (was, is), guard, &bindings)?;
+        }
+        let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name));
+        for tap in gone.map(|tap| tap.name.clone()).collect::<Vec<_>>() {
+            self.space(&new.place)?.emulators.remove(&tap);
+        }
+        Ok(anew)
+    }
+
+    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal> {
+        let Some(resets) = &plan.resets else { return Ok(0) };
+        let refused = |error: io::Error| Refusal::new("ss --kill", errno_of(&error), Some(error.to_string()));
+        let space = self.space(&plan.place)?;
+        let diag = space.within.run(SockDiag::open).and_then(std::convert::identity).map_err(refused)?;
+        let mut reset = 0;
+        for connection in diag.connections().map_err(refused)? {
+            let (local, peer) = (connection.local, connection.peer);
+            if resets.hits(local, peer, connection.user, guard)
+                && diag.destroy(&connection).map_err(refused)?
+            {
+                reset += 1;
+            }
+        }
+        Ok(reset)
+    }
+
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
+        let space = self.space(&plan.place)?;
         let mut observed = match plan.steering() {
-            Some(steering) => self.table.read_back(plan.slot, steering)?,
+            Some(steering) => space.table.read_back(plan.slot, steering)?,
             None => Observed::default(),
         };
         if plan.queues().next().is_some() {
-            let queues = self.rtnl.queues().await?;
+            let queues = space.rtnl.queues().await?;
             observed.queues = queues.into_iter().map(|(name, (seen, _))| (name, seen)).collect();
         }
+        let alive = space.emulators.iter().filter(|(_, emulator)| emulator.is_alive());
+        observed.emulators = alive.map(|(name, emulator)| (name.clone(), emulator.impairment())).collect();
         Ok(observed)
     }
 
-    async fn hits(&mut self) -> Result<BTreeMap<u32, Hits>, Refusal> {
-        let mut hits = BTreeMap::<u32, Hits>::new();
-        for rule in self.table.rules()? {
-            let slot = rule.comment.as_deref().and_then(|mark| mark.strip_prefix('f')?.parse().ok());
-            let Some(hits) = slot.map(|slot| hits.entry(slot).or_default()) else { continue };
-            if rule.chain.ends_with("_delay") {
-                hits.delayed_packets += rule.packets;
-                hits.delayed_bytes += rule.bytes;
-            } else {
-                hits.lost_packets += rule.packets;
-                hits.lost_bytes += rule.bytes;
-            }
-        }
-        if hits.values().any(|hits| hits.delayed_packets > 0) {
-            for (name, (_, dropped)) in self.rtnl.queues().await? {
-                let slot = name.strip_prefix("pa-f").and_then(|rest| rest.split('-').next()?.parse().ok());
-                if let Some(hits) = slot.and_then(|slot: u32| hits.get_mut(&slot)) {
-                    hits.overlimit_packets += dropped;
+    async fn hits(&mut self, plans: &[&Plan]) -> Result<BTreeMap<u32, Hits>, Refusal> {
+        let mut hits = BTreeMap::new();
+        let ids = plans.iter().map(|plan| plan.place.id).collect::<BTreeSet<_>>();
+        for id in ids {
+            let here = plans.iter().filter(|plan| plan.place.id == id).collect::<Vec<_>>();
+            let Some(place) = here.first().map(|plan| &plan.place) else { continue };
+            let Ok(space) = self.space(place) else { continue };
+            let own = here.iter().filter_map(|plan| Some((plan.slot, plan.steering()?.own.as_ref()?)));
+            hits.extend(space.table.hits(own)?);
+            let queued = here.iter().any(|plan| plan.queues().next().is_some());
+            let queues = if queued { space.rtnl.queues().await? } else { BTreeMap::new() };
+            for plan in here {
+                let hits = hits.entry(plan.slot).or_default();
+                hits.queue_drops += plan
+                    .queues()
+                    .filter_map(|(ifb, _)| queues.get(ifb))
+                    .map(|(_, dropped)| dropped)
+                    .sum::<u64>();
+                for emulator in plan.taps().filter_map(|tap| space.emulators.get(&tap.name)) {
+                    let counters = emulator.counters();
+                    hits.queue_drops += counters.lost + counters.overlimit;
+                }
+                if let Some((forwarder, _)) = space.forwarders.get(&plan.slot) {
+                    hits.failed_questions += forwarder.failed_questions();
+                    hits.queue_drops += forwarder.dropped_questions();
                 }
             }
         }
         Ok(hits)
     }
 
-    async fn reattach(&mut self) -> Result<Vec<(u32, String)>, Refusal> {
-        let exists = self.rtnl.links().await?.into_iter().map(|link| link.name).collect::<BTreeSet<_>>();
-        self.table.reattach(&exists)
+    async fn before(&mut self, place: &Place) -> Result<Before, Refusal> {
+        let space = self.space(place)?;
+        Before::take(&space.within, &space.rtnl).await
     }
 
-    async fn interface_changed(&mut self) {
-        self.rtnl.link_changed().await;
+    async fn reattach(&mut self) -> Result<Vec<(u32, String)>, Refusal> {
+        let mut back = Vec::new();
+        for space in self.spaces() {
+            let exists = space.rtnl.links().await?.into_iter().map(|link| link.name).collect();
+            back.extend(space.table.reattach(&exists)?);
+        }
+        Ok(back)
+    }
+
+    async fn changed(&mut self) {
+        select_all(self.spaces().map(|space| space.rtnl.changed().boxed_local())).await;
     }
 
     async fn sweep(&mut self) -> Result<Vec<String>, Refusal> {
-        let claim = SocketAddr::from_abstract_name(CLAIM).and_then(|name| UnixListener::bind_addr(&name));
-        self.claim = Some(claim.map_err(|error| {
-            Refusal::new(format!("bind the abstract socket @{CLAIM}"), errno_of(&error), None)
-                .hint(
-                    "another agent runs in this network namespace (`ss -xlp` shows @partition-agent and its process): use that \
-                     one, or stop it first",
-                )
-        })?);
-        if self.table.is_foreign()? {
-            return Err(Refusal::new("add table netdev partition_agent", Errno::EEXIST, None));
-        }
-        let mut swept = Vec::new();
-        for link in self.rtnl.links().await?.into_iter().filter(|link| link.ours) {
-            self.rtnl.delete(&link.name).await?;
-            swept.push(link.name);
-        }
-        Ok(swept)
+        self.own.sweep().await
     }
 
     async fn features(&mut self) -> Vec<Feature> {
-        features::probe(&self.rtnl).await
+        features::probe(&self.own.rtnl).await
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use partition_agent_proto::Verdict;
 
-use crate::plan::{Element, Hook, Netem, Plan, mark};
+use super::rtnl::netem;
+use crate::plan::{Element, Hook, Impairment, Plan, Rule, Set, mark};
 
 /// What there is of one fault.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     pub sets: BTreeMap<String, SetSeen>,
     /// Rules that carry the fault's mark, for each chain.
@@ -16,6 +17,11 @@ pub struct Observed {
     /// Interfaces that lead into the table.
     pub hooked: Vec<(Hook, String)>,
     pub queues: BTreeMap<String, QueueSeen>,
+    /// The emulators that run, by their TAPs, with what they do.
+    pub emulators: BTreeMap<String, Impairment>,
+    /// The sets and rules of the fault's own table.
+    pub own_sets: BTreeMap<String, SetSeen>,
+    pub own_rules: BTreeMap<String, usize>,
 }
 
 /// A set as it is.
@@ -27,67 +33,93 @@ pub struct SetSeen {
     pub last: Option<Duration>,
 }
 
-/// A delay queue as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A queue of netem as it is.
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueSeen {
     pub up: bool,
-    pub latency: Duration,
-    pub jitter: Duration,
-    pub limit: u32,
+    pub netem: netem::Seen,
 }
 
 /// The kernel counts in jiffies, 10 ms at the longest, and the reading itself takes a moment.
 const LATE: Duration = Duration::from_millis(50);
 
 impl Observed {
-    /// Whether all of the plan is there with no more than `left` to go.
-    pub fn verdict(&self, plan: &Plan, left: Duration) -> Verdict {
+    /// Whether all of the plan is there with no more than `left` to go; without any, whether it is there and off.
+    pub fn verdict(&self, plan: &Plan, left: Option<Duration>) -> Verdict {
         match self.mismatch(plan, left) {
             Some(found) => Verdict::Mismatch { found },
             None => Verdict::Confirmed,
         }
     }
 
-    fn mismatch(&self, plan: &Plan, left: Duration) -> Option<String> {
+    fn mismatch(&self, plan: &Plan, left: Option<Duration>) -> Option<String> {
         let steering = plan.steering()?;
-        for set in &steering.ruleset.sets {
-            let entries = set.elements.iter().map(entries).sum::<usize>();
-            let Some(seen) = self.sets.get(&set.name) else {
-                return Some(format!("set {} is missing", set.name));
-            };
-            if seen.entries != entries {
-                return Some(format!("set {} has {} of {entries} entries", set.name, seen.entries));
-            }
-            if set.timed && seen.last.is_none_or(|last| last > left + LATE) {
-                return Some(format!("set {} does not time out with the fault: {:?}", set.name, seen.last));
-            }
-        }
-        let mut wanted = BTreeMap::<&str, usize>::new();
-        for rule in &steering.ruleset.rules {
-            *wanted.entry(&rule.chain).or_default() += 1;
-        }
-        for (chain, wanted) in wanted {
-            let seen = self.rules.get(chain).copied().unwrap_or_default();
-            if seen != wanted {
-                return Some(format!("chain {chain} has {seen} of {wanted} rules of {}", mark(plan.slot)));
-            }
-        }
-        for hook in &steering.hooks {
-            for interface in &steering.interfaces {
-                if !self.hooked.contains(&(*hook, interface.clone())) {
-                    return Some(format!("{interface} is not hooked on {}", hook.name()));
-                }
-            }
-        }
-        plan.queues().find_map(|(ifb, netem)| self.queue_mismatch(ifb, netem))
+        let own = steering.own.as_ref();
+        let own_sets = own.map(|own| own.ruleset.sets.as_slice()).unwrap_or_default();
+        let own_rules = own.map(|own| own.ruleset.rules.as_slice()).unwrap_or_default();
+        sets_mismatch(&steering.ruleset.sets, &self.sets, left)
+            .or_else(|| rules_mismatch(&steering.ruleset.rules, &self.rules, &mark(plan.slot)))
+            .or_else(|| self.hooks_mismatch(&steering.hooks, &steering.interfaces))
+            .or_else(|| sets_mismatch(own_sets, &self.own_sets, left))
+            .or_else(|| rules_mismatch(own_rules, &self.own_rules, "its own table"))
+            .or_else(|| self.queues_mismatch(plan))
     }
 
-    /// What is wrong with one delay queue.
-    pub fn queue_mismatch(&self, ifb: &str, netem: &Netem) -> Option<String> {
-        let Some(seen) = self.queues.get(ifb) else { return Some(format!("{ifb} has no netem")) };
-        let wanted = QueueSeen { up: true, latency: netem.latency, jitter: netem.jitter, limit: netem.limit };
-        (*seen != wanted).then(|| format!("{ifb} is {seen:?}, not {wanted:?}"))
+    fn hooks_mismatch(&self, hooks: &[Hook], interfaces: &[String]) -> Option<String> {
+        let mut pairs =
+            hooks.iter().flat_map(|hook| interfaces.iter().map(|interface| (*hook, interface.clone())));
+        let (hook, interface) = pairs.find(|pair| !self.hooked.contains(pair))?;
+        Some(format!("{interface} is not hooked on {}", hook.name()))
     }
+
+    /// What is wrong with what shapes the fault's packets.
+    pub fn queues_mismatch(&self, plan: &Plan) -> Option<String> {
+        let netem = plan.queues().find_map(|(ifb, impairment)| self.queue_mismatch(ifb, impairment));
+        netem.or_else(|| {
+            plan.taps().find_map(|tap| match self.emulators.get(&tap.name) {
+                None => Some(format!("the emulator of {} has ended", tap.name)),
+                Some(seen) => (*seen != tap.impairment).then(|| format!("{} does {seen}", tap.name)),
+            })
+        })
+    }
+
+    fn queue_mismatch(&self, ifb: &str, impairment: &Impairment) -> Option<String> {
+        let Some(seen) = self.queues.get(ifb) else { return Some(format!("{ifb} has no netem")) };
+        if !seen.up {
+            return Some(format!("{ifb} is down"));
+        }
+        netem::differs(&seen.netem, impairment).map(|found| format!("{ifb}: {found}"))
+    }
+}
+
+fn sets_mismatch(wanted: &[Set], seen: &BTreeMap<String, SetSeen>, left: Option<Duration>) -> Option<String> {
+    for set in wanted.iter().filter(|set| !set.shape.learned()) {
+        let planned = set.elements.iter().map(entries).sum::<usize>();
+        let Some(seen) = seen.get(&set.name) else {
+            return Some(format!("set {} is missing", set.name));
+        };
+        let planned = if set.timed && left.is_none() { 0 } else { planned };
+        if seen.entries != planned {
+            return Some(format!("set {} has {} of {planned} entries", set.name, seen.entries));
+        }
+        if let Some(left) = left.filter(|_| set.timed)
+            && seen.last.is_none_or(|last| last > left + LATE)
+        {
+            return Some(format!("set {} does not time out with the fault: {:?}", set.name, seen.last));
+        }
+    }
+    None
+}
+
+fn rules_mismatch(rules: &[Rule], seen: &BTreeMap<String, usize>, whose: &str) -> Option<String> {
+    let mut wanted = BTreeMap::<&str, usize>::new();
+    for rule in rules {
+        *wanted.entry(&rule.chain).or_default() += 1;
+    }
+    wanted.into_iter().find_map(|(chain, wanted)| {
+        let seen = seen.get(chain).copied().unwrap_or_default();
+        (seen != wanted).then(|| format!("chain {chain} has {seen} of {wanted} rules of {whose}"))
+    })
 }
 
 /// An interval of a plain set is listed as a start and an end, the end left out after the highest address.
@@ -103,6 +135,7 @@ fn entries(element: &Element) -> usize {
         Element::Host(_)
         | Element::Service { .. }
         | Element::Connection { .. }
-        | Element::LocalPort { .. } => 1,
+        | Element::LocalPort { .. }
+        | Element::Ethertype(_) => 1,
     }
 }

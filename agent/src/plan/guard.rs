@@ -6,7 +6,12 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::ruleset::{Chain, Element, Expr, Hook, Protocol, Rule, Ruleset, Set, Shape};
+use partition_agent_proto::Protocol;
+
+use super::element::{Element, Shape};
+use super::expr::Expr;
+use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+use super::{RETURNED_FROM, RETURNED_MARK};
 
 const PORTS: &str = "guard_ports";
 const LOOPBACK: &str = "lo";
@@ -66,27 +71,26 @@ impl Guard {
         Self { ports }
     }
 
+    /// Whether this port of this host stays reachable over TCP.
+    pub fn protects_tcp(&self, port: u16) -> bool {
+        self.ports.contains(&ProtectedPort { protocol: Protocol::Tcp, port })
+    }
+
     /// For people.
     pub fn protects(&self) -> impl Iterator<Item = String> {
         let ports = self.ports.iter().map(|port| format!("local port {port}"));
         std::iter::once("IPv6 link control".to_owned()).chain(ports)
     }
 
-    /// What every table begins with: the guard, then losses, then delays. A loss lets the rest of the packets through
-    /// to the delays; a delay takes its packet away, so the first one that matches wins.
+    /// What every table begins with: the guard, then losses, then shaping. A loss lets the rest of the packets through;
+    /// shaping takes its packet away, so the first one that matches wins.
     pub fn skeleton(&self) -> Ruleset {
         let mut ruleset = Ruleset::default();
-        let element = |port: &ProtectedPort| Element::LocalPort { protocol: port.protocol, port: port.port };
-        ruleset.sets.push(Set {
-            name: PORTS.to_owned(),
-            shape: Shape::LocalPort,
-            timed: false,
-            elements: self.ports.iter().map(element).collect(),
-        });
+        ruleset.sets.push(self.ports());
         for hook in Hook::BOTH {
-            let [main, loss, delay] = [hook.name().to_owned(), loss_chain(hook), delay_chain(hook)];
-            for name in [&loss, &delay, &main] {
-                ruleset.chains.push(Chain { name: name.clone(), hook: None });
+            let [main, loss, shape] = [hook.name().to_owned(), loss_chain(hook), shape_chain(hook)];
+            for name in [&loss, &shape, &main] {
+                ruleset.chains.push(Chain { name: name.clone(), base: None });
             }
             let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
             // On loopback both ends are this host, so either port may be the protected one.
@@ -94,17 +98,45 @@ impl Guard {
                 Hook::Egress => Hook::Ingress,
                 Hook::Ingress => Hook::Egress,
             };
+            // What the emulator gives back has met the faults already.
+            let returned = match hook {
+                Hook::Egress => Expr::MarkIs(RETURNED_MARK),
+                Hook::Ingress => Expr::EtherSource(RETURNED_FROM),
+            };
             let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Accept]);
             let steps = [
+                vec![returned, Expr::Accept],
                 vec![protected(hook), Expr::Accept],
                 vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(far_end), Expr::Accept],
                 vec![Expr::Jump(loss)],
-                vec![Expr::Goto(delay)],
+                vec![Expr::Goto(shape)],
             ];
             let rule = |exprs| Rule { chain: main.clone(), head: false, exprs, comment: None };
             ruleset.rules.extend(control.into_iter().chain(steps).map(rule));
         }
         ruleset
+    }
+
+    /// The same for a fault that rejects in the IP stack, where the packets of this table's faults are not: the set, and
+    /// rules for the head of a chain of the output.
+    pub fn spare_output(&self, ruleset: &mut Ruleset, chain: &str) {
+        let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
+        let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Return]);
+        let ports = [
+            vec![protected(Hook::Egress), Expr::Return],
+            vec![Expr::Interface(Hook::Egress, LOOPBACK.to_owned()), protected(Hook::Ingress), Expr::Return],
+        ];
+        if !ruleset.sets.iter().any(|set| set.name == PORTS) {
+            ruleset.sets.push(self.ports());
+        }
+        let rule = |exprs| Rule { chain: chain.to_owned(), head: false, exprs, comment: None };
+        ruleset.rules.extend(control.into_iter().chain(ports).map(rule));
+    }
+
+    fn ports(&self) -> Set {
+        let element = |port: &ProtectedPort| Element::LocalPort { protocol: port.protocol, port: port.port };
+        let elements = self.ports.iter().map(element).collect();
+        Set { name: PORTS.to_owned(), shape: Shape::LocalPort, timed: false, elements }
     }
 }
 
@@ -113,9 +145,9 @@ pub fn loss_chain(hook: Hook) -> String {
     format!("{}_loss", hook.name())
 }
 
-/// Where faults that delay packets insert theirs, newest first.
-pub fn delay_chain(hook: Hook) -> String {
-    format!("{}_delay", hook.name())
+/// Where faults that shape packets insert theirs, newest first.
+pub fn shape_chain(hook: Hook) -> String {
+    format!("{}_shape", hook.name())
 }
 
 /// The chain that sits on one interface. One for each, not one with a list: before kernel 6.4 the list of a chain
@@ -130,7 +162,7 @@ pub fn hooked_chain(hook: Hook, interface: &str) -> Ruleset {
             exprs: vec![Expr::Goto(hook.name().to_owned())],
             comment: None,
         }],
-        chains: vec![Chain { name, hook: Some((hook, interface.to_owned())) }],
+        chains: vec![Chain { name, base: Some(Base::Device(hook, interface.to_owned())) }],
     }
 }
 

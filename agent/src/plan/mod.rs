@@ -1,37 +1,100 @@
 //! From a resolved fault to the steps that put it into the kernel. Pure: the same input is the same plan, and a plan
 //! prints itself in the syntax of `tc`, `ip` and `nft`, so a dry run, the log and the manual show the same text.
 
+mod distribution;
+mod draft;
+mod element;
+mod expr;
 mod guard;
-mod netem;
+mod impairment;
 mod ranges;
+mod resets;
 mod ruleset;
+mod sets;
+mod shadow;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use partition_agent_proto::{Connection, FaultSpec, Kind};
+use partition_agent_proto::{DnsAnswer, DnsName, Ports};
 
+use crate::netns::NetnsId;
+
+pub use draft::{Draft, Impossible};
+pub use element::{Element, End, Shape, protocol_number};
+pub use expr::{Expr, FLOW_SEED, FLOW_TIMEOUT_MS, MODULUS, stand_in};
 pub use guard::{Guard, ProtectedPort, hooked_chain};
-pub use netem::Netem;
+pub use impairment::{Chance, Impairment, LossModel, Reorder, Slot, Table};
 pub use ranges::{Family, Range};
-pub use ruleset::{Chain, Element, Expr, Hook, Protocol, RANDOM_MODULUS, Rule, Ruleset, Set, Shape, TABLE};
+pub use resets::Resets;
+pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+pub use shadow::shadows;
 
-use guard::{delay_chain, loss_chain};
+/// The name of the shared table, in family `netdev`; the faults' own tables begin with it.
+pub const TABLE: &str = "partition_agent";
 
-/// Addresses that a name, a network or "everybody" stands for, on all ports or one.
+/// The mark of frames that the emulator gives back on their way out, and the address that those say they come from on
+/// their way in: "pa", and locally administered.
+pub const RETURNED_MARK: u32 = 0x7061;
+pub const RETURNED_FROM: [u8; 6] = [0x02, 0x70, 0x61, 0, 0, 1];
+
+/// The mark of the questions that the agent itself asks name servers.
+pub const STAND_IN_MARK: u32 = 0x7062;
+
+/// The bits of the packet mark that say which fault on processes a packet is for: bits that neither Kubernetes
+/// (0xc000), Tailscale (0xff0000) nor the common examples of policy routing use.
+pub const MARK_BITS: [u32; 8] = [1 << 24, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 31];
+
+/// Addresses that a name, a network or "everybody" stands for, on all ports or some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     pub net: IpNetwork,
-    pub port: Option<u16>,
+    pub ports: Option<Ports>,
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        partition_agent_proto::Peer { host: partition_agent_proto::Host::Net(self.net), port: self.port }
+        partition_agent_proto::Peer { host: partition_agent_proto::Host::Net(self.net), port: self.ports }
             .fmt(f)
+    }
+}
+
+/// A network namespace that a fault acts in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub name: String,
+    /// None: the agent's own.
+    pub id: Option<NetnsId>,
+}
+
+impl Place {
+    /// The agent's own.
+    #[must_use]
+    pub fn host() -> Self {
+        Self { name: "host".to_owned(), id: None }
+    }
+}
+
+/// Processes in the agent's own network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// Of a control group of version 2: its path below the mount, how deep that is, and the number of its directory.
+    Cgroup { path: String, level: u32, id: u64 },
+    /// Of a user.
+    User(u32),
+}
+
+impl Sender {
+    fn expr(&self) -> Expr {
+        match self {
+            Self::Cgroup { path, level, id } => {
+                let path = path.trim_start_matches('/').to_owned();
+                Expr::Cgroup { id: *id, level: *level, path }
+            }
+            Self::User(id) => Expr::User(*id),
+        }
     }
 }
 
@@ -39,25 +102,16 @@ impl fmt::Display for Address {
 /// less than a jiffy would be a fault without an end.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// What a plan is made of.
-#[derive(Debug)]
-pub struct Draft<'a> {
-    pub spec: &'a FaultSpec,
-    pub targets: &'a [Address],
-    pub except: &'a [Address],
-    /// Live connections that this fault leaves alone.
-    pub keep: &'a [Connection],
-    pub interfaces: &'a [String],
-    /// A small number that no other fault has: it names the fault's objects in the kernel.
-    pub slot: u32,
-}
-
-/// Everything that a fault is in the kernel.
+/// Everything that a fault is in one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    pub place: Place,
     pub slot: u32,
     pub steps: Vec<Step>,
-    pub timeout: Duration,
+    /// Connections to reset when it starts.
+    pub resets: Option<Resets>,
+    /// The bit of the packet mark that is its.
+    pub bit: Option<u32>,
 }
 
 /// One change, with an undo of its own. Steps are applied in order and undone in reverse.
@@ -69,76 +123,79 @@ pub enum Step {
     },
     AddNetem {
         ifb: String,
-        netem: Netem,
+        impairment: Impairment,
     },
     SetUp {
         ifb: String,
     },
+    /// The device, and the emulator that reads it. Undo: close it.
+    AddTap(Tap),
+    /// A table that does not steer. Undo: delete it.
+    AddTable(OwnTable),
+    /// Local ports in the place of name servers. Undo: close them.
+    StandIn(StandIn),
     /// One nftables transaction, and the only step that touches traffic. Undo: another transaction.
     Steer(Steering),
 }
 
-/// The fault's own part of the table, and the interfaces that lead into it.
+/// A TAP that packets of one interface and direction go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tap {
+    pub name: String,
+    pub hook: Hook,
+    pub interface: String,
+    pub impairment: Impairment,
+}
+
+/// What answers in the place of name servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    pub servers: Vec<SocketAddr>,
+    pub names: Vec<DnsName>,
+    pub answer: DnsAnswer,
+}
+
+/// As nftables has families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableFamily {
+    Netdev,
+    Inet,
+    Ip,
+    Ip6,
+}
+
+/// A table of one fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTable {
+    pub name: String,
+    pub family: TableFamily,
+    pub ruleset: Ruleset,
+}
+
+/// The fault's own part of the shared table, the interfaces that lead into it, and its own table in the IP stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steering {
     pub ruleset: Ruleset,
     pub hooks: Vec<Hook>,
     pub interfaces: Vec<String>,
-    pub timeout: Duration,
+    pub own: Option<OwnTable>,
+    /// None: built, and hitting nothing.
+    pub timeout: Option<Duration>,
 }
 
 impl Plan {
-    pub fn new(draft: &Draft) -> Self {
-        let hooks = Hook::BOTH
-            .into_iter()
-            .filter(|hook| match hook {
-                Hook::Egress => draft.spec.direction.has_egress(),
-                Hook::Ingress => draft.spec.direction.has_ingress(),
-            })
-            .collect::<Vec<_>>();
-        let timeout = draft.spec.duration.duration().max(SHORTEST);
-        let mut steps = Vec::new();
-        let mut ruleset = sets(draft);
-        for kind in &draft.spec.kinds {
-            for hook in hooks.iter().copied() {
-                let (chain, dispatch, head, end) = match kind {
-                    Kind::Loss { percent } => {
-                        let random =
-                            (percent.millionths() < RANDOM_MODULUS).then_some(Expr::Random(*percent));
-                        let gone = match hook {
-                            Hook::Egress => Expr::Vanish,
-                            Hook::Ingress => Expr::Drop,
-                        };
-                        let end = random.into_iter().chain([Expr::Counter, gone]).collect();
-                        (draft.chain(hook, "loss"), loss_chain(hook), false, end)
-                    }
-                    Kind::Delay { latency, jitter } => {
-                        let ifb = draft.ifb(hook);
-                        let netem = Netem::new(*latency, *jitter);
-                        steps.push(Step::AddIfb { name: ifb.clone() });
-                        steps.push(Step::AddNetem { ifb: ifb.clone(), netem });
-                        steps.push(Step::SetUp { ifb: ifb.clone() });
-                        let end = vec![Expr::Counter, Expr::Forward(ifb)];
-                        (draft.chain(hook, "delay"), delay_chain(hook), true, end)
-                    }
-                };
-                draft.impair(&mut ruleset, hook, &chain, end);
-                draft.dispatch(&mut ruleset, hook, &chain, &dispatch, head);
-            }
-        }
-        let interfaces = draft.interfaces.to_vec();
-        steps.push(Step::Steer(Steering { ruleset, hooks, interfaces, timeout }));
-        Self { slot: draft.slot, steps, timeout }
-    }
-
-    /// The plan of the same fault with another deadline.
-    pub fn set_timeout(&mut self, timeout: Duration) {
-        let timeout = timeout.max(SHORTEST);
-        self.timeout = timeout;
+    /// The plan of the same fault with another deadline; without one it hits nothing.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        let timeout = timeout.map(|timeout| timeout.max(SHORTEST));
         for step in &mut self.steps {
             match step {
                 Step::Steer(steering) => steering.timeout = timeout,
-                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => {}
+                Step::AddIfb { .. }
+                | Step::AddNetem { .. }
+                | Step::SetUp { .. }
+                | Step::AddTap(_)
+                | Step::AddTable(_)
+                | Step::StandIn(_) => {}
             }
         }
     }
@@ -147,139 +204,138 @@ impl Plan {
     pub fn steering(&self) -> Option<&Steering> {
         self.steps.iter().find_map(|step| match step {
             Step::Steer(steering) => Some(steering),
-            Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } => None,
+            Step::AddIfb { .. }
+            | Step::AddNetem { .. }
+            | Step::SetUp { .. }
+            | Step::AddTap(_)
+            | Step::AddTable(_)
+            | Step::StandIn(_) => None,
         })
     }
 
-    /// The delay queues.
-    pub fn queues(&self) -> impl Iterator<Item = (&str, &Netem)> {
+    /// The queues of netem.
+    pub fn queues(&self) -> impl Iterator<Item = (&str, &Impairment)> {
         self.steps.iter().filter_map(|step| match step {
-            Step::AddNetem { ifb, netem } => Some((ifb.as_str(), netem)),
-            Step::AddIfb { .. } | Step::SetUp { .. } | Step::Steer(_) => None,
+            Step::AddNetem { ifb, impairment } => Some((ifb.as_str(), impairment)),
+            Step::AddIfb { .. }
+            | Step::SetUp { .. }
+            | Step::AddTap(_)
+            | Step::AddTable(_)
+            | Step::StandIn(_)
+            | Step::Steer(_) => None,
+        })
+    }
+
+    /// The queues of the emulator.
+    pub fn taps(&self) -> impl Iterator<Item = &Tap> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::AddTap(tap) => Some(tap),
+            Step::AddIfb { .. }
+            | Step::AddNetem { .. }
+            | Step::SetUp { .. }
+            | Step::AddTable(_)
+            | Step::StandIn(_)
+            | Step::Steer(_) => None,
         })
     }
 
     /// How long to leave the queues alone after the last packet was steered into them.
     pub fn drain(&self) -> Duration {
-        self.queues().map(|(_, netem)| netem.drain()).max().unwrap_or_default()
+        let drains = self.steps.iter().map(|step| match step {
+            Step::AddNetem { impairment, .. } | Step::AddTap(Tap { impairment, .. }) => impairment.drain(),
+            // The answers to the questions that are on their way.
+            Step::StandIn(StandIn { answer, .. }) => match answer {
+                DnsAnswer::Delay { latency } => latency.duration() + ANSWERS,
+                DnsAnswer::Nxdomain | DnsAnswer::Servfail | DnsAnswer::Timeout => ANSWERS,
+            },
+            Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) | Step::Steer(_) => Duration::ZERO,
+        });
+        drains.max().unwrap_or_default()
     }
 }
+
+/// How long a name server may take to answer.
+const ANSWERS: Duration = Duration::from_secs(2);
 
 /// The comment on every rule of the fault in a slot.
 pub fn mark(slot: u32) -> String {
     format!("f{slot}")
 }
 
-impl Draft<'_> {
-    fn chain(&self, hook: Hook, kind: &str) -> String {
-        format!("{}_{}_{kind}", mark(self.slot), hook.name())
-    }
-
-    /// At most 15 bytes (`IFNAMSIZ` less its terminator).
-    fn ifb(&self, hook: Hook) -> String {
-        let end = match hook {
-            Hook::Egress => "eg",
-            Hook::Ingress => "in",
-        };
-        format!("pa-{}-{end}", mark(self.slot))
-    }
-
-    /// The fault's chain: what it leaves alone returns, the rest meets its end.
-    fn impair(&self, ruleset: &mut Ruleset, hook: Hook, chain: &str, end: Vec<Expr>) {
-        let spared = ruleset.sets.iter().filter(|set| !set.timed).map(|set| (set.shape, set.name.clone()));
-        let spared =
-            spared.map(|(shape, set)| vec![Expr::Member(hook, shape, set), Expr::Return]).collect::<Vec<_>>();
-        for exprs in spared.into_iter().chain([end]) {
-            let comment = Some(mark(self.slot));
-            ruleset.rules.push(Rule { chain: chain.to_owned(), head: false, exprs, comment });
-        }
-        ruleset.chains.push(Chain { name: chain.to_owned(), hook: None });
-    }
-
-    /// The rules that lead the target's packets into the fault's chain: the lookup is what ends the fault.
-    fn dispatch(&self, ruleset: &mut Ruleset, hook: Hook, chain: &str, dispatch: &str, head: bool) {
-        let targets = ruleset.sets.iter().filter(|set| set.timed).map(|set| (set.shape, set.name.clone()));
-        for (shape, set) in targets.collect::<Vec<_>>() {
-            let interface = self.spec.interface.iter().map(|name| Expr::Interface(hook, name.clone()));
-            let rest = [Expr::Member(hook, shape, set), Expr::Jump(chain.to_owned())];
-            ruleset.rules.push(Rule {
-                chain: dispatch.to_owned(),
-                head,
-                exprs: interface.chain(rest).collect(),
-                comment: Some(mark(self.slot)),
-            });
+impl TableFamily {
+    /// As nft spells it.
+    pub fn nft(self) -> &'static str {
+        match self {
+            Self::Netdev => "netdev",
+            Self::Inet => "inet",
+            Self::Ip => "ip",
+            Self::Ip6 => "ip6",
         }
     }
 }
 
-/// The sets of a fault, only those that have elements: targets timed, the rest not.
-fn sets(draft: &Draft) -> Ruleset {
-    let mut sets = Vec::new();
-    for (role, timed, addresses) in [("", true, draft.targets), ("except_", false, draft.except)] {
-        for family in Family::BOTH {
-            let name = |shape: &str| format!("{}_{role}{shape}{}", mark(draft.slot), family.digit());
-            // The sets of a fault never overlap: a packet that matched twice would meet a loss of 30% twice.
-            let on_all_ports = addresses.iter().filter(|a| a.port.is_none()).map(|a| &a.net);
-            let on_all_ports = ranges::merge(family, on_all_ports);
-            let services = services(family, addresses, &on_all_ports);
-            let (hosts, nets) =
-                on_all_ports.into_iter().partition::<Vec<_>, _>(|range| range.first == range.last);
-            let hosts = hosts.into_iter().map(|host| Element::Host(host.first)).collect();
-            let nets = nets.into_iter().map(Element::Net).collect();
-            sets.push(Set { name: name("host"), shape: Shape::Host(family), timed, elements: hosts });
-            sets.push(Set { name: name("net"), shape: Shape::Net(family), timed, elements: nets });
-            sets.push(Set { name: name("svc"), shape: Shape::Service(family), timed, elements: services });
-        }
+impl OwnTable {
+    fn write(&self, f: &mut fmt::Formatter<'_>, timeout: Option<Duration>) -> fmt::Result {
+        let table = format!("{} {}", self.family.nft(), self.name);
+        writeln!(f, "table {table} {{ # flags owner")?;
+        self.ruleset.write(f, &table, timeout)?;
+        write!(f, "}}")
     }
-    for family in Family::BOTH {
-        let elements = draft.keep.iter().filter_map(|connection| {
-            let peer = connection.peer.ip();
-            let fits = match (family, peer) {
-                (Family::V4, IpAddr::V4(_)) | (Family::V6, IpAddr::V6(_)) => true,
-                (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => false,
-            };
-            let (peer_port, local_port) = (connection.peer.port(), connection.local_port);
-            fits.then_some(Element::Connection { peer, peer_port, local_port })
-        });
-        let name = format!("{}_keep{}", mark(draft.slot), family.digit());
-        sets.push(Set { name, shape: Shape::Connection(family), timed: false, elements: elements.collect() });
-    }
-    sets.retain(|set| !set.elements.is_empty());
-    Ruleset { sets, ..Ruleset::default() }
-}
-
-/// Addresses on one port, less those that are hit on all of them.
-fn services(family: Family, addresses: &[Address], on_all_ports: &[Range]) -> Vec<Element> {
-    let mut by_port = BTreeMap::<u16, Vec<&IpNetwork>>::new();
-    for address in addresses {
-        if let Some(port) = address.port {
-            by_port.entry(port).or_default().push(&address.net);
-        }
-    }
-    let element = |(port, nets): (u16, Vec<&IpNetwork>)| {
-        let ranges = ranges::subtract(family, &ranges::merge(family, nets), on_all_ports);
-        ranges.into_iter().flat_map(move |range| {
-            Protocol::BOTH.into_iter().map(move |protocol| Element::Service { range, protocol, port })
-        })
-    };
-    by_port.into_iter().flat_map(element).collect()
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddIfb { name } => write!(f, "ip link add {name} type ifb"),
-            Self::AddNetem { ifb, netem } => write!(f, "tc qdisc add dev {ifb} root {netem}"),
+            Self::AddNetem { ifb, impairment } => write!(f, "tc qdisc add dev {ifb} root {impairment}"),
             Self::SetUp { ifb } => write!(f, "ip link set {ifb} up"),
-            Self::Steer(steering) => {
-                writeln!(f, "table netdev {TABLE} {{ # flags owner: the kernel deletes it with the agent")?;
-                steering.ruleset.write(f, steering.timeout)?;
-                for hook in &steering.hooks {
-                    for interface in &steering.interfaces {
-                        hooked_chain(*hook, interface).write(f, steering.timeout)?;
-                    }
+            Self::AddTap(Tap { name, hook, interface, impairment }) => {
+                write!(
+                    f,
+                    "ip tuntap add {name} mode tap; ip link set {name} up # {} of {interface}, emulated: {impairment}",
+                    hook.name()
+                )?;
+                match hook {
+                    Hook::Egress => Ok(()),
+                    Hook::Ingress => write!(
+                        f,
+                        "\ntc qdisc add dev {name} ingress; tc filter add dev {name} parent ffff: protocol all u32 match u32 0 0 \
+                         action mirred ingress redirect dev {interface}"
+                    ),
                 }
-                write!(f, "}}")
+            }
+            Self::AddTable(table) => table.write(f, None),
+            Self::StandIn(StandIn { servers, names, answer }) => {
+                let servers = servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ");
+                let names = names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+                write!(
+                    f,
+                    "# a local port in the place of each of {servers}: {answer} for {names}, the rest is passed on"
+                )
+            }
+            Self::Steer(steering) => {
+                if !steering.ruleset.chains.is_empty() {
+                    writeln!(
+                        f,
+                        "table netdev {TABLE} {{ # flags owner: the kernel deletes it with the agent"
+                    )?;
+                    steering.ruleset.write(f, &format!("netdev {TABLE}"), steering.timeout)?;
+                    for hook in &steering.hooks {
+                        for interface in &steering.interfaces {
+                            hooked_chain(*hook, interface).write(f, TABLE, steering.timeout)?;
+                        }
+                    }
+                    write!(f, "}}")?;
+                }
+                match &steering.own {
+                    Some(own) => {
+                        if !steering.ruleset.chains.is_empty() {
+                            writeln!(f)?;
+                        }
+                        own.write(f, steering.timeout)
+                    }
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -289,9 +345,15 @@ impl Step {
     /// A line for errors and logs; the steering transaction is too long for one.
     pub fn summary(&self) -> String {
         match self {
-            Self::AddIfb { .. } | Self::AddNetem { .. } | Self::SetUp { .. } => self.to_string(),
+            Self::AddIfb { .. } | Self::AddNetem { .. } | Self::SetUp { .. } | Self::StandIn(_) => {
+                self.to_string()
+            }
+            Self::AddTap(tap) => format!("ip tuntap add {} mode tap", tap.name),
+            Self::AddTable(table) => format!("nft: add table {} {}", table.family.nft(), table.name),
             Self::Steer(steering) => {
-                let elements = steering.ruleset.sets.iter().map(|set| set.elements.len()).sum::<usize>();
+                let own = steering.own.iter().flat_map(|own| &own.ruleset.sets);
+                let elements =
+                    steering.ruleset.sets.iter().chain(own).map(|set| set.elements.len()).sum::<usize>();
                 let on = steering.interfaces.join(", ");
                 format!("nft: steer {elements} elements of table netdev {TABLE} on {on}")
             }
@@ -302,9 +364,12 @@ impl Step {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
-            writeln!(f, "{step}")?;
+            let text = step.to_string();
+            if !text.is_empty() {
+                writeln!(f, "{text}")?;
+            }
         }
-        Ok(())
+        self.resets.iter().try_for_each(|resets| writeln!(f, "{resets}"))
     }
 }
 

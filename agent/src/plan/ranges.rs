@@ -23,6 +23,14 @@ impl Family {
         }
     }
 
+    /// `ETH_P_IP` and `ETH_P_IPV6`.
+    pub fn ethertype(self) -> u16 {
+        match self {
+            Self::V4 => 0x0800,
+            Self::V6 => 0x86dd,
+        }
+    }
+
     /// As nft spells the header.
     pub fn nft(self) -> &'static str {
         match self {

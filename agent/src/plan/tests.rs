@@ -1,22 +1,51 @@
+use partition_agent_proto::{Connection, FaultSpec};
+
 use super::*;
 
-fn plan(json: &str, targets: &[&str], except: &[&str]) -> Plan {
+fn address(text: &&str) -> Address {
+    let peer = text.parse::<partition_agent_proto::Peer>().unwrap();
+    match peer.host {
+        partition_agent_proto::Host::Net(net) => Address { net, ports: peer.port },
+        host => panic!("{host} is no address"),
+    }
+}
+
+/// What a test varies, beside the spec and the addresses.
+#[derive(Default)]
+struct With {
+    sender: Option<Sender>,
+    emulated: bool,
+    natted: bool,
+    servers: Vec<std::net::SocketAddr>,
+    waiting: bool,
+}
+
+fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Result<Plan, Impossible> {
     let spec = serde_json::from_str::<FaultSpec>(json).unwrap();
-    let address = |text: &&str| {
-        let peer = text.parse::<partition_agent_proto::Peer>().unwrap();
-        match peer.host {
-            partition_agent_proto::Host::Net(net) => Address { net, port: peer.port },
-            partition_agent_proto::Host::Name(name) => panic!("{name} is no address"),
-        }
-    };
+    spec.validate().unwrap();
     Plan::new(&Draft {
         spec: &spec,
+        egress: spec.egress_kinds(),
+        ingress: spec.ingress_kinds(),
         targets: &targets.iter().map(address).collect::<Vec<_>>(),
         except: &except.iter().map(address).collect::<Vec<_>>(),
         keep: &[Connection { peer: "192.0.2.7:51234".parse().unwrap(), local_port: 2222 }],
+        place: &Place::host(),
+        sender: with.sender.as_ref(),
         interfaces: &["eth0".to_owned()],
+        not_ethernet: &[],
+        emulated: with.emulated,
+        natted: with.natted,
+        bit: Some(MARK_BITS[0]),
+        servers: &with.servers,
+        guard: &Guard::new(&[], Some(7433)),
         slot: 7,
+        timeout: if with.waiting { None } else { Some(spec.duration.duration()) },
     })
+}
+
+fn plan(json: &str, targets: &[&str], except: &[&str]) -> Plan {
+    try_plan(json, targets, except, &With::default()).unwrap()
 }
 
 const LOSS: &str = r#"{"kinds":[{"loss":{"percent":30}}],"target":{"peers":["redis"]},"for":"60s"}"#;
@@ -91,20 +120,20 @@ fn a_delay_builds_its_queues_before_it_steers_and_keeps_directions_apart() {
     assert_eq!(
         summaries,
         [
-            "ip link add pa-f7-eg type ifb",
-            "tc qdisc add dev pa-f7-eg root netem limit 20000 delay 100000us",
-            "ip link set pa-f7-eg up",
-            "ip link add pa-f7-in type ifb",
-            "tc qdisc add dev pa-f7-in root netem limit 20000 delay 100000us",
-            "ip link set pa-f7-in up",
+            "ip link add pa-f7-e type ifb",
+            "tc qdisc add dev pa-f7-e root netem limit 20000 delay 100000us",
+            "ip link set pa-f7-e up",
+            "ip link add pa-f7-i type ifb",
+            "tc qdisc add dev pa-f7-i root netem limit 20000 delay 100000us",
+            "ip link set pa-f7-i up",
             "nft: steer 3 elements of table netdev partition_agent on eth0",
         ]
     );
     assert_eq!(plan.drain(), Duration::from_millis(200));
     let text = plan.to_string();
-    assert!(text.contains(r#"counter fwd to "pa-f7-in" comment "f7""#));
+    assert!(text.contains(r#"counter fwd to "pa-f7-i" comment "f7""#));
     assert!(text.contains(
-        "# insert rule netdev partition_agent ingress_delay ip saddr @f7_net4 jump f7_ingress_delay"
+        "# insert rule netdev partition_agent ingress_shape ip saddr @f7_net4 jump f7_ingress_shape"
     ));
 }
 

@@ -1,12 +1,17 @@
 //! What can be typed.
 
+mod inject;
+mod values;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use partition_agent_proto::{Direction, FaultId, FaultSpec, Kind, Peer, Percent, Span, Target};
+use clap::{Parser, Subcommand};
+use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
+
+pub use inject::InjectArgs;
 
 /// Make this host lose, delay and cut network traffic for a while. The kernel ends every fault by itself: at its
 /// deadline, and when the agent dies.
@@ -45,6 +50,8 @@ pub enum Verb {
     History(HistoryArgs),
     /// Tell what this kernel can do, what is missing, and which package brings it
     Doctor,
+    /// List the links that `inject --profile` knows
+    Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root
     Demo(DemoArgs),
     #[command(hide = true)]
@@ -69,79 +76,9 @@ pub struct ServeArgs {
     /// Directory of the journal
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct InjectArgs {
-    /// Lose this share of the packets; 100% cuts the target off
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
-    pub loss: Option<Percent>,
-    /// Delay packets by this much, one way, in each direction
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub latency: Option<Span>,
-    /// Vary the latency by up to this much, up and down; packets keep their order
-    #[arg(long, value_name = "TIME", requires = "latency")]
-    pub jitter: Option<Span>,
-    /// Whom: an address, a network, a host name or a name of the agent's configuration, each with an optional :PORT
-    #[arg(long, value_name = "PEER", value_delimiter = ',')]
-    pub peer: Vec<Peer>,
-    /// Ports at the other end, TCP and UDP; without --peer, of everybody
-    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Vec<u16>,
-    /// Whom to leave alone, in the syntax of --peer
-    #[arg(long, value_name = "PEER", value_delimiter = ',')]
-    pub except: Vec<Peer>,
-    /// Everybody and everything, but what the agent protects
-    #[arg(long, conflicts_with_all = ["peer", "port"])]
-    pub all_traffic: bool,
-    /// Which way, seen from this host
-    #[arg(long, value_enum, default_value_t = Way::Both)]
-    pub direction: Way,
-    /// Only on this interface [default: those of the routes to the target]
-    #[arg(long, value_name = "NAME")]
-    pub interface: Option<String>,
-    /// How long
-    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, default_value_t = FaultSpec::default_duration())]
-    pub duration: Span,
-    /// Name of the fault; repeating a command with its name is harmless
-    #[arg(long, value_name = "ID")]
-    pub id: Option<FaultId>,
-    /// Only show the plan
+    /// Keep the privileges that faults in containers and other network namespaces take
     #[arg(long)]
-    pub dry_run: bool,
-    /// Stay until the fault is over; Ctrl-C ends it
-    #[arg(long, conflicts_with = "dry_run")]
-    pub wait: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Way {
-    Egress,
-    Ingress,
-    Both,
-}
-
-impl InjectArgs {
-    pub fn spec(&self) -> FaultSpec {
-        let loss = self.loss.map(|percent| Kind::Loss { percent });
-        let delay = self.latency.map(|latency| Kind::Delay { latency, jitter: self.jitter });
-        FaultSpec {
-            kinds: loss.into_iter().chain(delay).collect(),
-            target: Target {
-                peers: self.peer.clone(),
-                ports: self.port.clone(),
-                except: self.except.clone(),
-                all_traffic: self.all_traffic,
-            },
-            direction: match self.direction {
-                Way::Egress => Direction::Egress,
-                Way::Ingress => Direction::Ingress,
-                Way::Both => Direction::Both,
-            },
-            interface: self.interface.clone(),
-            duration: self.duration,
-        }
-    }
+    pub namespaces: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -218,19 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn inject_says_the_same_as_the_api() {
-        let line = "partition-agent inject --loss 30% --latency 100ms --jitter 10ms --peer redis:6379,10.0.0.0/8 \
-                    --except 10.0.0.1 --direction egress --interface eth0 --for 5m";
-        let Verb::Inject(inject) = Args::parse_from(line.split_whitespace()).verb else {
-            panic!("not inject")
-        };
-        let json = r#"{"kinds":[{"loss":{"percent":30}},{"delay":{"latency":"100ms","jitter":"10ms"}}],
-            "target":{"peers":["redis:6379","10.0.0.0/8"],"except":["10.0.0.1"]},
-            "direction":"egress","interface":"eth0","for":"5m"}"#;
-        assert_eq!(inject.spec(), serde_json::from_str(json).unwrap());
-    }
-
-    #[test]
     fn contradictions_are_usage_errors() {
         for line in [
             "inject --loss 100% --all-traffic --peer a",
@@ -238,12 +162,24 @@ mod tests {
             "inject --loss 101% --peer a",
             "inject --loss NaN --peer a",
             "inject --loss 1% --port 0",
+            "inject --latency 1s --rtt 1s --peer a",
+            "inject --rtt 1s --direction egress --peer a",
+            "inject --profile 3g --latency 1s --peer a",
+            "inject --loss 1%..5% --peer a",
+            "inject --loss 1% --peer a --unit b --container c",
+            "inject --loss 1% --peer a --flap 5s",
+            "inject --dns-answer nxdomain --peer a",
             "inject --loss 1% --peer a --for -5s",
             "restore",
             "restore a --all",
         ] {
             let words = std::iter::once("partition-agent").chain(line.split_whitespace());
-            assert!(Args::try_parse_from(words).is_err(), "{line}");
+            let refused = match Args::try_parse_from(words) {
+                Err(_) => true,
+                Ok(Args { verb: Verb::Inject(inject), .. }) => inject.spec().is_err(),
+                Ok(_) => false,
+            };
+            assert!(refused, "{line}");
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use partition_agent_core::kernel::Kernel;
+use partition_agent_core::kernel::features::name;
 use partition_agent_core::kernel::linux::Linux;
+use partition_agent_core::kernel::{Kernel, coverage};
 use partition_agent_proto::{Check, Feature};
 
 use crate::client::{AgentAddress, Client};
@@ -22,8 +23,16 @@ pub async fn run(agent: Option<AgentAddress>, json: bool) -> Result<ExitCode, Fa
         render::json(&features)?;
     } else {
         render::features(&kernel, &features)?;
+        render::line("")?;
+        render::coverage(&coverage(&features))?;
     }
-    let works = features.iter().all(|feature| feature.check == Check::Works);
+    // The emulator stands in for netem, so one of the two is enough.
+    let is = |feature: &&Feature, names: &[&str]| names.contains(&feature.name.as_str());
+    let shapers = [name::IFB, name::NETEM, name::EMULATOR];
+    let shapes =
+        features.iter().filter(|feature| is(feature, &shapers[1..])).any(|f| f.check == Check::Works);
+    let rest = features.iter().filter(|feature| !is(feature, &shapers));
+    let works = shapes && rest.into_iter().all(|feature| feature.check == Check::Works);
     Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

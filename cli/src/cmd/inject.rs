@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use partition_agent_proto::{FaultId, FaultStatus, State};
+use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::InjectArgs;
@@ -15,19 +15,19 @@ use crate::foreground::{self, Foreground};
 use crate::render;
 
 pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
-    args.spec().validate().map_err(|error| Failure::Usage(error.to_string()))?;
+    let spec = args.spec().map_err(Failure::Usage)?;
     let named = agent.is_some();
     let client = Client::new(agent)?;
     if !named && foreground::is_possible() && !client.answers().await {
-        return alone(json, args).await;
+        return alone(json, args, spec).await;
     }
     if !args.wait {
-        let fault = client.inject(args.id.as_ref(), &args.spec(), args.dry_run).await?;
+        let fault = client.inject(args.id.as_ref(), &spec, args.dry_run).await?;
         show(&fault, json, args.dry_run)?;
         return Ok(ExitCode::SUCCESS);
     }
     let interrupt = Interrupt::listen()?;
-    let fault = client.inject(args.id.as_ref(), &args.spec(), false).await?;
+    let fault = client.inject(args.id.as_ref(), &spec, false).await?;
     show(&fault, json, false)?;
     let left = || async { client.fault(&fault.id).await.ok() };
     if wait(&fault, json, interrupt, left).await == Ended::Interrupted {
@@ -40,11 +40,11 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> R
 }
 
 /// The same, with the agent's library in this process: the fault ends with it.
-async fn alone(json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::listen()?;
     let foreground = Foreground::start()?;
     let seen = async {
-        let fault = foreground.inject(args.id.clone(), args.spec(), args.dry_run).await?;
+        let fault = foreground.inject(args.id.clone(), spec, args.dry_run).await?;
         show(&fault, json, args.dry_run)?;
         if !args.dry_run {
             if !json {
@@ -126,7 +126,7 @@ where
             match left().await {
                 None => break,
                 // It may have been extended or shortened since.
-                Some(fault) if fault.state == State::Active => {
+                Some(fault) if matches!(fault.state, State::Active | State::Waiting) => {
                     deadline = now + Duration::from_millis(fault.remaining_ms);
                 }
                 Some(_) => {}

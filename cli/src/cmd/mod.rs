@@ -4,6 +4,7 @@ pub mod change;
 pub mod doctor;
 pub mod history;
 pub mod inject;
+pub mod profiles;
 pub mod restore;
 pub mod serve;
 pub mod status;

@@ -30,6 +30,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);
     }
+    config.namespaces |= args.namespaces;
     daemon::run(&config).map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
 }

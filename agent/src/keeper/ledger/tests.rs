@@ -2,7 +2,7 @@
 //! undos among them; after each, both must agree on what is due, when to look next and who is there.
 
 use super::*;
-use crate::plan::Draft;
+use crate::plan::{Draft, Guard, Place};
 use proptest::prelude::*;
 
 fn spec(latency: bool) -> FaultSpec {
@@ -13,22 +13,43 @@ fn spec(latency: bool) -> FaultSpec {
     .unwrap()
 }
 
-fn fault(id: &str, slot: u32, latency: bool, deadline: BootTime) -> Fault {
+fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) -> Fault {
     let spec = spec(latency);
-    let plan = Plan::new(&Draft { spec: &spec, targets: &[], except: &[], keep: &[], interfaces: &[], slot });
+    let plan = Plan::new(&Draft {
+        spec: &spec,
+        egress: &spec.kinds,
+        ingress: &spec.kinds,
+        targets: &[],
+        except: &[],
+        keep: &[],
+        place: &Place::host(),
+        sender: None,
+        interfaces: &[],
+        not_ethernet: &[],
+        emulated: false,
+        natted: false,
+        bit: None,
+        servers: &[],
+        guard: &Guard::new(&[], None),
+        slot,
+        timeout: None,
+    });
+    let mut timing = Timing::new(&spec, now);
+    timing.deadline = deadline;
     Fault {
         id: id.parse().unwrap(),
         spec,
-        plan,
+        sources: Sources::default(),
+        parts: vec![Part::new(plan.unwrap(), None)],
         by: String::new(),
-        addresses: 0,
-        first_addresses: vec![],
-        interfaces: vec![],
         protects: vec![],
         injected_at: String::new(),
-        deadline,
+        timing,
+        next_on: None,
+        next_step: None,
+        engine: None,
         verdict: Verdict::Confirmed,
-        hits: Hits::default(),
+        reset_connections: 0,
         phase: Phase::Active,
     }
 }
@@ -121,6 +142,7 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
     prop_assert_eq!(due.len(), expected.len());
     for (due, id) in due.into_iter().zip(expected) {
         match due {
+            Due::Arm(id) | Due::Grow(id) => prop_assert!(false, "{id} neither flaps nor grows"),
             Due::Unsteer(found, end) => {
                 prop_assert_eq!(found.as_str(), &id);
                 prop_assert!(matches!(model.faults[&id].1, Waits::Deadline(_) | Waits::RetryUnsteer(..)));
@@ -163,17 +185,16 @@ proptest! {
                         (Some((same, Waits::Deadline(_))), Admission::Taken(_)) => prop_assert_ne!(*same, latency),
                         (Some(_), Admission::Taken(_)) => {}
                         (None, Admission::Full(most)) => prop_assert_eq!((most, model.faults.len()), (MOST, MOST)),
-                        (None, Admission::New { slot }) => {
+                        (None, Admission::New) => {
+                            let slot = ledger.next_slot();
                             prop_assert!(slots.insert(slot), "slot {} was handed out twice", slot);
-                            ledger.activate(fault(&id, slot, latency, at(model.now + millis)));
+                            ledger.activate(fault(&id, slot, latency, at(model.now), at(model.now + millis)));
                             model.faults.insert(id, (latency, Waits::Deadline(model.now + millis)));
                         }
                         (there, admission) => prop_assert!(false, "{there:?} {admission:?}"),
                     }
                 }
                 Op::Rearm { id, millis } => {
-                    // The kernel's shortest timeout.
-                    let millis = millis.max(10);
                     let id = format!("f{id}");
                     if let Some((_, Waits::Deadline(deadline))) = model.faults.get_mut(&id) {
                         *deadline = model.now + millis;
@@ -226,10 +247,31 @@ proptest! {
 fn a_fault_that_was_restored_is_not_due_at_its_old_deadline() {
     let mut ledger = Ledger::new(10);
     let id = "f".parse().unwrap();
-    ledger.activate(fault("f", 1, true, at(1000)));
+    ledger.activate(fault("f", 1, true, at(0), at(1000)));
     ledger.unsteered(at(500), &id, End::Shutdown);
     assert_eq!(ledger.due(at(1020)), []);
     assert_eq!(ledger.due(at(2600)), [Due::Remove(id.clone())]);
     assert_eq!(ledger.removed(&id).map(|(_, end)| end), Some(End::Shutdown));
     assert_eq!(ledger.removed(&id), None);
+}
+
+#[test]
+fn a_flap_is_due_at_every_start_and_a_wait_at_its_end() {
+    let mut ledger = Ledger::new(10);
+    let id = "f".parse::<FaultId>().unwrap();
+    let mut flapping = fault("f", 1, false, at(0), at(10_000));
+    let json = r#"{"kinds":[{"loss":{"percent":1}}],"target":{"ports":[1]},"start_in":"1s","flap":{"on":"2s","off":"3s"},"for":"12s"}"#;
+    flapping.spec = serde_json::from_str(json).unwrap();
+    flapping.timing = Timing::new(&flapping.spec, at(0));
+    flapping.next_on = flapping.timing.next_on(at(0));
+    ledger.activate(flapping);
+    assert_eq!(state(ledger.get(&id).unwrap(), at(999)), State::Waiting);
+    for start in [1_000, 6_000, 11_000] {
+        assert_eq!((ledger.due(at(start - 1)), ledger.next_due()), (vec![], Some(at(start))));
+        assert_eq!(ledger.due(at(start)), [Due::Arm(id.clone())]);
+        ledger.armed(&id, at(start));
+        assert_eq!(state(ledger.get(&id).unwrap(), at(start)), State::Active);
+    }
+    assert_eq!(ledger.next_due(), Some(at(13_020)));
+    assert_eq!(ledger.due(at(13_020)), [Due::Unsteer(id, End::Deadline)]);
 }

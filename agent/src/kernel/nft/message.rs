@@ -1,18 +1,20 @@
 //! A [`Ruleset`] as the netlink messages that add it, rearm it or remove it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use netlink_packet_core::{DefaultNla, NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, DevHookNumber, Hook as HookAttribute, HookNumber, ListAttribute,
-    NfTablesMessage, RuleAttribute, RuleMessage, SetAttribute, SetDescription, SetElementFlags,
-    SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute, TableFlags, TableMessage,
+    ChainAttribute, ChainMessage, DevHookNumber, Hook as HookAttribute, HookNumber, InetHookNumber,
+    ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage, SetAttribute, SetDescription,
+    SetElementFlags, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute, TableFlags,
+    TableMessage,
 };
 
-use super::expr;
-use crate::plan::{Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape};
+use super::{Bindings, expr};
+use crate::plan::{
+    Base, Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape, TableFamily, protocol_number,
+};
 
 /// `NF_ACCEPT`, the policy of hooked chains.
 const ACCEPT: u32 = 1;
@@ -23,109 +25,136 @@ const ELEMENTS_PER_MESSAGE: usize = 500;
 /// One message of a transaction, with its line for the error that names it.
 #[derive(Debug)]
 pub struct Act {
+    pub family: TableFamily,
     pub message: NfTablesMessage,
     pub flags: u16,
     pub line: String,
 }
 
-/// `add table netdev partition_agent { flags owner; }`
-pub fn add_table(table: &str) -> Act {
-    let attributes = vec![TableAttribute::Name(table.to_owned()), TableAttribute::Flags(TableFlags::Owner)];
-    Act {
-        message: NfTablesMessage::NewTable(TableMessage { attributes }),
-        flags: NLM_F_CREATE | NLM_F_EXCL,
-        line: format!("add table netdev {table} {{ flags owner; }}"),
+/// A table by its family and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct In<'a> {
+    pub family: TableFamily,
+    pub table: &'a str,
+}
+
+impl In<'_> {
+    fn act(self, message: NfTablesMessage, flags: u16, line: impl std::fmt::Display) -> Act {
+        Act { family: self.family, message, flags, line: line.to_string() }
     }
+
+    fn name(self) -> String {
+        format!("{} {}", self.family.nft(), self.table)
+    }
+}
+
+/// `add table netdev partition_agent { flags owner; }`
+pub fn add_table(at: In) -> Act {
+    let attributes =
+        vec![TableAttribute::Name(at.table.to_owned()), TableAttribute::Flags(TableFlags::Owner)];
+    let message = NfTablesMessage::NewTable(TableMessage { attributes });
+    at.act(message, NLM_F_CREATE | NLM_F_EXCL, format_args!("add table {} {{ flags owner; }}", at.name()))
 }
 
 /// `delete table netdev partition_agent`
-pub fn delete_table(table: &str) -> Act {
-    let attributes = vec![TableAttribute::Name(table.to_owned())];
-    Act {
-        message: NfTablesMessage::DeleteTable(TableMessage { attributes }),
-        flags: 0,
-        line: format!("delete table netdev {table}"),
-    }
+pub fn delete_table(at: In) -> Act {
+    let attributes = vec![TableAttribute::Name(at.table.to_owned())];
+    let message = NfTablesMessage::DeleteTable(TableMessage { attributes });
+    at.act(message, 0, format_args!("delete table {}", at.name()))
 }
 
-/// Chains first, since rules jump to them; then sets with their elements; rules last.
-pub fn add(table: &str, ruleset: &Ruleset, timeout: Duration, ifindex: &BTreeMap<String, u32>) -> Vec<Act> {
-    let mut acts = ruleset.chains.iter().map(|chain| add_chain(table, chain)).collect::<Vec<_>>();
+/// Chains first, since rules jump to them; then sets with their elements; rules last. Without a timeout the timed
+/// elements are left for later.
+pub fn add(at: In, ruleset: &Ruleset, timeout: Option<Duration>, bindings: &Bindings) -> Vec<Act> {
+    let mut acts = ruleset.chains.iter().map(|chain| add_chain(at, chain)).collect::<Vec<_>>();
     for (id, set) in (1..).zip(&ruleset.sets) {
-        acts.push(add_set(table, set, id));
-        acts.extend(elements(table, set, Some(timeout), true));
+        acts.push(add_set(at, set, id));
+        if timeout.is_some() || !set.timed {
+            acts.extend(elements(at, set, timeout, true));
+        }
     }
-    acts.extend(ruleset.rules.iter().map(|rule| add_rule(table, rule, ifindex)));
+    acts.extend(ruleset.rules.iter().map(|rule| add_rule(at, rule, bindings)));
     acts
 }
 
-/// New timeouts for the timed elements. Deleting and adding in one transaction works everywhere; adding alone is
-/// ignored by 6.1.
-pub fn rearm(table: &str, ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
+/// The timed elements, which are not there.
+pub fn arm(at: In, ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
+    let timed = ruleset.sets.iter().filter(|set| set.timed);
+    timed.flat_map(|set| elements(at, set, Some(timeout), true)).collect()
+}
+
+/// New timeouts for the timed elements, which are there. Deleting and adding in one transaction works everywhere; adding
+/// alone is ignored by 6.1.
+pub fn rearm(at: In, ruleset: &Ruleset, timeout: Duration) -> Vec<Act> {
     let timed = ruleset.sets.iter().filter(|set| set.timed);
     timed
         .flat_map(|set| {
-            elements(table, set, None, false).into_iter().chain(elements(table, set, Some(timeout), true))
+            elements(at, set, None, false).into_iter().chain(elements(at, set, Some(timeout), true))
         })
         .collect()
 }
 
 /// The other way round: the rules that jump to the chains, then chains with the rest of the rules, then sets.
-pub fn remove(table: &str, ruleset: &Ruleset, rules: &[(String, u64)]) -> Vec<Act> {
-    let rules = rules.iter().map(|(chain, handle)| delete_rule(table, chain, *handle));
-    let chains = ruleset.chains.iter().map(|chain| delete_chain(table, &chain.name));
-    let sets = ruleset.sets.iter().map(|set| delete_set(table, &set.name));
+pub fn remove(at: In, ruleset: &Ruleset, rules: &[(String, u64)]) -> Vec<Act> {
+    let rules = rules.iter().map(|(chain, handle)| delete_rule(at, chain, *handle));
+    let chains = ruleset.chains.iter().map(|chain| delete_chain(at, &chain.name));
+    let sets = ruleset.sets.iter().map(|set| delete_set(at, &set.name));
     rules.chain(chains).chain(sets).collect()
 }
 
-fn add_chain(table: &str, chain: &Chain) -> Act {
+/// Number, priority and type of a base chain, and the interface that it sits on.
+fn hook(base: &Base) -> (HookNumber, i32, &'static str, Option<&String>) {
+    match base {
+        Base::Device(Hook::Egress, device) => (DevHookNumber::Egress.into(), 0, "filter", Some(device)),
+        Base::Device(Hook::Ingress, device) => (DevHookNumber::Ingress.into(), 0, "filter", Some(device)),
+        Base::Output(priority) => (InetHookNumber::LocalOut.into(), *priority, "filter", None),
+        Base::Forward(priority) => (InetHookNumber::Forward.into(), *priority, "filter", None),
+        Base::Prerouting(priority) => (InetHookNumber::PreRouting.into(), *priority, "filter", None),
+        Base::Route(priority) => (InetHookNumber::LocalOut.into(), *priority, "route", None),
+    }
+}
+
+fn add_chain(at: In, chain: &Chain) -> Act {
     let mut attributes =
-        vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(chain.name.clone())];
-    if let Some((hook, interface)) = &chain.hook {
-        let number = match hook {
-            Hook::Egress => DevHookNumber::Egress,
-            Hook::Ingress => DevHookNumber::Ingress,
-        };
+        vec![ChainAttribute::Table(at.table.to_owned()), ChainAttribute::Name(chain.name.clone())];
+    if let Some(base) = &chain.base {
+        let (number, priority, kind, device) = hook(base);
+        // A signed number in an attribute that the crate has without a sign.
+        let priority = HookAttribute::Priority(u32::from_ne_bytes(priority.to_ne_bytes()));
+        let mut hook = vec![HookAttribute::Number(number), priority];
+        hook.extend(device.cloned().map(HookAttribute::NetDeviceName));
         attributes.push(ChainAttribute::Policy(ACCEPT));
-        attributes.push(ChainAttribute::Type("filter".to_owned()));
-        attributes.push(ChainAttribute::Hook(vec![
-            HookAttribute::Number(HookNumber::Dev(number)),
-            HookAttribute::Priority(0),
-            HookAttribute::NetDeviceName(interface.clone()),
-        ]));
+        attributes.push(ChainAttribute::Type(kind.to_owned()));
+        attributes.push(ChainAttribute::Hook(hook));
     }
-    let on = chain.hook.as_ref().map(|(hook, interface)| format!(" on {} of {interface}", hook.name()));
-    Act {
-        message: NfTablesMessage::NewChain(ChainMessage { attributes }),
-        flags: NLM_F_CREATE,
-        line: format!("add chain netdev {table} {}{}", chain.name, on.unwrap_or_default()),
-    }
+    let message = NfTablesMessage::NewChain(ChainMessage { attributes });
+    let on = match &chain.base {
+        Some(Base::Device(hook, interface)) => format!(" on {} of {interface}", hook.name()),
+        Some(base) => format!(" {{ {base}; }}"),
+        None => String::new(),
+    };
+    at.act(message, NLM_F_CREATE, format_args!("add chain {} {}{on}", at.name(), chain.name))
 }
 
-pub fn delete_chain(table: &str, name: &str) -> Act {
-    let attributes = vec![ChainAttribute::Table(table.to_owned()), ChainAttribute::Name(name.to_owned())];
-    Act {
-        message: NfTablesMessage::DeleteChain(ChainMessage { attributes }),
-        flags: 0,
-        line: format!("delete chain netdev {table} {name}"),
-    }
+pub fn delete_chain(at: In, name: &str) -> Act {
+    let attributes = vec![ChainAttribute::Table(at.table.to_owned()), ChainAttribute::Name(name.to_owned())];
+    let message = NfTablesMessage::DeleteChain(ChainMessage { attributes });
+    at.act(message, 0, format_args!("delete chain {} {name}", at.name()))
 }
 
-fn add_rule(table: &str, rule: &Rule, ifindex: &BTreeMap<String, u32>) -> Act {
+fn add_rule(at: In, rule: &Rule, bindings: &Bindings) -> Act {
     let exprs =
-        rule.exprs.iter().flat_map(|expr| expr::encode(expr, ifindex)).map(ListAttribute::from).collect();
+        rule.exprs.iter().flat_map(|expr| expr::encode(expr, bindings)).map(ListAttribute::from).collect();
     let mut attributes = vec![
-        RuleAttribute::Table(table.to_owned()),
+        RuleAttribute::Table(at.table.to_owned()),
         RuleAttribute::Chain(rule.chain.clone()),
         RuleAttribute::Expressions(exprs),
     ];
     attributes.extend(rule.comment.as_deref().map(|comment| RuleAttribute::UserData(comment_udata(comment))));
-    Act {
-        message: NfTablesMessage::NewRule(RuleMessage { attributes }),
-        // Without NLM_F_APPEND the rule goes to the head of its chain.
-        flags: if rule.head { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND },
-        line: format!("add rule netdev {table} {} {rule}", rule.chain),
-    }
+    let message = NfTablesMessage::NewRule(RuleMessage { attributes });
+    // Without NLM_F_APPEND the rule goes to the head of its chain.
+    let flags = if rule.head { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND };
+    at.act(message, flags, format_args!("add rule {} {} {rule}", at.name(), rule.chain))
 }
 
 /// libnftnl's user data: type 0 (a comment), length, text with its terminator.
@@ -146,17 +175,14 @@ pub fn comment(udata: &[u8]) -> Option<&str> {
     (*kind == 0).then(|| std::str::from_utf8(text).ok()).flatten()
 }
 
-fn delete_rule(table: &str, chain: &str, handle: u64) -> Act {
+fn delete_rule(at: In, chain: &str, handle: u64) -> Act {
     let attributes = vec![
-        RuleAttribute::Table(table.to_owned()),
+        RuleAttribute::Table(at.table.to_owned()),
         RuleAttribute::Chain(chain.to_owned()),
         RuleAttribute::Handle(handle),
     ];
-    Act {
-        message: NfTablesMessage::DeleteRule(RuleMessage { attributes }),
-        flags: 0,
-        line: format!("delete rule netdev {table} {chain} handle {handle}"),
-    }
+    let message = NfTablesMessage::DeleteRule(RuleMessage { attributes });
+    at.act(message, 0, format_args!("delete rule {} {chain} handle {handle}", at.name()))
 }
 
 /// The lengths of the fields of a key, in bytes, and nft's number for its type (`enum datatypes` of nftables), so that
@@ -164,32 +190,40 @@ fn delete_rule(table: &str, chain: &str, handle: u64) -> Act {
 fn key(shape: Shape) -> (&'static [u8], u32) {
     const IPADDR: u32 = 7;
     const IP6ADDR: u32 = 8;
+    const ETHERTYPE: u32 = 10;
     const PROTO: u32 = 12;
     const SERVICE: u32 = 13;
-    const fn concat(parts: [u32; 3]) -> u32 {
-        parts[0] << 12 | parts[1] << 6 | parts[2]
+    const fn concat(parts: [u32; 4]) -> u32 {
+        parts[0] << 18 | parts[1] << 12 | parts[2] << 6 | parts[3]
     }
     match shape {
         Shape::Host(Family::V4) | Shape::Net(Family::V4) => (&[4], IPADDR),
         Shape::Host(Family::V6) | Shape::Net(Family::V6) => (&[16], IP6ADDR),
-        Shape::Service(Family::V4) => (&[4, 1, 2], concat([IPADDR, PROTO, SERVICE])),
-        Shape::Service(Family::V6) => (&[16, 1, 2], concat([IP6ADDR, PROTO, SERVICE])),
-        Shape::Connection(Family::V4) => (&[4, 2, 2], concat([IPADDR, SERVICE, SERVICE])),
-        Shape::Connection(Family::V6) => (&[16, 2, 2], concat([IP6ADDR, SERVICE, SERVICE])),
-        Shape::LocalPort => (&[1, 2], concat([0, PROTO, SERVICE])),
+        Shape::Service(Family::V4, _) => (&[4, 1, 2], concat([0, IPADDR, PROTO, SERVICE])),
+        Shape::Service(Family::V6, _) => (&[16, 1, 2], concat([0, IP6ADDR, PROTO, SERVICE])),
+        Shape::Connection(Family::V4) => (&[4, 2, 2], concat([0, IPADDR, SERVICE, SERVICE])),
+        Shape::Connection(Family::V6) => (&[16, 2, 2], concat([0, IP6ADDR, SERVICE, SERVICE])),
+        Shape::Flow(Family::V4) => (&[4, 1, 2, 2], concat([IPADDR, PROTO, SERVICE, SERVICE])),
+        Shape::Flow(Family::V6) => (&[16, 1, 2, 2], concat([IP6ADDR, PROTO, SERVICE, SERVICE])),
+        Shape::LocalPort => (&[1, 2], concat([0, 0, PROTO, SERVICE])),
+        Shape::Ethertype => (&[2], ETHERTYPE),
     }
 }
 
-fn add_set(table: &str, set: &Set, id: u32) -> Act {
+fn add_set(at: In, set: &Set, id: u32) -> Act {
     let (fields, key_type) = key(set.shape);
     let mut flags = SetFlags::empty();
     flags.set(SetFlags::Interval, set.shape.interval());
-    flags.set(SetFlags::Timeout, set.timed);
+    flags.set(SetFlags::Timeout, set.timed || set.shape.learned());
+    flags.set(SetFlags::Eval, set.shape.learned());
     flags.set(SetFlags::Concat, fields.len() > 1);
     // Each field of a concatenation is padded to 32 bits.
-    let length = fields.iter().map(|field| u32::from(*field).next_multiple_of(4)).sum();
+    let length = match fields {
+        [one] => u32::from(*one),
+        many => many.iter().map(|field| u32::from(*field).next_multiple_of(4)).sum(),
+    };
     let mut attributes = vec![
-        SetAttribute::Table(table.to_owned()),
+        SetAttribute::Table(at.table.to_owned()),
         SetAttribute::Name(set.name.clone()),
         SetAttribute::Flags(flags),
         SetAttribute::KeyType(key_type),
@@ -201,11 +235,12 @@ fn add_set(table: &str, set: &Set, id: u32) -> Act {
             fields.iter().map(|field| field_description(*field)).collect(),
         )]));
     }
-    Act {
-        message: NfTablesMessage::NewSet(SetMessage { attributes }),
-        flags: NLM_F_CREATE,
-        line: format!("add set netdev {table} {} {{ type {}; }}", set.name, set.shape),
-    }
+    let message = NfTablesMessage::NewSet(SetMessage { attributes });
+    at.act(
+        message,
+        NLM_F_CREATE,
+        format_args!("add set {} {} {{ type {}; }}", at.name(), set.name, set.shape),
+    )
 }
 
 /// `NFTA_LIST_ELEM` around `NFTA_SET_FIELD_LEN`, both nested the way libnftnl does.
@@ -214,39 +249,48 @@ fn field_description(length: u8) -> DefaultNla {
     DefaultNla::new(attr::LIST_ELEM | NLA_F_NESTED, nla(NFTA_SET_FIELD_LEN, &u32::from(length).to_be_bytes()))
 }
 
-fn delete_set(table: &str, name: &str) -> Act {
-    let attributes = vec![SetAttribute::Table(table.to_owned()), SetAttribute::Name(name.to_owned())];
-    Act {
-        message: NfTablesMessage::DeleteSet(SetMessage { attributes }),
-        flags: 0,
-        line: format!("delete set netdev {table} {name}"),
-    }
+/// Every rule of the chain.
+pub fn flush_chain(at: In, chain: &str) -> Act {
+    let attributes = vec![RuleAttribute::Table(at.table.to_owned()), RuleAttribute::Chain(chain.to_owned())];
+    let message = NfTablesMessage::DeleteRule(RuleMessage { attributes });
+    at.act(message, 0, format_args!("flush chain {} {chain}", at.name()))
 }
 
-fn elements(table: &str, set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
+/// Every element of the set.
+pub fn flush_set(at: In, name: &str) -> Act {
+    let attributes = vec![SetElementList::Table(at.table.to_owned()), SetElementList::Set(name.to_owned())];
+    let message = NfTablesMessage::DeleteSetElement(SetElementMessage { attributes });
+    at.act(message, 0, format_args!("flush set {} {name}", at.name()))
+}
+
+pub fn delete_set(at: In, name: &str) -> Act {
+    let attributes = vec![SetAttribute::Table(at.table.to_owned()), SetAttribute::Name(name.to_owned())];
+    let message = NfTablesMessage::DeleteSet(SetMessage { attributes });
+    at.act(message, 0, format_args!("delete set {} {name}", at.name()))
+}
+
+pub fn elements(at: In, set: &Set, timeout: Option<Duration>, add: bool) -> Vec<Act> {
     let timeout = timeout.filter(|_| set.timed);
     let chunk = |chunk: &[Element]| {
         const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
         let list = DefaultNla::new(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, element_list(chunk, timeout));
         let message = SetElementMessage {
             attributes: vec![
-                SetElementList::Table(table.to_owned()),
+                SetElementList::Table(at.table.to_owned()),
                 SetElementList::Set(set.name.clone()),
                 SetElementList::Other(list),
             ],
         };
         let (verb, flags) = if add { ("add", NLM_F_CREATE) } else { ("delete", 0) };
+        let message = if add {
+            NfTablesMessage::NewSetElement(message)
+        } else {
+            NfTablesMessage::DeleteSetElement(message)
+        };
         let first = chunk.first().map(ToString::to_string).unwrap_or_default();
         let more = if chunk.len() > 1 { format!(" and {} more", chunk.len() - 1) } else { String::new() };
-        Act {
-            message: if add {
-                NfTablesMessage::NewSetElement(message)
-            } else {
-                NfTablesMessage::DeleteSetElement(message)
-            },
-            flags,
-            line: format!("{verb} element netdev {table} {} {{ {first}{more} }}", set.name),
-        }
+        let line = format_args!("{verb} element {} {} {{ {first}{more} }}", at.name(), set.name).to_string();
+        at.act(message, flags, line)
     };
     set.elements.chunks(ELEMENTS_PER_MESSAGE).map(chunk).collect()
 }
@@ -284,10 +328,11 @@ fn element_list(elements: &[Element], timeout: Option<Duration>) -> Vec<u8> {
                 }
             }
             // One entry with two keys.
-            Element::Service { range, protocol, port } => {
+            Element::Service { range, protocol, ports } => {
+                let number = protocol_number(protocol, Family::of(range.first));
                 let bytes =
-                    |address| [octets(address), vec![protocol.number(), 0, 0, 0], port_field(port)].concat();
-                let [first, last] = [bytes(range.first), bytes(range.last)];
+                    |address, port| [octets(address), vec![number, 0, 0, 0], port_field(port)].concat();
+                let [first, last] = [bytes(range.first, ports.first()), bytes(range.last, ports.last())];
                 list.extend(entry(&[&key(attr::KEY, &first), &key(attr::KEY_END, &last), &timeout]));
             }
             Element::Connection { peer, peer_port, local_port } => {
@@ -295,8 +340,12 @@ fn element_list(elements: &[Element], timeout: Option<Duration>) -> Vec<u8> {
                 list.extend(entry(&[&key(attr::KEY, &bytes), &timeout]));
             }
             Element::LocalPort { protocol, port } => {
-                let bytes = [vec![protocol.number(), 0, 0, 0], port_field(port)].concat();
+                let number = protocol_number(protocol, Family::V4);
+                let bytes = [vec![number, 0, 0, 0], port_field(port)].concat();
                 list.extend(entry(&[&key(attr::KEY, &bytes), &timeout]));
+            }
+            Element::Ethertype(family) => {
+                list.extend(entry(&[&key(attr::KEY, &family.ethertype().to_be_bytes()), &timeout]));
             }
         }
     }

@@ -9,10 +9,10 @@ use netlink_packet_netfilter::nftables::{
 };
 use nix::errno::Errno;
 
-use super::message::comment;
+use super::message::{In, comment};
 use super::socket::list;
-use crate::kernel::{Refusal, SetSeen};
-use crate::plan::{Hook, TABLE};
+use crate::kernel::{Refusal, SetSeen, Within};
+use crate::plan::{Hook, TABLE, TableFamily};
 
 /// Attribute numbers of `linux/netfilter/nf_tables.h`.
 mod attr {
@@ -20,6 +20,7 @@ mod attr {
     pub const CHAIN_TABLE: u16 = 1;
     pub const CHAIN_NAME: u16 = 3;
     pub const CHAIN_HOOK: u16 = 4;
+    pub const CHAIN_TYPE: u16 = 7;
     pub const HOOK_NUM: u16 = 1;
     pub const HOOK_DEV: u16 = 3;
     pub const HOOK_DEVS: u16 = 4;
@@ -54,20 +55,54 @@ pub struct HookedChain {
 }
 
 /// Whether the table exists, whoever owns it.
-pub fn table_exists() -> Result<bool, Refusal> {
-    let entries = list(NfTablesMessage::GetTable(TableMessage { attributes: vec![] }), "tables")?;
+pub fn table_exists(within: &Within) -> Result<bool, Refusal> {
+    let question = NfTablesMessage::GetTable(TableMessage { attributes: vec![] });
+    let entries = list(within, TableFamily::Netdev, question, "tables")?;
     Ok(entries.iter().any(|entry| text(entry, attr::TABLE_NAME).as_deref() == Some(TABLE)))
 }
 
+/// The tables that are not ours, as nft names them.
+pub fn tables_of_others(within: &Within) -> Result<Vec<String>, Refusal> {
+    let mut tables = Vec::new();
+    for family in [TableFamily::Netdev, TableFamily::Inet, TableFamily::Ip, TableFamily::Ip6] {
+        let question = NfTablesMessage::GetTable(TableMessage { attributes: vec![] });
+        let entries = list(within, family, question, "tables")?;
+        let names = entries.iter().filter_map(|entry| text(entry, attr::TABLE_NAME));
+        let others = names.filter(|name| !name.starts_with(TABLE));
+        tables.extend(others.map(|name| format!("table {} {name}", family.nft())));
+    }
+    Ok(tables)
+}
+
 /// Our chains that sit on an interface.
-pub fn hooked_chains() -> Result<Vec<HookedChain>, Refusal> {
-    let entries = list(NfTablesMessage::GetChain(ChainMessage { attributes: vec![] }), "chains")?;
+pub fn hooked_chains(within: &Within) -> Result<Vec<HookedChain>, Refusal> {
+    let question = NfTablesMessage::GetChain(ChainMessage { attributes: vec![] });
+    let entries = list(within, TableFamily::Netdev, question, "chains")?;
     let ours = entries.iter().filter(|entry| text(entry, attr::CHAIN_TABLE).as_deref() == Some(TABLE));
     let hooked = ours.filter_map(|entry| {
         let hook = find(entry, attr::CHAIN_HOOK)?;
         Some(HookedChain { name: text(entry, attr::CHAIN_NAME)?, on: hooked_on(&hook) })
     });
     Ok(hooked.collect())
+}
+
+/// Whether addresses may be translated here: by any chain of type nat, of nftables or of the iptables that stand on it, or
+/// by the older iptables.
+pub fn translates(within: &Within) -> Result<bool, Refusal> {
+    for family in [TableFamily::Inet, TableFamily::Ip, TableFamily::Ip6] {
+        let question = NfTablesMessage::GetChain(ChainMessage { attributes: vec![] });
+        let entries = list(within, family, question, "chains")?;
+        if entries.iter().any(|entry| text(entry, attr::CHAIN_TYPE).as_deref() == Some("nat")) {
+            return Ok(true);
+        }
+    }
+    let legacy = ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
+    let named = within.run(|| {
+        legacy.iter().any(|names| {
+            std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "nat"))
+        })
+    });
+    Ok(named.unwrap_or(false))
 }
 
 fn hooked_on(hook: &[u8]) -> Option<(Hook, String)> {
@@ -82,10 +117,10 @@ fn hooked_on(hook: &[u8]) -> Option<(Hook, String)> {
     Some((hook_number, device))
 }
 
-/// Every rule of the table.
-pub fn rules() -> Result<Vec<RuleSeen>, Refusal> {
-    let question = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
-    match list(NfTablesMessage::GetRule(question), "rules") {
+/// Every rule of a table.
+pub fn rules(within: &Within, at: In) -> Result<Vec<RuleSeen>, Refusal> {
+    let question = RuleMessage { attributes: vec![RuleAttribute::Table(at.table.to_owned())] };
+    match list(within, at.family, NfTablesMessage::GetRule(question), "rules") {
         Ok(entries) => Ok(entries.iter().filter_map(|entry| rule(entry)).collect()),
         Err(refusal) if refusal.errno == Errno::ENOENT => Ok(Vec::new()),
         Err(refusal) => Err(refusal),
@@ -109,11 +144,11 @@ fn rule(entry: &[u8]) -> Option<RuleSeen> {
 }
 
 /// The elements of a set that have not timed out.
-pub fn set(name: &str) -> Result<Option<SetSeen>, Refusal> {
+pub fn set(within: &Within, at: In, name: &str) -> Result<Option<SetSeen>, Refusal> {
     let question = SetElementMessage {
-        attributes: vec![SetElementList::Table(TABLE.to_owned()), SetElementList::Set(name.to_owned())],
+        attributes: vec![SetElementList::Table(at.table.to_owned()), SetElementList::Set(name.to_owned())],
     };
-    let entries = match list(NfTablesMessage::GetSetElement(question), name) {
+    let entries = match list(within, at.family, NfTablesMessage::GetSetElement(question), name) {
         Ok(entries) => entries,
         Err(refusal) if refusal.errno == Errno::ENOENT => return Ok(None),
         Err(refusal) => return Err(refusal),

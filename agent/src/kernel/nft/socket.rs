@@ -16,8 +16,9 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::message::Act;
-use crate::kernel::Refusal;
 use crate::kernel::error::errno_of as errno;
+use crate::kernel::{Refusal, Within};
+use crate::plan::TableFamily;
 
 /// A transaction is one message to the kernel: 100,000 elements take about 10 MiB.
 const SEND_BUFFER: usize = 64 << 20;
@@ -57,12 +58,12 @@ impl NftSocket {
     pub fn commit(&self, acts: Vec<Act>) -> Result<(), Refusal> {
         let mut bytes = Vec::new();
         let mut lines = HashMap::new();
-        append(&mut bytes, control(ControlMessage::BatchBegin), 0, 0);
+        append(&mut bytes, control(ControlMessage::BatchBegin), None, 0, 0);
         for (sequence, act) in (1..).zip(acts) {
-            append(&mut bytes, act.message.into(), act.flags, sequence);
+            append(&mut bytes, act.message.into(), Some(act.family), act.flags, sequence);
             lines.insert(sequence, act.line);
         }
-        append(&mut bytes, control(ControlMessage::BatchEnd), 0, 0);
+        append(&mut bytes, control(ControlMessage::BatchEnd), None, 0, 0);
         let transaction = || "nft transaction".to_owned();
         if let Err(error) = self.socket.send(&bytes, 0) {
             let refusal = Refusal::new(transaction(), errno(&error), None);
@@ -100,12 +101,17 @@ impl NftSocket {
 
 /// Asks for a list and returns the payload of each entry, behind its `nfgenmsg`. On a socket of its own: a list that
 /// overflows its buffer must not disturb the socket whose life is the life of the faults.
-pub fn list(question: NfTablesMessage, what: &str) -> Result<Vec<Vec<u8>>, Refusal> {
+pub fn list(
+    within: &Within,
+    family: TableFamily,
+    question: NfTablesMessage,
+    what: &str,
+) -> Result<Vec<Vec<u8>>, Refusal> {
     let refused = |error: io::Error| Refusal::new(format!("list {what}"), errno(&error), None);
-    let asker = NftSocket::open().map_err(refused)?;
+    let asker = within.run(NftSocket::open).and_then(std::convert::identity).map_err(refused)?;
     'again: for _ in 0..LIST_ATTEMPTS {
         let mut bytes = Vec::new();
-        append(&mut bytes, question.clone().into(), NLM_F_DUMP, 1);
+        append(&mut bytes, question.clone().into(), Some(family), NLM_F_DUMP, 1);
         asker.socket.send(&bytes, 0).map_err(refused)?;
         let mut entries = Vec::new();
         let mut interrupted = false;
@@ -143,11 +149,20 @@ fn control(message: ControlMessage) -> NetfilterMessageInner {
     message.into()
 }
 
-fn append(bytes: &mut Vec<u8>, inner: NetfilterMessageInner, flags: u16, sequence: u32) {
-    let header = match &inner {
+fn append(
+    bytes: &mut Vec<u8>,
+    inner: NetfilterMessageInner,
+    family: Option<TableFamily>,
+    flags: u16,
+    sequence: u32,
+) {
+    let header = match family {
         // NFNL_SUBSYS_NFTABLES names the subsystem that a batch is for.
-        NetfilterMessageInner::None(_) => NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10),
-        _ => NetfilterHeader::new(NetfilterProtoFamily::NetDev, 0, 0),
+        None => NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, 10),
+        Some(TableFamily::Netdev) => NetfilterHeader::new(NetfilterProtoFamily::NetDev, 0, 0),
+        Some(TableFamily::Inet) => NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0),
+        Some(TableFamily::Ip) => NetfilterHeader::new(NetfilterProtoFamily::IPv4, 0, 0),
+        Some(TableFamily::Ip6) => NetfilterHeader::new(NetfilterProtoFamily::IPv6, 0, 0),
     };
     let mut message = NetlinkMessage::from(NetfilterMessage::new(header, inner));
     message.header.flags = NLM_F_REQUEST | flags;

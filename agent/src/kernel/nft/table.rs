@@ -1,19 +1,27 @@
-//! Our table: made with the first fault, deleted with the last, gone with our socket.
+//! Our tables in one network namespace: the shared one, made with the first fault, deleted with the last; and those of
+//! single faults. All of them are gone with our socket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
 
-use super::message::{self, Act, add_table, delete_table};
+use partition_agent_proto::Hits;
+
+use super::message::{self, Act, In, add_table, delete_table};
 use super::read::{self, RuleSeen};
 use super::socket::NftSocket;
-use crate::kernel::{Observed, Refusal};
-use crate::plan::{Guard, Hook, Steering, TABLE, hooked_chain, mark};
+use super::{Bindings, replace};
+use crate::kernel::{Observed, Refusal, Within};
+use crate::plan::{Guard, Hook, OwnTable, Steering, TABLE, TableFamily, hooked_chain, mark};
+
+/// The shared table.
+pub const SHARED: In<'static> = In { family: TableFamily::Netdev, table: TABLE };
 
 /// The owner socket and what it holds. The socket is never closed or reopened while there is a fault: that would end
 /// every one of them.
 pub struct Table {
     socket: NftSocket,
+    within: Within,
+    /// The faults in the shared table.
     faults: BTreeMap<u32, Hooked>,
 }
 
@@ -24,48 +32,80 @@ struct Hooked {
 }
 
 impl Hooked {
+    fn of(steering: &Steering) -> Self {
+        Self { hooks: steering.hooks.clone(), interfaces: steering.interfaces.clone() }
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (Hook, &String)> {
         self.hooks.iter().flat_map(|hook| self.interfaces.iter().map(|interface| (*hook, interface)))
     }
 }
 
+/// A table of one fault.
+fn of_fault(own: &OwnTable) -> In<'_> {
+    In { family: own.family, table: &own.name }
+}
+
 impl Table {
-    pub fn open() -> io::Result<Self> {
-        Ok(Self { socket: NftSocket::open()?, faults: BTreeMap::new() })
+    pub fn open(within: Within) -> io::Result<Self> {
+        let socket = within.run(NftSocket::open)??;
+        Ok(Self { socket, within, faults: BTreeMap::new() })
     }
 
-    /// One transaction: the table, if this is the first fault; the fault's own part; hooks that are not there yet.
+    /// One transaction: the shared table, if this is the first fault in it; the fault's own part; hooks that are not there
+    /// yet; the fault's own table.
     pub fn steer(
         &mut self,
         slot: u32,
         steering: &Steering,
         guard: &Guard,
-        ifindex: &BTreeMap<String, u32>,
+        bindings: &Bindings,
     ) -> Result<(), Refusal> {
         let timeout = steering.timeout;
         let mut acts = Vec::new();
-        if self.faults.is_empty() {
-            acts.push(add_table(TABLE));
-            acts.extend(message::add(TABLE, &guard.skeleton(), timeout, ifindex));
+        let shared = !steering.ruleset.chains.is_empty();
+        if shared {
+            if self.faults.is_empty() {
+                acts.push(add_table(SHARED));
+                acts.extend(message::add(SHARED, &guard.skeleton(), timeout, bindings));
+            }
+            acts.extend(message::add(SHARED, &steering.ruleset, timeout, bindings));
+            acts.extend(self.hook(&Hooked::of(steering)));
         }
-        acts.extend(message::add(TABLE, &steering.ruleset, timeout, ifindex));
-        let wanted = Hooked { hooks: steering.hooks.clone(), interfaces: steering.interfaces.clone() };
-        let hooked = self.pairs_except(slot);
-        for (hook, interface) in
-            wanted.pairs().filter(|(hook, interface)| !hooked.contains(&(*hook, interface)))
-        {
-            acts.extend(message::add(TABLE, &hooked_chain(hook, interface), timeout, ifindex));
+        if let Some(own) = &steering.own {
+            acts.push(add_table(of_fault(own)));
+            acts.extend(message::add(of_fault(own), &own.ruleset, timeout, bindings));
         }
         self.socket.commit(acts)?;
-        self.faults.insert(slot, wanted);
+        if shared {
+            self.faults.insert(slot, Hooked::of(steering));
+        }
         Ok(())
+    }
+
+    /// A table that steers nothing.
+    pub fn add(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
+        let mut acts = vec![add_table(of_fault(table))];
+        acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
+        self.socket.commit(acts)
+    }
+
+    /// What is already gone counts as deleted.
+    pub fn delete(&mut self, table: &OwnTable) -> Result<(), Refusal> {
+        match self.socket.commit(vec![delete_table(of_fault(table))]) {
+            Err(refusal) if refusal.is_absent() => Ok(()),
+            done => done,
+        }
     }
 
     /// One transaction: the fault's own part and the hooks that no other fault needs; with the last fault, the table.
     pub fn unsteer(&mut self, slot: u32, steering: &Steering) -> Result<(), Refusal> {
+        if let Some(own) = &steering.own {
+            self.delete(own)?;
+        }
         let Some(fault) = self.faults.get(&slot) else { return Ok(()) };
         if self.faults.len() == 1 {
-            match self.socket.commit(vec![delete_table(TABLE)]) {
+            match self.socket.commit(vec![delete_table(SHARED)]) {
                 Ok(()) => {}
                 Err(refusal) if refusal.is_absent() => {}
                 Err(refusal) => return Err(refusal),
@@ -82,27 +122,92 @@ impl Table {
     }
 
     fn remove_own(&self, slot: u32, steering: &Steering, fault: &Hooked) -> Result<(), Refusal> {
+        let mut acts = message::remove(SHARED, &steering.ruleset, &self.dispatch(slot, steering)?);
+        acts.extend(self.unhook(slot, fault, None)?);
+        self.socket.commit(acts)
+    }
+
+    /// The rules that lead into the fault's chains, by chain and handle.
+    fn dispatch(&self, slot: u32, steering: &Steering) -> Result<Vec<(String, u64)>, Refusal> {
         let comment = mark(slot);
         let own = |chain: &String| steering.ruleset.chains.iter().any(|own| own.name == *chain);
-        let rules = read::rules()?
-            .into_iter()
-            .filter(|rule| rule.comment.as_ref() == Some(&comment) && !own(&rule.chain))
-            .map(|rule| (rule.chain, rule.handle))
-            .collect::<Vec<_>>();
-        let mut acts = message::remove(TABLE, &steering.ruleset, &rules);
-        let others = self.pairs_except(slot);
-        let there = read::hooked_chains()?.into_iter().map(|chain| chain.name).collect::<BTreeSet<_>>();
-        let unused = fault.pairs().filter(|(hook, interface)| !others.contains(&(*hook, interface)));
+        let rules = read::rules(&self.within, SHARED)?.into_iter();
+        let rules = rules.filter(|rule| rule.comment.as_ref() == Some(&comment) && !own(&rule.chain));
+        Ok(rules.map(|rule| (rule.chain, rule.handle)).collect())
+    }
+
+    /// The hooks that a fault needs and none has.
+    fn hook(&self, wanted: &Hooked) -> Vec<Act> {
+        let hooked = self.pairs_except(None);
+        let missing = wanted.pairs().filter(|(hook, interface)| !hooked.contains(&(*hook, interface)));
+        missing
+            .flat_map(|(hook, interface)| {
+                message::add(SHARED, &hooked_chain(hook, interface), None, &Bindings::default())
+            })
+            .collect()
+    }
+
+    /// The hooks that a fault has and neither another one nor what comes in its place needs.
+    fn unhook(&self, slot: u32, fault: &Hooked, next: Option<&Hooked>) -> Result<Vec<Act>, Refusal> {
+        let others = self.pairs_except(Some(slot));
+        let there =
+            read::hooked_chains(&self.within)?.into_iter().map(|chain| chain.name).collect::<BTreeSet<_>>();
+        let needed = |pair: &(Hook, &String)| {
+            others.contains(pair) || next.is_some_and(|next| next.pairs().any(|needed| needed == *pair))
+        };
+        let unused = fault.pairs().filter(|pair| !needed(pair));
         let chains = unused.flat_map(|(hook, interface)| hooked_chain(hook, interface).chains);
-        acts.extend(
-            chains.filter(|chain| there.contains(&chain.name)).map(|c| message::delete_chain(TABLE, &c.name)),
-        );
+        Ok(chains
+            .filter(|chain| there.contains(&chain.name))
+            .map(|chain| message::delete_chain(SHARED, &chain.name))
+            .collect())
+    }
+
+    /// One transaction from one steering of a fault to another. Answers whether its counters began anew.
+    pub fn replace(
+        &mut self,
+        slot: u32,
+        (old, new): (&Steering, &Steering),
+        guard: &Guard,
+        bindings: &Bindings,
+    ) -> Result<bool, Refusal> {
+        let shared = [old, new].map(|steering| !steering.ruleset.chains.is_empty());
+        let Some(fault) = self.faults.get(&slot).filter(|_| shared == [true, true]) else {
+            self.unsteer(slot, old)?;
+            self.steer(slot, new, guard, bindings)?;
+            return Ok(true);
+        };
+        let wanted = Hooked::of(new);
+        let (mut acts, anew) = replace::acts(old, new, bindings, || self.dispatch(slot, old))?;
+        acts.extend(self.hook(&wanted));
+        acts.extend(self.unhook(slot, fault, Some(&wanted))?);
+        let own = [old, new].map(|steering| steering.own.as_ref());
+        if own[0] != own[1] || old.timeout != new.timeout {
+            acts.extend(own[0].map(|own| delete_table(of_fault(own))));
+            if let Some(own) = own[1] {
+                acts.push(add_table(of_fault(own)));
+                acts.extend(message::add(of_fault(own), &own.ruleset, new.timeout, bindings));
+            }
+        }
+        self.socket.commit(acts)?;
+        self.faults.insert(slot, wanted);
+        Ok(anew)
+    }
+
+    /// In force from now on, in one transaction.
+    pub fn arm(&mut self, steering: &Steering) -> Result<(), Refusal> {
+        let Some(timeout) = steering.timeout else { return Ok(()) };
+        let mut acts = message::arm(SHARED, &steering.ruleset, timeout);
+        acts.extend(steering.own.iter().flat_map(|own| message::arm(of_fault(own), &own.ruleset, timeout)));
         self.socket.commit(acts)
     }
 
     /// New timeouts, in one transaction.
     pub fn rearm(&mut self, steering: &Steering) -> Result<(), Refusal> {
-        self.socket.commit(message::rearm(TABLE, &steering.ruleset, steering.timeout))
+        let Some(timeout) = steering.timeout else { return Ok(()) };
+        let mut acts = message::rearm(SHARED, &steering.ruleset, timeout);
+        acts.extend(steering.own.iter().flat_map(|own| message::rearm(of_fault(own), &own.ruleset, timeout)));
+        self.socket.commit(acts)
     }
 
     /// Hooks that are missing on interfaces that exist. Linux 6.1 deletes a chain along with its interface; 6.18 keeps
@@ -111,7 +216,7 @@ impl Table {
         if self.faults.is_empty() {
             return Ok(Vec::new());
         }
-        let chains = read::hooked_chains()?;
+        let chains = read::hooked_chains(&self.within)?;
         let missing = |hook: Hook, interface: &String| {
             exists.contains(interface)
                 && !chains.iter().any(|chain| chain.on.as_ref() == Some(&(hook, interface.clone())))
@@ -126,8 +231,8 @@ impl Table {
                     let chain = hooked_chain(hook, interface);
                     let stale =
                         chain.chains.iter().filter(|c| chains.iter().any(|there| there.name == c.name));
-                    acts.extend(stale.map(|c| message::delete_chain(TABLE, &c.name)));
-                    acts.extend(message::add(TABLE, &chain, Duration::ZERO, &BTreeMap::new()));
+                    acts.extend(stale.map(|c| message::delete_chain(SHARED, &c.name)));
+                    acts.extend(message::add(SHARED, &chain, None, &Bindings::default()));
                 }
             }
         }
@@ -138,31 +243,79 @@ impl Table {
         Ok(back.into_iter().collect())
     }
 
-    /// The table's part of what there is of a fault.
+    /// The tables' part of what there is of a fault.
     pub fn read_back(&self, slot: u32, steering: &Steering) -> Result<Observed, Refusal> {
         let mut observed = Observed::default();
         for set in &steering.ruleset.sets {
-            observed.sets.extend(read::set(&set.name)?.map(|seen| (set.name.clone(), seen)));
+            observed
+                .sets
+                .extend(read::set(&self.within, SHARED, &set.name)?.map(|seen| (set.name.clone(), seen)));
         }
-        let comment = mark(slot);
-        for rule in read::rules()?.into_iter().filter(|rule| rule.comment.as_ref() == Some(&comment)) {
-            *observed.rules.entry(rule.chain).or_default() += 1;
+        if !steering.ruleset.chains.is_empty() {
+            let comment = mark(slot);
+            for rule in read::rules(&self.within, SHARED)?
+                .into_iter()
+                .filter(|rule| rule.comment.as_ref() == Some(&comment))
+            {
+                *observed.rules.entry(rule.chain).or_default() += 1;
+            }
+            observed.hooked =
+                read::hooked_chains(&self.within)?.into_iter().filter_map(|chain| chain.on).collect();
         }
-        observed.hooked = read::hooked_chains()?.into_iter().filter_map(|chain| chain.on).collect();
+        if let Some(own) = &steering.own {
+            for set in &own.ruleset.sets {
+                let seen = read::set(&self.within, of_fault(own), &set.name)?;
+                observed.own_sets.extend(seen.map(|seen| (set.name.clone(), seen)));
+            }
+            for rule in read::rules(&self.within, of_fault(own))? {
+                *observed.own_rules.entry(rule.chain).or_default() += 1;
+            }
+        }
         Ok(observed)
     }
 
-    /// Every rule, for its counter.
-    pub fn rules(&self) -> Result<Vec<RuleSeen>, Refusal> {
-        if self.faults.is_empty() { Ok(Vec::new()) } else { read::rules() }
+    /// What the rules have counted, by slot; of the shared table, and of these tables of single faults.
+    pub fn hits<'a>(
+        &self,
+        own: impl Iterator<Item = (u32, &'a OwnTable)>,
+    ) -> Result<BTreeMap<u32, Hits>, Refusal> {
+        let mut hits = BTreeMap::<u32, Hits>::new();
+        let shared = if self.faults.is_empty() { Vec::new() } else { read::rules(&self.within, SHARED)? };
+        for rule in shared {
+            let slot = rule.comment.as_deref().and_then(|mark| mark.strip_prefix('f')?.parse().ok());
+            if let Some(slot) = slot {
+                count(hits.entry(slot).or_default(), &rule);
+            }
+        }
+        for (slot, own) in own {
+            for rule in read::rules(&self.within, of_fault(own))? {
+                count(hits.entry(slot).or_default(), &rule);
+            }
+        }
+        Ok(hits)
     }
 
     /// Whether the table is there although no fault of ours is in it: another agent's, or somebody's by hand.
     pub fn is_foreign(&self) -> Result<bool, Refusal> {
-        Ok(self.faults.is_empty() && read::table_exists()?)
+        Ok(self.faults.is_empty() && read::table_exists(&self.within)?)
     }
 
-    fn pairs_except(&self, slot: u32) -> BTreeSet<(Hook, &String)> {
-        self.faults.iter().filter(|(other, _)| **other != slot).flat_map(|(_, fault)| fault.pairs()).collect()
+    fn pairs_except(&self, slot: Option<u32>) -> BTreeSet<(Hook, &String)> {
+        let others = self.faults.iter().filter(|(other, _)| Some(**other) != slot);
+        others.flat_map(|(_, fault)| fault.pairs()).collect()
+    }
+}
+
+fn count(hits: &mut Hits, rule: &RuleSeen) {
+    let (packets, bytes) = (rule.packets, rule.bytes);
+    if rule.chain.ends_with("_shape") {
+        hits.shaped_packets += packets;
+        hits.shaped_bytes += bytes;
+    } else if rule.chain.ends_with("_reject") {
+        hits.rejected_packets += packets;
+        hits.rejected_bytes += bytes;
+    } else if rule.chain.ends_with("_loss") {
+        hits.lost_packets += packets;
+        hits.lost_bytes += bytes;
     }
 }

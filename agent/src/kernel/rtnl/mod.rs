@@ -1,6 +1,7 @@
 //! Links, qdiscs, addresses and routes over rtnetlink.
 
-mod netem;
+pub mod netem;
+mod redirect;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -8,11 +9,12 @@ use std::io;
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_core::{
-    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, Nla,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
+    LinkMessage,
 };
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption, TcStats2};
 use nix::errno::Errno;
@@ -21,12 +23,21 @@ use rtnetlink::{Error, Handle, LinkIfb, LinkUnspec, MulticastGroup};
 
 use super::error::errno_of;
 use super::nft::ext_ack_text;
-use super::{QueueSeen, Refusal};
-use crate::plan::Netem;
+use super::{QueueSeen, Refusal, Within};
+use crate::plan::Impairment;
 
 pub use routes::Interfaces;
 
-/// The first bytes of the hardware address of our IFBs ("pa", locally administered). A link has it from the moment
+/// What makes a fault look for other interfaces, or hook one again.
+const NEWS: [MulticastGroup; 5] = [
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
+];
+
+/// The first bytes of the hardware address of our links ("pa", locally administered). A link has it from the moment
 /// that it exists, so a link is ours if its kind, its name and its address all say so.
 const OUR_ADDRESS: [u8; 3] = [0x02, 0x70, 0x61];
 
@@ -36,7 +47,7 @@ const OUR_QDISC: TcHandle = TcHandle { major: 0x7061, minor: 0 };
 /// `TCA_OPTIONS`.
 const TCA_OPTIONS: u16 = 2;
 
-/// A connection for questions and changes, and one that hears of interfaces.
+/// A connection for questions and changes, and one that hears of interfaces, addresses and routes.
 pub struct Rtnl {
     handle: Handle,
     news: LinkNews,
@@ -51,6 +62,9 @@ pub struct Link {
     pub name: String,
     pub up: bool,
     pub loopback: bool,
+    /// With Ethernet headers: what the emulator can read.
+    pub ethernet: bool,
+    pub address: Vec<u8>,
     /// Made by an agent.
     pub ours: bool,
     /// The interface that carries this VLAN.
@@ -58,20 +72,24 @@ pub struct Link {
 }
 
 impl Rtnl {
-    /// In the network namespace of the calling thread; the connections run on the current runtime.
-    pub fn connect() -> io::Result<Self> {
-        let (mut connection, handle, _) = rtnetlink::new_connection()?;
-        let socket = connection.socket_mut().socket_mut();
-        socket.set_ext_ack(true)?;
-        socket.set_cap_ack(true)?;
-        tokio::spawn(connection);
-        let (connection, _, news) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
-        tokio::spawn(connection);
-        Ok(Self { handle, news: news.map(|_| ()).boxed() })
+    /// The connections run on the current runtime.
+    pub fn connect(within: &Within) -> io::Result<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        within.run(|| {
+            let _entered = runtime.enter();
+            let (mut connection, handle, _) = rtnetlink::new_connection()?;
+            let socket = connection.socket_mut().socket_mut();
+            socket.set_ext_ack(true)?;
+            socket.set_cap_ack(true)?;
+            tokio::spawn(connection);
+            let (connection, _, news) = rtnetlink::new_multicast_connection(&NEWS)?;
+            tokio::spawn(connection);
+            Ok(Self { handle, news: news.map(|_| ()).boxed() })
+        })?
     }
 
-    /// Returns when the kernel has announced a change of an interface, and takes what it announced with it.
-    pub async fn link_changed(&mut self) {
+    /// Returns when the kernel has announced a change, and takes what it announced with it.
+    pub async fn changed(&mut self) {
         if self.news.next().await.is_none() {
             // The listening socket is gone; without it there is no news, and that is no reason to spin.
             std::future::pending::<()>().await;
@@ -91,8 +109,12 @@ impl Rtnl {
         let [a, b, c] = OUR_ADDRESS;
         let message = LinkIfb::new(name).address(vec![a, b, c, 0, 0, 1]).build();
         self.handle.link().add(message).execute().await.map_err(|error| refusal(&act, error))?;
+        self.quiet(name).await
+    }
+
+    /// `ip link set NAME addrgenmode none`: up with an address of its own, it would talk to nobody and show in the routes.
+    pub async fn quiet(&self, name: &str) -> Result<(), Refusal> {
         let index = self.index(name).await?;
-        // Up with an address of its own, it would talk to nobody and show in the routes.
         let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
         let mut message = LinkMessage::default();
         message.header.index = index;
@@ -106,16 +128,25 @@ impl Rtnl {
     }
 
     /// `tc qdisc add dev IFB root handle 7061: netem ...`
-    pub async fn add_netem(&self, ifb: &str, netem: &Netem) -> Result<(), Refusal> {
-        let act = format!("tc qdisc add dev {ifb} root {netem}");
+    pub async fn add_netem(&self, ifb: &str, impairment: &Impairment) -> Result<(), Refusal> {
+        self.netem("add", NLM_F_CREATE | NLM_F_EXCL, ifb, impairment).await
+    }
+
+    /// The same with `change`: packets that wait in the queue keep their time.
+    pub async fn change_netem(&self, ifb: &str, impairment: &Impairment) -> Result<(), Refusal> {
+        self.netem("change", 0, ifb, impairment).await
+    }
+
+    async fn netem(&self, verb: &str, flags: u16, ifb: &str, impairment: &Impairment) -> Result<(), Refusal> {
+        let act = format!("tc qdisc {verb} dev {ifb} root {impairment}");
         let mut message = TcMessage::with_index(index(self.index(ifb).await?));
         message.header.parent = TcHandle::ROOT;
         message.header.handle = OUR_QDISC;
         message.attributes.push(TcAttribute::Kind("netem".to_owned()));
         // Not `TcAttribute::Options`: that would put TCA_OPTIONS inside TCA_OPTIONS.
-        message.attributes.push(TcAttribute::Other(DefaultNla::new(TCA_OPTIONS, netem::encode(netem))));
+        message.attributes.push(TcAttribute::Other(DefaultNla::new(TCA_OPTIONS, netem::encode(impairment))));
         let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
-        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
         let mut replies = self.handle.clone().request(request).map_err(|error| refusal(&act, error))?;
         while let Some(reply) = replies.next().await {
             if let NetlinkPayload::Error(error) = reply.payload {
@@ -156,6 +187,30 @@ impl Rtnl {
         }
     }
 
+    /// Links and qdiscs that no agent made, each with what it is.
+    pub async fn things_of_others(&self) -> Result<BTreeMap<String, String>, Refusal> {
+        let links = self.links().await?;
+        let qdiscs = collect("tc qdisc show", self.handle.qdisc().get().execute()).await?;
+        let mut things = BTreeMap::new();
+        for link in links.iter().filter(|link| !link.ours) {
+            things.insert(format!("link {}", link.name), if link.up { "up" } else { "down" }.to_owned());
+        }
+        for qdisc in &qdiscs {
+            let header = &qdisc.header;
+            let Some(link) = links.iter().find(|link| index(link.index) == header.index && !link.ours) else {
+                continue;
+            };
+            let kind = qdisc.attributes.iter().find_map(|attribute| match attribute {
+                TcAttribute::Kind(kind) => Some(kind.as_str()),
+                _ => None,
+            });
+            let parent = header.parent;
+            let name = format!("qdisc of {} at {:x}:{:x}", link.name, parent.major, parent.minor);
+            things.insert(name, format!("{} {:x}:", kind.unwrap_or("unknown"), header.handle.major));
+        }
+        Ok(things)
+    }
+
     /// The netem queues on our links, and how many packets each dropped because it was full.
     pub async fn queues(&self) -> Result<BTreeMap<String, (QueueSeen, u64)>, Refusal> {
         let links = self.links().await?;
@@ -165,8 +220,8 @@ impl Rtnl {
         };
         let queue = |qdisc: &TcMessage| {
             let link = ours(qdisc)?;
-            let (latency, jitter, limit) = netem::decode(&options(qdisc)?)?;
-            Some((link.name, (QueueSeen { up: link.up, latency, jitter, limit }, dropped(qdisc))))
+            let netem = netem::decode(&options(qdisc)?)?;
+            Some((link.name, (QueueSeen { up: link.up, netem }, dropped(qdisc))))
         };
         Ok(qdiscs.iter().filter_map(queue).collect())
     }
@@ -183,11 +238,11 @@ fn link(message: &LinkMessage) -> Link {
     let mut name = String::new();
     let mut kind = None;
     let mut below = None;
-    let mut our_address = false;
+    let mut hardware = Vec::new();
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name.clone_from(text),
-            LinkAttribute::Address(bytes) => our_address = bytes.starts_with(&OUR_ADDRESS),
+            LinkAttribute::Address(bytes) => hardware.clone_from(bytes),
             LinkAttribute::Link(index) => below = Some(*index),
             LinkAttribute::LinkInfo(infos) => {
                 kind = infos.iter().find_map(|info| match info {
@@ -204,7 +259,15 @@ fn link(message: &LinkMessage) -> Link {
         up: flags.contains(LinkFlags::Up),
         loopback: flags.contains(LinkFlags::Loopback),
         vlan_on: below.filter(|_| kind == Some(&InfoKind::Vlan)),
-        ours: kind == Some(&InfoKind::Ifb) && our_address && name.starts_with("pa-"),
+        ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+        ours: name.starts_with("pa-")
+            && match kind {
+                Some(InfoKind::Ifb) => hardware.starts_with(&OUR_ADDRESS),
+                // It goes with its process, so it needs no sweeping; and an ingress one has another link's address.
+                Some(InfoKind::Tun) => true,
+                _ => false,
+            },
+        address: hardware,
         name,
     }
 }
@@ -220,7 +283,14 @@ fn options(qdisc: &TcMessage) -> Option<Vec<u8>> {
         TcAttribute::Other(nla) => Some(nla),
         _ => None,
     })?;
-    netem.then(|| netem::raw_value(raw))
+    netem.then(|| raw_value(raw))
+}
+
+/// The bytes of a raw attribute.
+fn raw_value(nla: &DefaultNla) -> Vec<u8> {
+    let mut bytes = vec![0; nla.value_len()];
+    nla.emit_value(&mut bytes);
+    bytes
 }
 
 fn dropped(qdisc: &TcMessage) -> u64 {

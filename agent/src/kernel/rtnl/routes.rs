@@ -86,6 +86,12 @@ impl<'a> Interfaces<'a> {
         Ok(names)
     }
 
+    /// Of these, the ones whose frames the emulator cannot read.
+    pub fn without_ethernet(&self, names: &[String]) -> Vec<String> {
+        let strange = self.links.iter().filter(|link| !link.ethernet && names.contains(&link.name));
+        strange.map(|link| link.name.clone()).collect()
+    }
+
     /// The given interface, if there is one.
     pub fn only(&self, name: &str) -> Result<Vec<String>, Refusal> {
         if self.links.iter().any(|link| link.name == name && !link.ours) {

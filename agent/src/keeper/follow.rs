@@ -1,0 +1,267 @@
+//! While a fault lasts: its start, its flaps and its growth come due, and what it was planned from changes: addresses of
+//! names, routes, interfaces, containers.
+
+use std::collections::BTreeSet;
+
+use partition_agent_proto::{End, EventKind, FaultId};
+
+use super::ledger::{Fault, Part, Phase};
+use super::{Error, Keeper, Site, Sources};
+use crate::clock::BootTime;
+use crate::kernel::Kernel;
+use crate::plan::{Draft, MARK_BITS, Plan};
+
+impl<K: Kernel> Keeper<K> {
+    /// The plan of a fault in one place, as it is now.
+    pub(super) async fn plan(
+        &mut self,
+        fault: &Fault,
+        site: &Site,
+        slot: u32,
+        now: BootTime,
+    ) -> Result<Plan, Error> {
+        let sources = &fault.sources;
+        let only = fault.spec.interface.as_deref();
+        let survey = self.kernel.survey(&site.place, &sources.targets, only).await;
+        let survey = survey.map_err(Error::NoInterface)?;
+        let own_bit = fault.plans().find(|plan| plan.place.id == site.place.id).and_then(|plan| plan.bit);
+        let bit = own_bit.or_else(|| self.free_bit(site));
+        let share = fault.timing.share(now);
+        let kinds = [fault.spec.egress_kinds(), fault.spec.ingress_kinds()];
+        let [egress, ingress] = kinds.map(|kinds| match &fault.spec.ramp {
+            Some(ramp) => ramp.at(kinds, share),
+            None => kinds.to_vec(),
+        });
+        let plan = Plan::new(&Draft {
+            spec: &fault.spec,
+            egress: &egress,
+            ingress: &ingress,
+            targets: &sources.targets,
+            except: &sources.except,
+            keep: &sources.keep,
+            place: &site.place,
+            sender: sources.sender.as_ref(),
+            interfaces: &survey.interfaces,
+            not_ethernet: &survey.not_ethernet,
+            emulated: fault.engine == Some(partition_agent_proto::Engine::Emulator),
+            natted: survey.natted,
+            bit,
+            servers: &site.servers,
+            guard: &self.settings.guard,
+            slot,
+            timeout: fault.timing.on_for(now),
+        });
+        Ok(plan?)
+    }
+
+    /// A bit of the packet mark that no fault in the place has.
+    fn free_bit(&self, site: &Site) -> Option<u32> {
+        let here = self.ledger.faults().flat_map(Fault::plans).filter(|plan| plan.place.id == site.place.id);
+        let taken = here.filter_map(|plan| plan.bit).collect::<BTreeSet<_>>();
+        MARK_BITS.into_iter().find(|bit| !taken.contains(bit))
+    }
+
+    /// Its start has come, or the next flap.
+    pub(super) async fn arm(&mut self, id: &FaultId) {
+        let now = BootTime::now();
+        let Some(fault) = self.ledger.get(id) else { return };
+        let mut fault = fault.clone();
+        let first = fault.next_on == Some(fault.timing.start);
+        let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now) };
+        for part in &mut fault.parts {
+            part.plan.set_timeout(Some(on));
+            if let Err(refusal) = self.kernel.arm(&part.plan).await {
+                self.tell(id, EventKind::Failed, format!("{refusal}; it is off until its next start"));
+            }
+        }
+        if first {
+            self.reset_connections(&mut fault).await;
+        }
+        if let Some(standing) = self.ledger.get_mut(id) {
+            standing.parts = fault.parts;
+            standing.reset_connections = fault.reset_connections;
+        }
+        self.ledger.armed(id, now);
+        self.judge(id).await;
+        let on = humantime(on);
+        self.tell(id, EventKind::Started, format!("on for {on}; the kernel switches it off"));
+    }
+
+    pub(super) async fn reset_connections(&mut self, fault: &mut Fault) {
+        for part in &fault.parts {
+            match self.kernel.reset(&part.plan, &self.settings.guard).await {
+                Ok(count) => fault.reset_connections += count,
+                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.with_hint()),
+            }
+        }
+    }
+
+    /// A step of its ramp.
+    pub(super) async fn grow(&mut self, id: &FaultId) {
+        self.replan(id).await;
+        self.ledger.grown(id, BootTime::now());
+    }
+
+    /// Something that faults are planned from may have changed.
+    pub(super) async fn look_around(&mut self) {
+        let active = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
+        for id in active.map(|fault| fault.id.clone()).collect::<Vec<_>>() {
+            for change in self.replan(&id).await {
+                self.tell(&id, EventKind::Followed, change);
+            }
+        }
+    }
+
+    /// Other addresses, or other places.
+    pub(super) async fn follow(&mut self, id: &FaultId, sources: Sources) -> Result<(), Error> {
+        let fault = self.ledger.get_mut(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        if fault.phase != Phase::Active {
+            return Err(Error::Over(id.clone()));
+        }
+        let targets = fault.sources.targets != sources.targets;
+        fault.sources = sources;
+        let changes = self.replan(id).await;
+        if targets {
+            let count = self.ledger.get(id).map(|fault| fault.sources.targets.len()).unwrap_or_default();
+            self.tell(id, EventKind::Followed, format!("its target is now {count} addresses"));
+        }
+        for change in changes {
+            self.tell(id, EventKind::Followed, change);
+        }
+        Ok(())
+    }
+
+    /// What it acts on is gone for good.
+    pub(super) async fn vanished(&mut self, id: &FaultId, what: String) -> Result<(), Error> {
+        self.unsteer(id, End::Vanished { what }).await
+    }
+
+    /// Brings every place of a fault to what its sources say now, and tells what changed.
+    async fn replan(&mut self, id: &FaultId) -> Vec<String> {
+        let Some(fault) = self.ledger.get(id).cloned() else { return Vec::new() };
+        let now = BootTime::now();
+        let mut changes = Vec::new();
+        let mut parts = Vec::new();
+        for site in &fault.sources.sites {
+            let standing = fault.parts.iter().find(|part| part.plan.place.id == site.place.id);
+            let part = match standing {
+                Some(part) => self.replace(&fault, site, part, now, &mut changes).await,
+                None => self.join(&fault, site, now, &mut changes).await,
+            };
+            parts.extend(part);
+        }
+        for part in &fault.parts {
+            if fault.sources.sites.iter().any(|site| site.place.id == part.plan.place.id) {
+                continue;
+            }
+            changes.push(format!("it has left {}", part.plan.place.name));
+            for step in part.plan.steps.iter().rev() {
+                if let Err(refusal) = self.kernel.undo(&part.plan, step).await {
+                    self.tell(id, EventKind::Failed, refusal.to_string());
+                }
+            }
+        }
+        if let Some(fault) = self.ledger.get_mut(id) {
+            fault.parts = parts;
+        }
+        self.leave_unused().await;
+        if !changes.is_empty() {
+            self.judge(id).await;
+        }
+        changes
+    }
+
+    async fn replace(
+        &mut self,
+        fault: &Fault,
+        site: &Site,
+        part: &Part,
+        now: BootTime,
+        changes: &mut Vec<String>,
+    ) -> Option<Part> {
+        let mut part = part.clone();
+        let planned = self.plan(fault, site, part.plan.slot, now).await;
+        let mut next = match planned {
+            Ok(next) => next,
+            // No interface leads there at the moment; what there is stays hooked.
+            Err(error) => {
+                tracing::debug!(id = %fault.id, %error, "not planned anew");
+                return Some(part);
+            }
+        };
+        let interfaces =
+            |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
+        // A timeout that is running is no change.
+        let wanted = next.steering().and_then(|steering| steering.timeout);
+        next.set_timeout(part.plan.steering().and_then(|steering| steering.timeout));
+        if next == part.plan {
+            return Some(part);
+        }
+        next.set_timeout(wanted);
+        self.refresh_hits().await;
+        let counted = self.ledger.get(&fault.id).and_then(|fault| {
+            let standing = fault.parts.iter().find(|standing| standing.plan.slot == part.plan.slot)?;
+            Some(standing.counted)
+        });
+        part.counted = counted.unwrap_or(part.counted);
+        match self.kernel.replace(&part.plan, &next, &self.settings.guard).await {
+            Ok(anew) => {
+                if anew {
+                    part.carried += std::mem::take(&mut part.counted);
+                }
+                let (was, is) = (interfaces(&part.plan), interfaces(&next));
+                if was != is {
+                    changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
+                }
+                part.plan = next;
+            }
+            Err(refusal) => {
+                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {refusal}"))
+            }
+        }
+        Some(part)
+    }
+
+    async fn join(
+        &mut self,
+        fault: &Fault,
+        site: &Site,
+        now: BootTime,
+        changes: &mut Vec<String>,
+    ) -> Option<Part> {
+        if let Err(refusal) = self.kernel.enter(&site.place, site.netns.as_ref()).await {
+            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
+            return None;
+        }
+        let slot = self.ledger.next_slot();
+        let before = self.kernel.before(&site.place).await.ok();
+        let plan = match self.plan(fault, site, slot, now).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.tell(&fault.id, EventKind::Failed, format!("{}: {error}", site.place.name));
+                return None;
+            }
+        };
+        match self.apply_one(&plan).await {
+            Ok(()) => {
+                changes.push(format!("it is now in {}, too", site.place.name));
+                Some(Part::new(plan, before))
+            }
+            Err(refusal) => {
+                self.tell(&fault.id, EventKind::Failed, format!("{}: {refusal}", site.place.name));
+                None
+            }
+        }
+    }
+
+    /// Lets go of the places that no fault is in.
+    pub(super) async fn leave_unused(&mut self) {
+        let used =
+            self.ledger.faults().flat_map(Fault::plans).map(|plan| plan.place.id).collect::<BTreeSet<_>>();
+        self.kernel.leave_all_but(&used).await;
+    }
+}
+
+fn humantime(duration: std::time::Duration) -> String {
+    partition_agent_proto::Span::new(duration).map_or_else(|_| "a moment".to_owned(), |span| span.to_string())
+}
