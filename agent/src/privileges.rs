@@ -25,8 +25,12 @@ pub fn require_net_admin() -> Result<(), PrivilegeError> {
 
 /// What it takes to find the network namespace of another process and to enter it, to read the files of its mount namespace,
 /// and to talk to an engine whose socket is root's.
-const NAMESPACES: [Capability; 3] =
-    [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+const NAMESPACES: [Capability; 4] = [
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_DAC_OVERRIDE,
+];
 
 /// Drops everything but CAP_NET_ADMIN, and what of [`NAMESPACES`] there is where it is asked for, for good, from the calling thread and those that it starts: so this comes before
 /// any of them. The sockets and directories that take more are opened before.

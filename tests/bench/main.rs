@@ -1,6 +1,7 @@
 //! The numbers behind the promise, in one run: `tests/run bench`. Times are of this machine, so what counts is the
 //! comparison within a line, and the ratio to doing without.
 
+mod emulator;
 mod heal;
 mod idle;
 mod inject;
@@ -12,6 +13,7 @@ fn main() {
     println!("kernel {}", nix::sys::utsname::uname().expect("uname").release().to_string_lossy());
     inject::run();
     heal::run();
+    emulator::run();
     many::run();
     idle::run();
 }

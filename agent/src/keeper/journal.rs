@@ -27,7 +27,7 @@ const ROTATE: u64 = 8 << 20;
 #[serde(rename_all = "snake_case", tag = "op")]
 enum Line {
     /// About to be applied.
-    Inject { at: String, id: FaultId, spec: FaultSpec, by: String },
+    Inject { at: String, id: FaultId, spec: Box<FaultSpec>, by: String },
     /// Its deadline moved.
     Change { at: String, id: FaultId, ends_at: String, by: String },
     /// Over.
@@ -101,7 +101,7 @@ impl Journal {
     /// Written when this returns: the agent may die now.
     pub fn inject(&mut self, begun: Begun) -> io::Result<()> {
         let Begun { id, spec, by, at } = begun;
-        self.append(&Line::Inject { at, id, spec, by })
+        self.append(&Line::Inject { at, id, spec: Box::new(spec), by })
     }
 
     /// Has what was written brought to the disk, soon. A disk that hangs must not keep a restore waiting.
@@ -184,7 +184,16 @@ pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
                 Line::Change { .. } => {}
                 Line::End { at: ended_at, id, end, hits, as_before } => {
                     if let Some((injected_at, spec, by)) = begun.remove(&id) {
-                        over.push(History { id, spec, by, injected_at, ended_at, end, hits, as_before });
+                        over.push(History {
+                            id,
+                            spec: *spec,
+                            by,
+                            injected_at,
+                            ended_at,
+                            end,
+                            hits,
+                            as_before,
+                        });
                     }
                 }
             }
@@ -200,7 +209,7 @@ fn open_faults(lines: Vec<Line>) -> Vec<Begun> {
     for line in lines {
         match line {
             Line::Inject { at, id, spec, by } => {
-                begun.insert(id.clone(), Begun { id, spec, by, at });
+                begun.insert(id.clone(), Begun { id, spec: *spec, by, at });
             }
             Line::Change { .. } => {}
             Line::End { id, .. } => {

@@ -54,11 +54,11 @@ fn hint(act: &str, errno: Errno, says: Option<&str>) -> Option<&'static str> {
     match errno {
         // ENOENT is also "no such qdisc": only the words tell the two apart.
         Errno::ENOENT if says.contains("qdisc kind is unknown") => Some(
-            "this kernel has no sch_netem, so it cannot delay packets: install the package with its extra modules \
-             (kernel-modules-extra on Fedora and RHEL, linux-modules-extra-$(uname -r) on Ubuntu); losses work without",
+            "this kernel has no sch_netem: install the package with its extra modules (kernel-modules-extra on Fedora and RHEL, \
+             linux-modules-extra-$(uname -r) on Ubuntu); until then the emulator stands in",
         ),
         Errno::EOPNOTSUPP if act.contains("type ifb") => Some(
-            "this kernel has no ifb device, so it cannot delay packets: install the package with its extra modules",
+            "this kernel has no ifb device: install the package with its extra modules; until then the emulator stands in",
         ),
         Errno::EPERM if act.starts_with("add table") => Some(
             "another agent owns the table (`nft list tables` shows it), or CAP_NET_ADMIN is missing: use that agent, \

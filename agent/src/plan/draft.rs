@@ -75,7 +75,7 @@ pub enum Impossible {
 /// What becomes of the packets in one direction.
 enum Sink {
     Null(Percent),
-    Shape(Impairment),
+    Shape(Box<Impairment>),
     Reject(RejectWith),
 }
 
@@ -149,7 +149,7 @@ fn sinks(kinds: &[Kind]) -> Vec<Sink> {
             Kind::Reset {} | Kind::Dns { .. } => {}
         }
     }
-    sinks.extend(Impairment::new(kinds).map(Sink::Shape));
+    sinks.extend(Impairment::new(kinds).map(Box::new).map(Sink::Shape));
     sinks
 }
 
@@ -286,7 +286,7 @@ impl<'a> Build<'a> {
             Sink::Shape(impairment) => {
                 let ifb = self.draft.link(hook, None);
                 steps.push(Step::AddIfb { name: ifb.clone() });
-                steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: impairment.clone() });
+                steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: (**impairment).clone() });
                 steps.push(Step::SetUp { ifb: ifb.clone() });
                 vec![vec![Expr::Counter, Expr::Forward(ifb)]]
             }

@@ -224,17 +224,18 @@ pub enum EngineArg {
 
 impl ScopeArgs {
     fn scope(&self) -> Scope {
-        let given: [(&Option<String>, fn(String) -> Scope); 8] = [
-            (&self.netns, Scope::Netns),
-            (&self.container, Scope::Container),
-            (&self.label, Scope::Label),
-            (&self.compose, Scope::Compose),
-            (&self.pod, Scope::Pod),
-            (&self.cgroup, Scope::Cgroup),
-            (&self.unit, Scope::Unit),
-            (&self.user, Scope::User),
+        let given = [
+            self.netns.clone().map(Scope::Netns),
+            self.container.clone().map(Scope::Container),
+            self.label.clone().map(Scope::Label),
+            self.compose.clone().map(Scope::Compose),
+            self.pod.clone().map(Scope::Pod),
+            self.cgroup.clone().map(Scope::Cgroup),
+            self.unit.clone().map(Scope::Unit),
+            self.user.clone().map(Scope::User),
         ];
-        given.into_iter().find_map(|(given, scope)| given.clone().map(scope)).unwrap_or_default()
+        // The parser lets only one through.
+        given.into_iter().flatten().next().unwrap_or_default()
     }
 }
 
