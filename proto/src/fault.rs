@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Direction, Flap, Kind, KindError, Protocol, Ramp, Scope, ScopeError, Span, Target};
+use crate::{Direction, Flap, Host, Kind, KindError, Peer, Protocol, Ramp, Scope, ScopeError, Span, Target};
 
 /// A fault as it is asked for. Two equal specs under one id are one fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -110,8 +111,21 @@ pub enum SpecError {
     #[error("{0} has no connections that could be new or established: only TCP has")]
     Stateless(Protocol),
     /// A fault on names with a target that is not name servers.
-    #[error("a DNS fault acts on names: its target can only be peers, the name servers that are asked")]
+    #[error(
+        "a DNS fault acts on names: its target can only be peers without ports, the addresses of the name servers that are asked"
+    )]
     DnsTarget,
+    /// A fault on names with what is only for packets.
+    #[error(
+        "a DNS fault acts on names, not on packets: drop the interface, and inject a second fault for what comes in"
+    )]
+    DnsAlone,
+    /// What is done to connections and names among what happens to packets that come in.
+    #[error("{0} does not happen to what comes in: ask for it in `kinds`")]
+    NotIngress(&'static str),
+    /// A reset of a share of the connections, or of those that are yet to come.
+    #[error("a reset ends every connection to the target that exists: drop the {0}")]
+    ResetSome(&'static str),
     /// A reset of connections to everybody.
     #[error("a reset of every connection of the host: name a peer or a port")]
     ResetAll,
@@ -186,20 +200,43 @@ impl FaultSpec {
         }
         if self.kinds.iter().any(|kind| matches!(kind, Kind::Dns { .. })) {
             let servers = Target { peers: self.target.peers.clone(), ..Target::default() };
-            if self.target != servers || servers.peers.iter().any(|peer| peer.port.is_some()) {
+            if self.target != servers || !servers.peers.iter().all(is_name_server) {
                 return Err(SpecError::DnsTarget);
+            }
+            if self.interface.is_some() || !self.ingress_kinds.is_empty() {
+                return Err(SpecError::DnsAlone);
             }
         } else {
             self.target.validate()?;
         }
-        if self.target.all_traffic && self.kinds.iter().any(|kind| matches!(kind, Kind::Reset {})) {
-            return Err(SpecError::ResetAll);
+        let apart = |kind: &&Kind| matches!(kind, Kind::Reset {} | Kind::Dns { .. });
+        if let Some(kind) = self.ingress_kinds.iter().find(apart) {
+            return Err(SpecError::NotIngress(kind.name()));
+        }
+        if self.kinds.contains(&Kind::Reset {}) {
+            self.validate_reset()?;
         }
         self.scope.validate()?;
         self.validate_timing()?;
         match &self.interface {
             Some(name) if !interface_name(name) => Err(SpecError::Interface(name.clone())),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    fn validate_reset(&self) -> Result<(), SpecError> {
+        let target = &self.target;
+        if target.peers.is_empty() && target.ports.is_empty() && target.local_ports.is_empty() {
+            return Err(SpecError::ResetAll);
+        }
+        match (target, &self.interface) {
+            (Target { protocol: Some(protocol), .. }, _) if *protocol != Protocol::Tcp => {
+                Err(SpecError::Stateless(*protocol))
+            }
+            (Target { flows: Some(_), .. }, _) => Err(SpecError::ResetSome("share of the connections")),
+            (Target { state: Some(_), .. }, _) => Err(SpecError::ResetSome("state")),
+            (_, Some(_)) => Err(SpecError::ResetSome("interface")),
+            (_, None) => Ok(()),
         }
     }
 
@@ -238,13 +275,28 @@ fn together(kinds: &[Kind]) -> Result<(), SpecError> {
         return Err(SpecError::Apart(one, other));
     }
     // A rejected packet is not there to be shaped, and a question for a name is no packet of the target.
-    let alone = kinds.iter().find(|kind| matches!(kind, Kind::Reject { .. } | Kind::Dns { .. }));
-    let beside =
-        |alone: &Kind| kinds.iter().find(|kind| !matches!(kind, Kind::Reset {}) && *kind != alone).cloned();
-    match alone.and_then(|alone| Some((alone.name(), beside(alone)?.name()))) {
+    let pair = kinds.iter().find_map(|alone| {
+        let beside = |kind: &&Kind| match alone {
+            Kind::Reject { .. } => *kind != alone && !matches!(kind, Kind::Reset {}),
+            Kind::Dns { .. } => *kind != alone,
+            _ => false,
+        };
+        Some((alone.name(), kinds.iter().find(beside)?.name()))
+    });
+    match pair {
         Some((one, other)) => Err(SpecError::Apart(one, other)),
         None => Ok(()),
     }
+}
+
+/// One address without ports, or a name for some.
+fn is_name_server(peer: &Peer) -> bool {
+    let one = match &peer.host {
+        Host::Net(IpNetwork::V4(net)) => net.prefix() == 32,
+        Host::Net(IpNetwork::V6(net)) => net.prefix() == 128,
+        Host::Name(_) | Host::Compose(_) => true,
+    };
+    one && peer.port.is_none()
 }
 
 /// The rule of `dev_valid_name` in the kernel's `net/core/dev.c`.
@@ -301,7 +353,7 @@ mod tests {
         let json = r#"{"kinds":[{"loss":{"percent":5,"correlation":25}},
             {"delay":{"latency":"100ms","jitter":"10ms","distribution":"normal"}},{"duplicate":{"percent":1}},
             {"corrupt":{"percent":1}},{"reorder":{"percent":10,"gap":5}},{"rate":{"rate":"10mbit"}},
-            {"slot":{"min":"1ms","max":"2ms","packets":10}},{"reset":{}}],
+            {"slot":{"min":"1ms","max":"2ms","packets":10}}],
             "target":{"peers":["10.0.0.5:80-90"],"protocol":"tcp","state":"established","flows":30},
             "scope":{"compose":"shop/redis"},"interface":"eth0","engine":"emulator","start_in":"5s",
             "flap":{"on":"30s","off":"30s"},"for":"10m"}"#;
@@ -349,7 +401,10 @@ mod tests {
             (to(r#"{"ports":[1]},"flap":{"on":"1ms","off":"1s"}"#), "100ms"),
             (to(r#"{"ports":[1]},"ramp":{"over":"2m"}"#), "the fault ends after"),
             (to(r#"{"ports":[1]},"ramp":{"over":"1s"},"flap":{"on":"1s","off":"1s"}"#), "do not go together"),
-            (to(r#"{"ports":[1]},"direction":"egress","ingress_kinds":[{"reset":{}}]"#), "goes both ways"),
+            (
+                to(r#"{"ports":[1]},"direction":"egress","ingress_kinds":[{"corrupt":{"percent":1}}]"#),
+                "goes both ways",
+            ),
             (
                 r#"{"kinds":[{"reset":{}}],"target":{"all_traffic":true}}"#.to_owned(),
                 "reset of every connection",

@@ -119,7 +119,7 @@ pub enum Kind {
         /// How.
         with: RejectWith,
     },
-    /// TCP connections to the target that exist when the fault starts are reset, once.
+    /// TCP connections to the target that exist when the fault starts are reset, once: all of them, on every interface.
     Reset {},
     /// Questions for these names are answered with a failure; all other names are answered as ever.
     Dns {
@@ -246,7 +246,9 @@ impl Kind {
                 Err(KindError::Table(table.len()))
             }
             Self::LossState { p13, p14: Some(p14), .. } if over(&[*p13, *p14]) => Err(KindError::Chances),
-            Self::LossState { p31: Some(p31), p32: Some(p32), .. } if over(&[*p31, *p32]) => {
+            Self::LossState { p13, p31, p32: Some(p32), .. }
+                if over(&[p31.unwrap_or_else(|| p13.rest()), *p32]) =>
+            {
                 Err(KindError::Chances)
             }
             Self::Slot { min, max, .. }

@@ -45,6 +45,12 @@ impl Percent {
         self.0
     }
 
+    /// What is left of a whole; the smallest share, where that is nothing.
+    #[must_use]
+    pub fn rest(self) -> Self {
+        Self((Self::ALL.0 - self.0).max(1))
+    }
+
     fn as_f64(self) -> f64 {
         f64::from(self.0) / 10_000.0
     }

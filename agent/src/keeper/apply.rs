@@ -169,15 +169,16 @@ impl<K: Kernel> Keeper<K> {
             next_step: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
-            reset_connections: 0,
+            elsewhere: Hits::default(),
             phase: Phase::Active,
         };
         for site in &request.sources.sites {
             self.kernel.enter(&site.place, site.netns.as_ref()).await?;
             let slot = self.ledger.next_slot();
-            let plan = self.plan(&fault, site, slot, now).await?;
+            let survey = self.survey(&fault, site).await?;
+            let plan = self.plan(&fault, site, slot, &survey, now)?;
             let before = if request.dry_run { None } else { self.kernel.before(&site.place).await.ok() };
-            fault.parts.push(Part::new(plan, before));
+            fault.parts.push(Part::new(plan, survey, before));
         }
         Ok(fault)
     }

@@ -3,27 +3,41 @@
 
 use std::collections::BTreeSet;
 
-use partition_agent_proto::{End, EventKind, FaultId};
+use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
 use super::ledger::{Fault, Part, Phase};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
 
+/// Why a fault is planned anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Interfaces, addresses or routes may have changed.
+    Network,
+    /// Something else has.
+    Otherwise,
+}
+
 impl<K: Kernel> Keeper<K> {
+    /// What a plan must know of a place, as it is now.
+    pub(super) async fn survey(&mut self, fault: &Fault, site: &Site) -> Result<Survey, Error> {
+        let only = fault.spec.interface.as_deref();
+        let survey = self.kernel.survey(&site.place, &fault.sources.targets, only).await;
+        survey.map_err(Error::NoInterface)
+    }
+
     /// The plan of a fault in one place, as it is now.
-    pub(super) async fn plan(
-        &mut self,
+    pub(super) fn plan(
+        &self,
         fault: &Fault,
         site: &Site,
         slot: u32,
+        survey: &Survey,
         now: BootTime,
     ) -> Result<Plan, Error> {
         let sources = &fault.sources;
-        let only = fault.spec.interface.as_deref();
-        let survey = self.kernel.survey(&site.place, &sources.targets, only).await;
-        let survey = survey.map_err(Error::NoInterface)?;
         let own_bit = fault.plans().find(|plan| plan.place.id == site.place.id).and_then(|plan| plan.bit);
         let bit = own_bit.or_else(|| self.free_bit(site));
         let share = fault.timing.share(now);
@@ -79,7 +93,7 @@ impl<K: Kernel> Keeper<K> {
         }
         if let Some(standing) = self.ledger.get_mut(id) {
             standing.parts = fault.parts;
-            standing.reset_connections = fault.reset_connections;
+            standing.elsewhere = fault.elsewhere;
         }
         self.ledger.armed(id, now);
         self.judge(id).await;
@@ -90,7 +104,7 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn reset_connections(&mut self, fault: &mut Fault) {
         for part in &fault.parts {
             match self.kernel.reset(&part.plan, &self.settings.guard).await {
-                Ok(count) => fault.reset_connections += count,
+                Ok(count) => fault.elsewhere.reset_connections += count,
                 Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.with_hint()),
             }
         }
@@ -98,7 +112,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// A step of its ramp.
     pub(super) async fn grow(&mut self, id: &FaultId) {
-        self.replan(id).await;
+        self.replan(id, Why::Otherwise).await;
         self.ledger.grown(id, BootTime::now());
     }
 
@@ -106,7 +120,7 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn look_around(&mut self) {
         let active = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
         for id in active.map(|fault| fault.id.clone()).collect::<Vec<_>>() {
-            for change in self.replan(&id).await {
+            for change in self.replan(&id, Why::Network).await {
                 self.tell(&id, EventKind::Followed, change);
             }
         }
@@ -120,7 +134,7 @@ impl<K: Kernel> Keeper<K> {
         }
         let targets = fault.sources.targets != sources.targets;
         fault.sources = sources;
-        let changes = self.replan(id).await;
+        let changes = self.replan(id, Why::Otherwise).await;
         if targets {
             let count = self.ledger.get(id).map(|fault| fault.sources.targets.len()).unwrap_or_default();
             self.tell(id, EventKind::Followed, format!("its target is now {count} addresses"));
@@ -137,16 +151,16 @@ impl<K: Kernel> Keeper<K> {
     }
 
     /// Brings every place of a fault to what its sources say now, and tells what changed.
-    async fn replan(&mut self, id: &FaultId) -> Vec<String> {
+    async fn replan(&mut self, id: &FaultId, why: Why) -> Vec<String> {
         let Some(fault) = self.ledger.get(id).cloned() else { return Vec::new() };
-        let now = BootTime::now();
         let mut changes = Vec::new();
+        let mut elsewhere = Hits::default();
         let mut parts = Vec::new();
         for site in &fault.sources.sites {
             let standing = fault.parts.iter().find(|part| part.plan.place.id == site.place.id);
             let part = match standing {
-                Some(part) => self.replace(&fault, site, part, now, &mut changes).await,
-                None => self.join(&fault, site, now, &mut changes).await,
+                Some(part) => self.replace(&fault, site, part, why, &mut changes).await,
+                None => self.join(&fault, site, &mut changes).await,
             };
             parts.extend(part);
         }
@@ -155,6 +169,7 @@ impl<K: Kernel> Keeper<K> {
                 continue;
             }
             changes.push(format!("it has left {}", part.plan.place.name));
+            elsewhere += part.hits();
             for step in part.plan.steps.iter().rev() {
                 if let Err(refusal) = self.kernel.undo(&part.plan, step).await {
                     self.tell(id, EventKind::Failed, refusal.to_string());
@@ -163,6 +178,7 @@ impl<K: Kernel> Keeper<K> {
         }
         if let Some(fault) = self.ledger.get_mut(id) {
             fault.parts = parts;
+            fault.elsewhere += elsewhere;
         }
         self.leave_unused().await;
         if !changes.is_empty() {
@@ -176,19 +192,31 @@ impl<K: Kernel> Keeper<K> {
         fault: &Fault,
         site: &Site,
         part: &Part,
-        now: BootTime,
+        why: Why,
         changes: &mut Vec<String>,
     ) -> Option<Part> {
         let mut part = part.clone();
-        let planned = self.plan(fault, site, part.plan.slot, now).await;
-        let mut next = match planned {
-            Ok(next) => next,
+        let survey = match self.survey(fault, site).await {
+            Ok(survey) => survey,
             // No interface leads there at the moment; what there is stays hooked.
             Err(error) => {
                 tracing::debug!(id = %fault.id, %error, "not planned anew");
                 return Some(part);
             }
         };
+        // Most of the kernel's news are of no concern, and a plan of many targets is work.
+        if why == Why::Network && survey == part.survey {
+            return Some(part);
+        }
+        let now = BootTime::now();
+        let mut next = match self.plan(fault, site, part.plan.slot, &survey, now) {
+            Ok(next) => next,
+            Err(error) => {
+                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {error}"));
+                return Some(part);
+            }
+        };
+        part.survey = survey;
         let interfaces =
             |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
         // A timeout that is running is no change.
@@ -222,21 +250,20 @@ impl<K: Kernel> Keeper<K> {
         Some(part)
     }
 
-    async fn join(
-        &mut self,
-        fault: &Fault,
-        site: &Site,
-        now: BootTime,
-        changes: &mut Vec<String>,
-    ) -> Option<Part> {
+    async fn join(&mut self, fault: &Fault, site: &Site, changes: &mut Vec<String>) -> Option<Part> {
         if let Err(refusal) = self.kernel.enter(&site.place, site.netns.as_ref()).await {
             self.tell(&fault.id, EventKind::Failed, refusal.to_string());
             return None;
         }
         let slot = self.ledger.next_slot();
         let before = self.kernel.before(&site.place).await.ok();
-        let plan = match self.plan(fault, site, slot, now).await {
-            Ok(plan) => plan,
+        let planned = match self.survey(fault, site).await {
+            Ok(survey) => self.plan(fault, site, slot, &survey, BootTime::now()).map(|plan| (plan, survey)),
+            Err(error) => Err(error),
+        };
+        let (plan, survey) = match planned {
+            Ok(planned) => planned,
+            // Maybe its interfaces are yet to come; the kernel will tell of them.
             Err(error) => {
                 self.tell(&fault.id, EventKind::Failed, format!("{}: {error}", site.place.name));
                 return None;
@@ -245,7 +272,7 @@ impl<K: Kernel> Keeper<K> {
         match self.apply_one(&plan).await {
             Ok(()) => {
                 changes.push(format!("it is now in {}, too", site.place.name));
-                Some(Part::new(plan, before))
+                Some(Part::new(plan, survey, before))
             }
             Err(refusal) => {
                 self.tell(&fault.id, EventKind::Failed, format!("{}: {refusal}", site.place.name));
@@ -254,10 +281,12 @@ impl<K: Kernel> Keeper<K> {
         }
     }
 
-    /// Lets go of the places that no fault is in.
+    /// Lets go of the places that no fault is in, or is to be in.
     pub(super) async fn leave_unused(&mut self) {
-        let used =
-            self.ledger.faults().flat_map(Fault::plans).map(|plan| plan.place.id).collect::<BTreeSet<_>>();
+        let planned = self.ledger.faults().flat_map(Fault::plans).map(|plan| plan.place.id);
+        let wanted = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
+        let wanted = wanted.flat_map(|fault| &fault.sources.sites).map(|site| site.place.id);
+        let used = planned.chain(wanted).collect::<BTreeSet<_>>();
         self.kernel.leave_all_but(&used).await;
     }
 }

@@ -14,7 +14,7 @@ use partition_agent_proto::{End, Engine, FaultId, FaultSpec, Hits, State, Verdic
 use super::Sources;
 use super::timing::Timing;
 use crate::clock::BootTime;
-use crate::kernel::Before;
+use crate::kernel::{Before, Survey};
 use crate::plan::Plan;
 
 /// The kernel ends a fault at its deadline. The agent looks a moment later, so that it finds it ended.
@@ -43,7 +43,8 @@ pub struct Fault {
     /// What shapes its packets, where something does.
     pub engine: Option<Engine>,
     pub verdict: Verdict,
-    pub reset_connections: u64,
+    /// What it hit in places that it has left, and the connections that it reset.
+    pub elsewhere: Hits,
     pub phase: Phase,
 }
 
@@ -51,6 +52,8 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub plan: Plan,
+    /// What the plan was made for.
+    pub survey: Survey,
     /// What others had there before.
     pub before: Option<Before>,
     /// What the kernel's counters said before they last began anew, and what they say now.
@@ -59,17 +62,24 @@ pub struct Part {
 }
 
 impl Part {
-    pub fn new(plan: Plan, before: Option<Before>) -> Self {
-        Self { plan, before, carried: Hits::default(), counted: Hits::default() }
+    pub fn new(plan: Plan, survey: Survey, before: Option<Before>) -> Self {
+        Self { plan, survey, before, carried: Hits::default(), counted: Hits::default() }
+    }
+}
+
+impl Part {
+    pub fn hits(&self) -> Hits {
+        let mut hits = self.carried;
+        hits += self.counted;
+        hits
     }
 }
 
 impl Fault {
     pub fn hits(&self) -> Hits {
-        let mut hits = Hits { reset_connections: self.reset_connections, ..Hits::default() };
+        let mut hits = self.elsewhere;
         for part in &self.parts {
-            hits += part.carried;
-            hits += part.counted;
+            hits += part.hits();
         }
         hits
     }

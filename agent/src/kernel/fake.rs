@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
 
+use super::features::name;
 use super::rtnl::netem;
 use super::{Before, Kernel, Observed, QueueSeen, Refusal, SetSeen, Survey};
 use crate::netns::{Netns, NetnsId};
@@ -210,6 +211,20 @@ impl Kernel for Fake {
     }
 
     async fn features(&mut self) -> Vec<Feature> {
-        vec![Feature { name: "fake".to_owned(), needed_for: "tests".to_owned(), check: Check::Works }]
+        let netem = if self.world().without_netem {
+            Check::Missing {
+                why: "the fake kernel was told to have none".to_owned(),
+                fix: "tell it otherwise".to_owned(),
+            }
+        } else {
+            Check::Works
+        };
+        let feature =
+            |name: &str, check| Feature { name: name.to_owned(), needed_for: "tests".to_owned(), check };
+        vec![
+            feature("fake", Check::Works),
+            feature(name::NETEM, netem),
+            feature(name::EMULATOR, Check::Works),
+        ]
     }
 }

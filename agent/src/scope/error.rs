@@ -36,7 +36,7 @@ impl ScopeError {
         Self::Refused {
             asked: asked.to_owned(),
             reason: format!("{what} uses the network of the host, so a fault in it would hit all of the host"),
-            advice: "name its control group or unit instead (--cgroup, --unit), or the host (--host) if that is meant"
+            advice: "name its control group or unit instead (--cgroup, --unit), or no scope at all if the host is meant"
                 .to_owned(),
         }
     }

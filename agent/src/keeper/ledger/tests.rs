@@ -40,7 +40,7 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         id: id.parse().unwrap(),
         spec,
         sources: Sources::default(),
-        parts: vec![Part::new(plan.unwrap(), None)],
+        parts: vec![Part::new(plan.unwrap(), Survey::default(), None)],
         by: String::new(),
         protects: vec![],
         injected_at: String::new(),
@@ -49,7 +49,7 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         next_step: None,
         engine: None,
         verdict: Verdict::Confirmed,
-        reset_connections: 0,
+        elsewhere: Hits::default(),
         phase: Phase::Active,
     }
 }
