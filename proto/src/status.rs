@@ -157,6 +157,12 @@ impl Hits {
         }
     }
 
+    /// What is counted here and not there.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        self.zip(other, u64::saturating_sub)
+    }
+
     /// The higher of each: of two readings of counters that only grow.
     #[must_use]
     pub fn max_of(self, other: Self) -> Self {

@@ -8,7 +8,7 @@ use partition_agent_proto::{End, EventKind, FaultId, Hits};
 use super::ledger::{Fault, Part, Phase};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
-use crate::kernel::{Kernel, Survey};
+use crate::kernel::{Kernel, Refusal, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
 
 /// Why a fault is planned anew.
@@ -81,11 +81,13 @@ impl<K: Kernel> Keeper<K> {
         let Some(fault) = self.ledger.get(id) else { return };
         let mut fault = fault.clone();
         let first = fault.next_on == Some(fault.timing.start);
-        let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now) };
+        let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now, false) };
+        let mut refused = false;
         for part in &mut fault.parts {
             part.plan.set_timeout(Some(on));
             if let Err(refusal) = self.kernel.arm(&part.plan).await {
-                self.tell(id, EventKind::Failed, format!("{refusal}; it is off until its next start"));
+                refused = true;
+                self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
             }
         }
         if first {
@@ -95,8 +97,11 @@ impl<K: Kernel> Keeper<K> {
             standing.parts = fault.parts;
             standing.elsewhere = fault.elsewhere;
         }
-        self.ledger.armed(id, now);
+        self.ledger.armed(id, now, refused);
         self.judge(id).await;
+        if refused {
+            return;
+        }
         let on = humantime(on);
         self.tell(id, EventKind::Started, format!("on for {on}; the kernel switches it off"));
     }
@@ -160,19 +165,32 @@ impl<K: Kernel> Keeper<K> {
             let standing = fault.parts.iter().find(|part| part.plan.place.id == site.place.id);
             let part = match standing {
                 Some(part) => self.replace(&fault, site, part, why, &mut changes).await,
-                None => self.join(&fault, site, &mut changes).await,
+                None => {
+                    let joined = self.join(&fault, site).await;
+                    changes.extend(
+                        joined.iter().map(|part| format!("it is now in {}, too", part.plan.place.name)),
+                    );
+                    joined
+                }
             };
             parts.extend(part);
         }
-        for part in &fault.parts {
-            if fault.sources.sites.iter().any(|site| site.place.id == part.plan.place.id) {
-                continue;
-            }
-            changes.push(format!("it has left {}", part.plan.place.name));
-            elsewhere += part.hits();
-            for step in part.plan.steps.iter().rev() {
-                if let Err(refusal) = self.kernel.undo(&part.plan, step).await {
+        let sites = &fault.sources.sites;
+        let stays = |plan: &Plan| sites.iter().any(|site| site.place.id == plan.place.id);
+        if fault.plans().any(|plan| !stays(plan)) {
+            self.refresh_hits().await;
+        }
+        let standing = self.ledger.get(id).map(|fault| fault.parts.clone()).unwrap_or_default();
+        for part in standing.into_iter().filter(|part| !stays(&part.plan)) {
+            match self.take_back(&part.plan).await {
+                Ok(()) => {
+                    changes.push(format!("it has left {}", part.plan.place.name));
+                    elsewhere += part.hits();
+                }
+                // Tried again when something changes next.
+                Err(refusal) => {
                     self.tell(id, EventKind::Failed, refusal.to_string());
+                    parts.push(part);
                 }
             }
         }
@@ -185,6 +203,15 @@ impl<K: Kernel> Keeper<K> {
             self.judge(id).await;
         }
         changes
+    }
+
+    /// Everything of a plan, at once: the place is as good as gone, and what is delayed there with it.
+    async fn take_back(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        let mut refused = None;
+        for step in plan.steps.iter().rev() {
+            refused = self.kernel.undo(plan, step).await.err().or(refused);
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     async fn replace(
@@ -216,32 +243,30 @@ impl<K: Kernel> Keeper<K> {
                 return Some(part);
             }
         };
-        part.survey = survey;
+        // The way back from the emulator leads to the interface that it was made for.
+        if part.plan.taps().next().is_some() && survey.indexes != part.survey.indexes {
+            return self.rebuild(fault, site, part, changes).await;
+        }
         let interfaces =
             |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
         // A timeout that is running is no change.
         let wanted = next.steering().and_then(|steering| steering.timeout);
         next.set_timeout(part.plan.steering().and_then(|steering| steering.timeout));
         if next == part.plan {
+            part.survey = survey;
             return Some(part);
         }
         next.set_timeout(wanted);
-        self.refresh_hits().await;
-        let counted = self.ledger.get(&fault.id).and_then(|fault| {
-            let standing = fault.parts.iter().find(|standing| standing.plan.slot == part.plan.slot)?;
-            Some(standing.counted)
-        });
-        part.counted = counted.unwrap_or(part.counted);
         match self.kernel.replace(&part.plan, &next, &self.settings.guard).await {
-            Ok(anew) => {
-                if anew {
-                    part.carried += std::mem::take(&mut part.counted);
-                }
+            Ok(counted) => {
+                part.carried += counted;
+                part.counted = Hits::default();
                 let (was, is) = (interfaces(&part.plan), interfaces(&next));
                 if was != is {
                     changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
                 }
                 part.plan = next;
+                part.survey = survey;
             }
             Err(refusal) => {
                 self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {refusal}"))
@@ -250,7 +275,30 @@ impl<K: Kernel> Keeper<K> {
         Some(part)
     }
 
-    async fn join(&mut self, fault: &Fault, site: &Site, changes: &mut Vec<String>) -> Option<Part> {
+    /// Takes it back and makes it anew: it is not in force for a moment.
+    async fn rebuild(
+        &mut self,
+        fault: &Fault,
+        site: &Site,
+        part: Part,
+        changes: &mut Vec<String>,
+    ) -> Option<Part> {
+        self.refresh_hits().await;
+        let slot = part.plan.slot;
+        let standing = self
+            .ledger
+            .get(&fault.id)
+            .and_then(|fault| fault.parts.iter().find(|standing| standing.plan.slot == slot).map(Part::hits));
+        if let Err(refusal) = self.take_back(&part.plan).await {
+            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
+            return Some(part);
+        }
+        let carried = standing.unwrap_or(part.hits());
+        changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
+        self.join(fault, site).await.map(|anew| Part { carried, before: part.before, ..anew })
+    }
+
+    async fn join(&mut self, fault: &Fault, site: &Site) -> Option<Part> {
         if let Err(refusal) = self.kernel.enter(&site.place, site.netns.as_ref()).await {
             self.tell(&fault.id, EventKind::Failed, refusal.to_string());
             return None;
@@ -270,10 +318,7 @@ impl<K: Kernel> Keeper<K> {
             }
         };
         match self.apply_one(&plan).await {
-            Ok(()) => {
-                changes.push(format!("it is now in {}, too", site.place.name));
-                Some(Part::new(plan, survey, before))
-            }
+            Ok(()) => Some(Part::new(plan, survey, before)),
             Err(refusal) => {
                 self.tell(&fault.id, EventKind::Failed, format!("{}: {refusal}", site.place.name));
                 None

@@ -193,10 +193,11 @@ impl Ledger {
         }
     }
 
-    /// It was put into force.
-    pub fn armed(&mut self, id: &FaultId, now: BootTime) {
+    /// It was put into force; or that was refused in some place, and is tried again.
+    pub fn armed(&mut self, id: &FaultId, now: BootTime, refused: bool) {
         if let Some(fault) = self.faults.get_mut(id) {
-            fault.next_on = fault.timing.next_on(now);
+            let again = refused.then_some(now + RETRY.0);
+            fault.next_on = [fault.timing.next_on(now), again].into_iter().flatten().min();
             fault.next_step = fault.timing.next_step(now);
         }
     }

@@ -53,14 +53,12 @@ impl<K: Kernel> Keeper<K> {
         self.refresh_hits().await;
         let Some(fault) = self.ledger.get(id) else { return Ok(()) };
         let drain = fault.drain();
+        let mut refused = None;
         for plan in fault.plans().cloned().collect::<Vec<_>>().into_iter().rev() {
             for step in plan.steps.iter().rev() {
                 match step {
-                    Step::Steer(_) => {
-                        if let Err(refusal) = self.kernel.undo(&plan, step).await {
-                            return Err(self.stuck(id, Next::Unsteer, refusal, end));
-                        }
-                    }
+                    // One place that refuses must not keep the fault in force in the others.
+                    Step::Steer(_) => refused = self.kernel.undo(&plan, step).await.err().or(refused),
                     Step::AddIfb { .. }
                     | Step::AddNetem { .. }
                     | Step::SetUp { .. }
@@ -69,6 +67,9 @@ impl<K: Kernel> Keeper<K> {
                     | Step::StandIn(_) => {}
                 }
             }
+        }
+        if let Some(refusal) = refused {
+            return Err(self.stuck(id, Next::Unsteer, refusal, end));
         }
         let now = BootTime::now();
         self.tell(id, EventKind::Ended, format!("out of force: {end}"));

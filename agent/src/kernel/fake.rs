@@ -148,11 +148,11 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<bool, Refusal> {
+    async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
         let mut world = self.world();
         world.steps.insert(new.slot, new.steps.clone());
         world.time(new);
-        Ok(true)
+        Ok(Hits::default())
     }
 
     async fn reset(&mut self, plan: &Plan, _: &Guard) -> Result<u64, Refusal> {

@@ -12,6 +12,7 @@ use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
 use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
+use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
 
@@ -74,8 +75,8 @@ impl Kernel for Linux {
             Some(name) => all.only(name)?,
             None => all.towards(targets).await?,
         };
-        let not_ethernet = all.without_ethernet(&interfaces);
-        Ok(Survey { interfaces, not_ethernet, natted: nft::translates(&space.within)? })
+        let (indexes, not_ethernet) = (all.indexes(&interfaces), all.without_ethernet(&interfaces));
+        Ok(Survey { interfaces, indexes, not_ethernet, natted: nft::translates(&space.within)? })
     }
 
     async fn has_netem(&mut self) -> bool {
@@ -139,7 +140,7 @@ impl Kernel for Linux {
     }
 
     /// What is new is made first, then packets are steered to it in one transaction, then what is old goes.
-    async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<bool, Refusal> {
+    async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal> {
         let mut made = Vec::new();
         for step in &new.steps {
             let done = match step {
@@ -179,17 +180,19 @@ impl Kernel for Linux {
                 return Err(refusal);
             }
         }
-        let mut anew = false;
+        let mut counted = Hits::default();
         if let (Some(was), Some(is)) = (old.steering(), new.steering()) {
             let space = self.space(&new.place)?;
             let bindings = space.bindings(new).await?;
-            anew = space.table.replace(new.slot, (was, is), guard, &bindings)?;
+            counted = space.table.replace(new.slot, (was, is), guard, &bindings)?;
         }
         let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name));
         for tap in gone.map(|tap| tap.name.clone()).collect::<Vec<_>>() {
-            self.space(&new.place)?.emulators.remove(&tap);
+            if let Some(emulator) = self.space(&new.place)?.emulators.remove(&tap) {
+                counted.queue_drops += drops(&emulator);
+            }
         }
-        Ok(anew)
+        Ok(counted)
     }
 
     async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal> {
@@ -243,8 +246,7 @@ impl Kernel for Linux {
                     .map(|(_, dropped)| dropped)
                     .sum::<u64>();
                 for emulator in plan.taps().filter_map(|tap| space.emulators.get(&tap.name)) {
-                    let counters = emulator.counters();
-                    hits.queue_drops += counters.lost + counters.overlimit;
+                    hits.queue_drops += drops(emulator);
                 }
                 if let Some((forwarder, _)) = space.forwarders.get(&plan.slot) {
                     hits.failed_questions += forwarder.failed_questions();
@@ -280,4 +282,9 @@ impl Kernel for Linux {
     async fn features(&mut self) -> Vec<Feature> {
         features::probe(&self.own.rtnl).await
     }
+}
+
+fn drops(emulator: &Emulator) -> u64 {
+    let counters = emulator.counters();
+    counters.lost + counters.overlimit
 }

@@ -33,6 +33,8 @@ use crate::plan::{Address, Guard, Place, Plan, Step};
 pub struct Survey {
     /// The interfaces that a fault on the targets acts on.
     pub interfaces: Vec<String>,
+    /// Their numbers: an interface that was deleted and made anew has another.
+    pub indexes: Vec<u32>,
     /// Those of them whose frames the emulator cannot read.
     pub not_ethernet: Vec<String>,
     /// Addresses may be rewritten on their way out.
@@ -71,8 +73,8 @@ pub trait Kernel {
     /// The timeout that the plan now has, counted from now.
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal>;
 
-    /// From one plan of a fault to another in the same slot. Answers whether its counters began anew.
-    async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<bool, Refusal>;
+    /// From one plan of a fault to another in the same slot. Answers what those of its counters that began anew had counted.
+    async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal>;
 
     /// Resets the connections that the plan names, and counts them.
     async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal>;

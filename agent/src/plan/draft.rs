@@ -11,7 +11,7 @@ use partition_agent_proto::{Connection, ConnectionState, FaultSpec, Kind, Percen
 
 use super::element::{End, Shape};
 use super::expr::{Expr, MODULUS};
-use super::guard::{Guard, loss_chain, shape_chain};
+use super::guard::{Guard, LOOPBACK, loss_chain, shape_chain};
 use super::impairment::Impairment;
 use super::ranges::Family;
 use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
@@ -19,6 +19,9 @@ use super::{
     Address, OwnTable, Place, Plan, RETURNED_MARK, Resets, STAND_IN_MARK, Sender, StandIn, Steering, Step,
     TableFamily, Tap, mark, sets,
 };
+
+/// Interfaces that one rule can name.
+const MOST_INTERFACES: usize = 120;
 
 /// What a plan is made of.
 #[derive(Debug)]
@@ -226,6 +229,13 @@ impl Draft<'_> {
         self.spec.interface.iter().map(move |name| Expr::Interface(hook, name.clone()))
     }
 
+    /// Other faults may have hooked other interfaces, and what passes there is none of this one's business. A rule of
+    /// the kernel has 128 expressions at most (`NFT_RULE_MAXEXPRS`); with more interfaces than that it is on all of them.
+    fn elsewhere(&self, hook: Hook) -> Option<Vec<Expr>> {
+        let some = (1..=MOST_INTERFACES).contains(&self.interfaces.len());
+        some.then(|| vec![Expr::InterfaceIsNot(hook, self.interfaces.to_vec()), Expr::Return])
+    }
+
     /// At most 15 bytes (`IFNAMSIZ` less its terminator).
     fn link(&self, hook: Hook, nth: Option<usize>) -> String {
         let direction = match hook {
@@ -291,7 +301,8 @@ impl<'a> Build<'a> {
                 vec![vec![Expr::Counter, Expr::Forward(ifb)]]
             }
         };
-        let body = self.conditions(hook).into_iter().chain(ends).collect::<Vec<_>>();
+        let elsewhere = self.draft.elsewhere(hook);
+        let body = elsewhere.into_iter().chain(self.conditions(hook)).chain(ends).collect::<Vec<_>>();
         let comment = Some(self.draft.mark());
         let rule = |exprs| Rule { chain: chain.clone(), head: false, exprs, comment: comment.clone() };
         self.shared.rules.extend(body.into_iter().map(rule));
@@ -399,7 +410,7 @@ impl<'a> Build<'a> {
         let Some(bit) = draft.bit.filter(|_| draft.learns()) else { return };
         let chain = format!("{}_learn", draft.mark());
         let comment = Some(draft.mark());
-        let mut rules = Vec::new();
+        let mut rules = draft.elsewhere(Hook::Egress).into_iter().collect::<Vec<_>>();
         if draft.sender.is_none() {
             // What is known by its address needs no teaching, and must not be hit twice.
             let known =
@@ -451,6 +462,10 @@ impl<'a> Build<'a> {
         let body = self.conditions(Hook::Egress).into_iter().chain(rejects(with));
         self.own.rules.extend(body.map(|exprs| own_rule(chain, exprs)));
         self.own.chains.push(Chain { name: chain.to_owned(), base: None });
+        // Interfaces are hooked for other kinds; here loopback has to be left out where it is not among them.
+        let on_loopback = draft.interfaces.iter().any(|name| name == LOOPBACK);
+        let off_loopback =
+            (!on_loopback).then(|| Expr::InterfaceIsNot(Hook::Egress, vec![LOOPBACK.to_owned()]));
         let mut bases = vec![("meant", Base::Output(-101))];
         if draft.natted {
             bases.push(("sent", Base::Output(0)));
@@ -463,7 +478,8 @@ impl<'a> Build<'a> {
                 let member = Expr::Member(Hook::Egress, set.shape, set.name.clone());
                 let sender = draft.sender.map(Sender::expr);
                 let jump = Expr::Jump(chain.to_owned());
-                draft.only_interface(Hook::Egress).chain(sender).chain([member, jump]).collect()
+                let only = draft.only_interface(Hook::Egress).chain(off_loopback.clone());
+                only.chain(sender).chain([member, jump]).collect()
             };
             self.own.rules.extend(self.targets.iter().map(entry).map(|exprs| own_rule(name, exprs)));
             self.own.chains.push(Chain { name: name.to_owned(), base: Some(base) });

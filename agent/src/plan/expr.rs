@@ -22,6 +22,8 @@ pub const FLOW_TIMEOUT_MS: u64 = 300_000;
 pub enum Expr {
     /// The interface that the packet leaves by or came in on.
     Interface(Hook, String),
+    /// None of these.
+    InterfaceIsNot(Hook, Vec<String>),
     /// The far end, or this end's port, is in the set.
     Member(Hook, Shape, String),
     /// ICMPv6 of these types, first and last.
@@ -95,6 +97,14 @@ impl fmt::Display for Expr {
         match self {
             Self::Interface(Hook::Egress, name) => write!(f, "oifname \"{name}\""),
             Self::Interface(Hook::Ingress, name) => write!(f, "iifname \"{name}\""),
+            Self::InterfaceIsNot(hook, names) => {
+                let key = match hook {
+                    Hook::Egress => "oifname",
+                    Hook::Ingress => "iifname",
+                };
+                let names = names.iter().map(|name| format!("{key} != \"{name}\"")).collect::<Vec<_>>();
+                f.write_str(&names.join(" "))
+            }
             Self::Member(hook, shape, set) => member(f, *hook, *shape, set),
             Self::Icmpv6(first, last) if first == last => write!(f, "icmpv6 type {first}"),
             Self::Icmpv6(first, last) => write!(f, "icmpv6 type {first}-{last}"),

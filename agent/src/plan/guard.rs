@@ -14,7 +14,7 @@ use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
 use super::{RETURNED_FROM, RETURNED_MARK};
 
 const PORTS: &str = "guard_ports";
-const LOOPBACK: &str = "lo";
+pub const LOOPBACK: &str = "lo";
 
 /// What IPv6 itself needs, and IPv4 has in ARP or not at all: neighbour discovery (RFC 4861), multicast listener reports,
 /// without which a switch stops to forward neighbour solicitations (RFC 2710, RFC 3810), and "packet too big" (RFC 8201).

@@ -269,7 +269,7 @@ fn a_flap_is_due_at_every_start_and_a_wait_at_its_end() {
     for start in [1_000, 6_000, 11_000] {
         assert_eq!((ledger.due(at(start - 1)), ledger.next_due()), (vec![], Some(at(start))));
         assert_eq!(ledger.due(at(start)), [Due::Arm(id.clone())]);
-        ledger.armed(&id, at(start));
+        ledger.armed(&id, at(start), false);
         assert_eq!(state(ledger.get(&id).unwrap(), at(start)), State::Active);
     }
     assert_eq!(ledger.next_due(), Some(at(13_020)));

@@ -31,7 +31,8 @@ const IFNAMSIZ: usize = 16;
 /// The kernel's expressions for one of ours. The bindings know what is only known once the steps before are applied.
 pub fn encode(expr: &Expr, bindings: &Bindings) -> Vec<Expressions> {
     match expr {
-        Expr::Interface(hook, name) => interface(*hook, name),
+        Expr::Interface(hook, name) => interface(*hook, Operator::Equal, std::slice::from_ref(name)),
+        Expr::InterfaceIsNot(hook, names) => interface(*hook, Operator::NotEqual, names),
         Expr::Member(hook, shape, set) => member(*hook, *shape, set),
         Expr::Icmpv6(first, last) => icmpv6(*first, *last),
         Expr::Random(percent) => random(percent.millionths()),
@@ -88,15 +89,19 @@ pub fn encode(expr: &Expr, bindings: &Bindings) -> Vec<Expressions> {
     }
 }
 
-/// `oifname "eth0"`
-fn interface(hook: Hook, name: &str) -> Vec<Expressions> {
+/// `oifname "eth0"`; `oifname != "eth0" oifname != "eth1"`
+fn interface(hook: Hook, operator: Operator, names: &[String]) -> Vec<Expressions> {
     let key = match hook {
         Hook::Egress => MetaKey::Oifname,
         Hook::Ingress => MetaKey::Iifname,
     };
-    let mut padded = name.as_bytes().to_vec();
-    padded.resize(IFNAMSIZ, 0);
-    vec![meta(key, Register::Reg1), compare(Operator::Equal, padded)]
+    let padded = |name: &String| {
+        let mut bytes = name.as_bytes().to_vec();
+        bytes.resize(IFNAMSIZ, 0);
+        bytes
+    };
+    let compared = names.iter().map(|name| compare(operator, padded(name)));
+    std::iter::once(meta(key, Register::Reg1)).chain(compared).collect()
 }
 
 fn member(hook: Hook, shape: Shape, set: &str) -> Vec<Expressions> {

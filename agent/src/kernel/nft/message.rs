@@ -73,7 +73,7 @@ pub fn add(at: In, ruleset: &Ruleset, timeout: Option<Duration>, bindings: &Bind
             acts.extend(elements(at, set, timeout, true));
         }
     }
-    acts.extend(ruleset.rules.iter().map(|rule| add_rule(at, rule, bindings)));
+    acts.extend(ruleset.rules.iter().map(|rule| add_rule(at, rule, None, bindings)));
     acts
 }
 
@@ -142,7 +142,8 @@ pub fn delete_chain(at: In, name: &str) -> Act {
     at.act(message, 0, format_args!("delete chain {} {name}", at.name()))
 }
 
-fn add_rule(at: In, rule: &Rule, bindings: &Bindings) -> Act {
+/// At the end of its chain, or at its head; or before the rule with this handle.
+pub fn add_rule(at: In, rule: &Rule, before: Option<u64>, bindings: &Bindings) -> Act {
     let exprs =
         rule.exprs.iter().flat_map(|expr| expr::encode(expr, bindings)).map(ListAttribute::from).collect();
     let mut attributes = vec![
@@ -151,9 +152,10 @@ fn add_rule(at: In, rule: &Rule, bindings: &Bindings) -> Act {
         RuleAttribute::Expressions(exprs),
     ];
     attributes.extend(rule.comment.as_deref().map(|comment| RuleAttribute::UserData(comment_udata(comment))));
+    attributes.extend(before.map(RuleAttribute::Position));
     let message = NfTablesMessage::NewRule(RuleMessage { attributes });
-    // Without NLM_F_APPEND the rule goes to the head of its chain.
-    let flags = if rule.head { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND };
+    // Without NLM_F_APPEND the rule goes to the head of its chain, or before the one at its position.
+    let flags = if rule.head || before.is_some() { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND };
     at.act(message, flags, format_args!("add rule {} {} {rule}", at.name(), rule.chain))
 }
 
@@ -175,7 +177,7 @@ pub fn comment(udata: &[u8]) -> Option<&str> {
     (*kind == 0).then(|| std::str::from_utf8(text).ok()).flatten()
 }
 
-fn delete_rule(at: In, chain: &str, handle: u64) -> Act {
+pub fn delete_rule(at: In, chain: &str, handle: u64) -> Act {
     let attributes = vec![
         RuleAttribute::Table(at.table.to_owned()),
         RuleAttribute::Chain(chain.to_owned()),

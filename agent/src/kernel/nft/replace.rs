@@ -1,34 +1,33 @@
 //! From one ruleset of a fault to another with as little as possible in between: rules that lead to the fault keep their
 //! place among those of other faults, and counters their count, wherever what they belong to stays.
 
-use super::Bindings;
-use super::message::{self, Act};
-use super::table::SHARED;
-use crate::kernel::Refusal;
-use crate::plan::{Rule, Ruleset, Steering};
+use std::time::Duration;
 
-/// The part of the transaction that is in the shared table, and whether counters begin anew. The dispatch rules are only
-/// asked for where they change.
+use super::Bindings;
+use super::message::{self, Act, In};
+use crate::kernel::Refusal;
+use crate::plan::{Rule, Ruleset};
+
+/// A ruleset and the timeout of its timed elements; none while it is off.
+pub type Timed<'a> = (&'a Ruleset, Option<Duration>);
+
+/// The part of the transaction that is in one table, and whether counters begin anew. The dispatch rules are only asked for
+/// where they change.
 pub fn acts(
-    old: &Steering,
-    new: &Steering,
+    at: In,
+    (before, old): Timed,
+    (after, new): Timed,
     bindings: &Bindings,
     dispatch: impl FnOnce() -> Result<Vec<(String, u64)>, Refusal>,
 ) -> Result<(Vec<Act>, bool), Refusal> {
-    let (before, after) = (&old.ruleset, &new.ruleset);
-    if outside(before) != outside(after) || before.chains != after.chains {
-        let mut acts = message::remove(SHARED, before, &dispatch()?);
-        acts.extend(message::add(SHARED, after, new.timeout, bindings));
-        return Ok((acts, true));
-    }
-    let mut acts = Vec::new();
     let mut anew = false;
     let is_in = |ruleset: &Ruleset, name: &String| ruleset.sets.iter().any(|set| set.name == *name);
     let added = Ruleset {
         sets: after.sets.iter().filter(|set| !is_in(before, &set.name)).cloned().collect(),
-        ..Ruleset::default()
+        chains: after.chains.iter().filter(|chain| !before.chains.contains(chain)).cloned().collect(),
+        rules: Vec::new(),
     };
-    acts.extend(message::add(SHARED, &added, new.timeout, bindings));
+    let mut acts = message::add(at, &added, new, bindings);
     for chain in &after.chains {
         let rules = |ruleset: &Ruleset| {
             ruleset.rules.iter().filter(|rule| rule.chain == chain.name).cloned().collect::<Vec<_>>()
@@ -36,21 +35,37 @@ pub fn acts(
         let (was, is) = (rules(before), rules(after));
         if was != is {
             anew = true;
-            acts.push(message::flush_chain(SHARED, &chain.name));
+            acts.push(message::flush_chain(at, &chain.name));
             let rules = Ruleset { rules: is, ..Ruleset::default() };
-            acts.extend(message::add(SHARED, &rules, new.timeout, bindings));
+            acts.extend(message::add(at, &rules, new, bindings));
         }
     }
+    if outside(before) != outside(after) {
+        let there = dispatch()?;
+        for rule in outside(after) {
+            // Before the first of those that it comes in the place of; where there is none, like any new one.
+            let place = there.iter().find(|(chain, _)| *chain == rule.chain).map(|(_, handle)| *handle);
+            acts.push(message::add_rule(at, rule, place, bindings));
+        }
+        acts.extend(there.iter().map(|(chain, handle)| message::delete_rule(at, chain, *handle)));
+    }
+    let gone = before.chains.iter().filter(|chain| !after.chains.contains(chain));
+    acts.extend(gone.map(|chain| message::delete_chain(at, &chain.name)));
+    let timed = |ruleset: &Ruleset| ruleset.sets.iter().filter(|set| set.timed).cloned().collect::<Vec<_>>();
+    let retargeted = timed(before) != timed(after);
     for set in &before.sets {
-        match after.sets.iter().find(|other| other.name == set.name) {
-            None => acts.push(message::delete_set(SHARED, &set.name)),
-            Some(other) if other.elements != set.elements || (set.timed && old.timeout != new.timeout) => {
-                acts.push(message::flush_set(SHARED, &set.name));
-                if new.timeout.is_some() || !set.timed {
-                    acts.extend(message::elements(SHARED, other, new.timeout, true));
-                }
-            }
-            Some(_) => {}
+        let Some(other) = after.sets.iter().find(|other| other.name == set.name) else {
+            acts.push(message::delete_set(at, &set.name));
+            continue;
+        };
+        // What packets to the earlier targets have taught must not be hit any longer.
+        let unlearn = set.shape.learned() && retargeted;
+        let refill = other.elements != set.elements || (set.timed && old != new);
+        if unlearn || refill {
+            acts.push(message::flush_set(at, &set.name));
+        }
+        if refill && (new.is_some() || !set.timed) {
+            acts.extend(message::elements(at, other, new, true));
         }
     }
     Ok((acts, anew))

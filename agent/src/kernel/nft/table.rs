@@ -163,35 +163,62 @@ impl Table {
             .collect())
     }
 
-    /// One transaction from one steering of a fault to another. Answers whether its counters began anew.
+    /// One transaction from one steering of a fault to another. Answers what counters that began anew had counted.
     pub fn replace(
         &mut self,
         slot: u32,
         (old, new): (&Steering, &Steering),
         guard: &Guard,
         bindings: &Bindings,
-    ) -> Result<bool, Refusal> {
-        let shared = [old, new].map(|steering| !steering.ruleset.chains.is_empty());
-        let Some(fault) = self.faults.get(&slot).filter(|_| shared == [true, true]) else {
+    ) -> Result<Hits, Refusal> {
+        let counted = self.hits(old.own.iter().map(|own| (slot, own)))?.remove(&slot).unwrap_or_default();
+        let fault = self.faults.get(&slot);
+        if fault.is_some() == new.ruleset.chains.is_empty() {
             self.unsteer(slot, old)?;
             self.steer(slot, new, guard, bindings)?;
-            return Ok(true);
-        };
+            return Ok(counted);
+        }
+        let (mut acts, mut anew) = (Vec::new(), [false; 2]);
         let wanted = Hooked::of(new);
-        let (mut acts, anew) = replace::acts(old, new, bindings, || self.dispatch(slot, old))?;
-        acts.extend(self.hook(&wanted));
-        acts.extend(self.unhook(slot, fault, Some(&wanted))?);
-        let own = [old, new].map(|steering| steering.own.as_ref());
-        if own[0] != own[1] || old.timeout != new.timeout {
-            acts.extend(own[0].map(|own| delete_table(of_fault(own))));
-            if let Some(own) = own[1] {
-                acts.push(add_table(of_fault(own)));
-                acts.extend(message::add(of_fault(own), &own.ruleset, new.timeout, bindings));
+        if let Some(fault) = fault {
+            let (shared, began) = replace::acts(
+                SHARED,
+                (&old.ruleset, old.timeout),
+                (&new.ruleset, new.timeout),
+                bindings,
+                || self.dispatch(slot, old),
+            )?;
+            anew[0] = began;
+            acts.extend(shared);
+            acts.extend(self.hook(&wanted));
+            acts.extend(self.unhook(slot, fault, Some(&wanted))?);
+        }
+        match (&old.own, &new.own) {
+            (Some(was), Some(is)) if was.ruleset.chains == is.ruleset.chains => {
+                let none = || Ok(Vec::new());
+                let (was, is) = ((&was.ruleset, old.timeout), (&is.ruleset, new.timeout));
+                let at = new.own.as_ref().map_or(SHARED, of_fault);
+                let (own, began) = replace::acts(at, was, is, bindings, none)?;
+                anew[1] = began;
+                acts.extend(own);
+            }
+            (was, is) => {
+                anew[1] = true;
+                acts.extend(was.as_ref().map(|own| delete_table(of_fault(own))));
+                if let Some(own) = is {
+                    acts.push(add_table(of_fault(own)));
+                    acts.extend(message::add(of_fault(own), &own.ruleset, new.timeout, bindings));
+                }
             }
         }
         self.socket.commit(acts)?;
-        self.faults.insert(slot, wanted);
-        Ok(anew)
+        if fault.is_some() {
+            self.faults.insert(slot, wanted);
+        }
+        let own = new.own.iter().map(|own| (slot, own));
+        let still =
+            if anew.contains(&true) { self.hits(own)?.remove(&slot).unwrap_or_default() } else { counted };
+        Ok(counted.less(still))
     }
 
     /// In force from now on, in one transaction.

@@ -86,6 +86,12 @@ impl<'a> Interfaces<'a> {
         Ok(names)
     }
 
+    /// The numbers of these.
+    pub fn indexes(&self, names: &[String]) -> Vec<u32> {
+        let named = self.links.iter().filter(|link| names.contains(&link.name));
+        named.map(|link| link.index).collect()
+    }
+
     /// Of these, the ones whose frames the emulator cannot read.
     pub fn without_ethernet(&self, names: &[String]) -> Vec<String> {
         let strange = self.links.iter().filter(|link| !link.ethernet && names.contains(&link.name));
