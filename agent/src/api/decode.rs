@@ -21,18 +21,16 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T>
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
-        let wrong = |error: serde_json::Error| {
-            let code = match error.classify() {
-                serde_json::error::Category::Data => ProblemCode::Invalid,
-                serde_json::error::Category::Io
-                | serde_json::error::Category::Syntax
-                | serde_json::error::Category::Eof => ProblemCode::Malformed,
-            };
-            Refused(Problem::new(code, format!("the body is not what is expected here: {error}")))
+        let wrong = |code| {
+            move |error: serde_json::Error| {
+                Refused(Problem::new(code, format!("the body is not what is expected here: {error}")))
+            }
         };
-        let decoded = serde_json::from_slice::<T>(&bytes).map_err(wrong)?;
-        let written = serde_json::from_slice(&bytes).map_err(wrong)?;
-        if names_its_fields(&written, &serde_json::to_value(&decoded).map_err(wrong)?) {
+        // First whether it is JSON at all: what is wrong after that is not its form.
+        let written = serde_json::from_slice::<Value>(&bytes).map_err(wrong(ProblemCode::Malformed))?;
+        let decoded = serde_json::from_slice::<T>(&bytes).map_err(wrong(ProblemCode::Invalid))?;
+        let again = serde_json::to_value(&decoded).map_err(wrong(ProblemCode::Invalid))?;
+        if names_its_fields(&written, &again) {
             return Ok(Self(decoded));
         }
         let detail =

@@ -88,6 +88,10 @@ impl<K: Kernel> Keeper<K> {
         }
         let now = BootTime::now();
         let mut timing = fault.timing;
+        // The kernel has ended it, and the agent has not tidied up yet.
+        if timing.deadline <= now {
+            return Err(Error::Over(id.clone()));
+        }
         let was_on = timing.on_for(now).is_some();
         timing.end_in(now, duration.duration());
         let mut plans = fault.plans().cloned().collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use super::ledger::{Fault, Phase, state};
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
 use crate::kernel::Kernel;
-use crate::plan::{Plan, shadows};
+use crate::plan::{Plan, Sender, shadows};
 
 /// How many addresses a status names.
 const FIRST_ADDRESSES: usize = 16;
@@ -32,9 +32,16 @@ impl<K: Kernel> Keeper<K> {
     /// The faults that take packets away from this one.
     fn shadowed_by(&self, fault: &Fault) -> Vec<FaultId> {
         let active = |other: &&Fault| other.phase == Phase::Active && fault.phase == Phase::Active;
+        let now = BootTime::now();
+        let users = |one: &Fault, other: &Fault| match (&one.sources.sender, &other.sources.sender) {
+            (Some(Sender::User(one)), Some(Sender::User(other))) => one != other,
+            (Some(_) | None, Some(_) | None) => false,
+        };
         let takes = |other: &&Fault| {
             other.engine.is_some()
                 && fault.engine.is_some()
+                && other.timing.has_begun(now)
+                && !users(fault, other)
                 && other.plans().any(|newer| fault.plans().any(|older| shadows(newer, older)))
         };
         self.ledger.faults().filter(active).filter(takes).map(|other| other.id.clone()).collect()

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use partition_agent_proto::Protocol;
+
 use super::element::{Element, End, Shape};
 use super::ranges::Range;
 use super::{Base, Chain, Hook, Plan};
@@ -37,13 +39,16 @@ fn share_an_interface(one: &Plan, other: &Plan) -> bool {
 struct Reach {
     range: Range,
     ports: (u16, u16),
+    /// None: all of them.
+    protocol: Option<Protocol>,
 }
 
 impl Reach {
     fn overlaps(&self, other: &Self) -> bool {
         let addresses = self.range.first <= other.range.last && other.range.first <= self.range.last;
+        let protocol = self.protocol.is_none() || other.protocol.is_none() || self.protocol == other.protocol;
         let same_family = self.range.first.is_ipv4() == other.range.first.is_ipv4();
-        same_family && addresses && self.ports.0 <= other.ports.1 && other.ports.0 <= self.ports.1
+        same_family && protocol && addresses && self.ports.0 <= other.ports.1 && other.ports.0 <= self.ports.1
     }
 }
 
@@ -57,9 +62,9 @@ fn reach(plan: &Plan) -> Vec<Reach> {
         for element in &set.elements {
             let one = |address: &IpAddr| Range { first: *address, last: *address };
             reach.push(match element {
-                Element::Host(address) => Reach { range: one(address), ports: every },
-                Element::Net(range) => Reach { range: *range, ports: every },
-                Element::Service { range, ports, .. } => {
+                Element::Host(address) => Reach { range: one(address), ports: every, protocol: None },
+                Element::Net(range) => Reach { range: *range, ports: every, protocol: None },
+                Element::Service { range, ports, protocol } => {
                     let ports = match set.shape {
                         Shape::Service(_, End::Near) => every,
                         Shape::Service(_, End::Far)
@@ -70,7 +75,7 @@ fn reach(plan: &Plan) -> Vec<Reach> {
                         | Shape::LocalPort
                         | Shape::Ethertype => (ports.first(), ports.last()),
                     };
-                    Reach { range: *range, ports }
+                    Reach { range: *range, ports, protocol: Some(*protocol) }
                 }
                 Element::Connection { .. } | Element::LocalPort { .. } | Element::Ethertype(_) => continue,
             });

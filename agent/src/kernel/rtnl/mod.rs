@@ -20,6 +20,7 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption, TcSta
 use nix::errno::Errno;
 use rtnetlink::sys::AsyncSocket;
 use rtnetlink::{Error, Handle, LinkIfb, LinkUnspec, MulticastGroup};
+use tokio::task::JoinSet;
 
 use super::error::errno_of;
 use super::nft::ext_ack_text;
@@ -51,6 +52,9 @@ const TCA_OPTIONS: u16 = 2;
 pub struct Rtnl {
     handle: Handle,
     news: LinkNews,
+    /// Ended with this. The listening one would not end by itself before it hears something more, and keeps its network
+    /// namespace alive until then: that of a container that is gone, for ever.
+    _connections: JoinSet<()>,
 }
 
 type LinkNews = futures_util::stream::BoxStream<'static, ()>;
@@ -77,14 +81,15 @@ impl Rtnl {
         let runtime = tokio::runtime::Handle::current();
         within.run(|| {
             let _entered = runtime.enter();
+            let mut connections = JoinSet::new();
             let (mut connection, handle, _) = rtnetlink::new_connection()?;
             let socket = connection.socket_mut().socket_mut();
             socket.set_ext_ack(true)?;
             socket.set_cap_ack(true)?;
-            tokio::spawn(connection);
+            connections.spawn(connection);
             let (connection, _, news) = rtnetlink::new_multicast_connection(&NEWS)?;
-            tokio::spawn(connection);
-            Ok(Self { handle, news: news.map(|_| ()).boxed() })
+            connections.spawn(connection);
+            Ok(Self { handle, news: news.map(|_| ()).boxed(), _connections: connections })
         })?
     }
 
