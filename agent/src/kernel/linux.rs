@@ -73,6 +73,8 @@ impl Kernel for Linux {
         let all = Interfaces::read(&space.rtnl).await?;
         let interfaces = match only {
             Some(name) => all.only(name)?,
+            // Names that fail are no matter of interfaces.
+            None if targets.is_empty() => Vec::new(),
             None => all.towards(targets).await?,
         };
         let (indexes, not_ethernet) = (all.indexes(&interfaces), all.without_ethernet(&interfaces));
