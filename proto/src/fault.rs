@@ -314,12 +314,12 @@ impl fmt::Display for FaultSpec {
         if !self.ingress_kinds.is_empty() {
             write!(f, " out, {} in", list(&self.ingress_kinds))?;
         }
-        if self.target.is_empty() {
-            write!(f, ", every name server")?;
-        } else {
-            write!(f, ", {}", self.target)?;
+        let dns = self.kinds.iter().any(|kind| matches!(kind, Kind::Dns { .. }));
+        match (dns, self.target.is_empty()) {
+            (true, true) => f.write_str(", asked of any name server")?,
+            (true, false) => write!(f, ", asked of {}", self.target)?,
+            (false, _) => write!(f, ", {}, {}", self.target, self.direction)?,
         }
-        write!(f, ", {}", self.direction)?;
         if !self.scope.is_host() {
             write!(f, ", in {}", self.scope)?;
         }

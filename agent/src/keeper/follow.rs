@@ -336,6 +336,9 @@ impl<K: Kernel> Keeper<K> {
     }
 }
 
+/// To the millisecond.
 fn humantime(duration: std::time::Duration) -> String {
-    partition_agent_proto::Span::new(duration).map_or_else(|_| "a moment".to_owned(), |span| span.to_string())
+    let millis =
+        u64::try_from((duration + std::time::Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
+    partition_agent_proto::Span::from_millis(millis).to_string()
 }
