@@ -43,6 +43,9 @@ impl Ramp {
     pub fn validate(&self, kinds: &[Kind]) -> Result<(), SpecError> {
         for from in &self.from {
             from.validate()?;
+            if self.from.iter().filter(|other| same(other, from)).count() > 1 {
+                return Err(SpecError::RepeatedKind);
+            }
             if !kinds.iter().any(|kind| same(kind, from)) {
                 return Err(SpecError::RampFrom(from.name()));
             }

@@ -7,74 +7,27 @@ mod follow;
 mod handle;
 mod journal;
 pub mod ledger;
+mod request;
 mod restore;
 mod status;
 mod timing;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use partition_agent_proto::{
-    Connection, End, Event, EventKind, FaultId, FaultSpec, FaultStatus, Feature, History, Span,
-};
+use partition_agent_proto::{End, Event, EventKind, FaultId, FaultStatus, Feature, History, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use handle::Handle;
 pub use journal::{JournalError, history};
+pub use request::{Error, Injected, Request, Site, Sources};
 
 use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
-use crate::netns::Netns;
-use crate::plan::{Address, Guard, Impossible, Place, Plan, Sender};
+use crate::plan::{Guard, Plan};
 use journal::Journal;
 use ledger::{Due, Ledger, Phase};
-
-/// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
-#[derive(Debug)]
-pub struct Request {
-    /// None: the keeper makes one up.
-    pub id: Option<FaultId>,
-    pub spec: FaultSpec,
-    pub sources: Sources,
-    pub by: String,
-    /// Plan it, and touch nothing.
-    pub dry_run: bool,
-}
-
-/// What plans are made of, as it was found out; some of it changes while the fault lasts.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sources {
-    pub targets: Vec<Address>,
-    pub except: Vec<Address>,
-    /// Live connections of the caller, left alone.
-    pub keep: Vec<Connection>,
-    /// Where it acts. None: nowhere at the moment.
-    pub sites: Vec<Site>,
-    /// Processes, where the fault is theirs only.
-    pub sender: Option<Sender>,
-}
-
-/// A place that can be entered, and the name servers that programs there ask.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Site {
-    pub place: Place,
-    /// None: the agent's own.
-    pub netns: Option<Netns>,
-    pub servers: Vec<SocketAddr>,
-}
-
-impl Site {
-    /// The agent's own place.
-    #[must_use]
-    pub fn host() -> Self {
-        Self { place: Place::host(), netns: None, servers: Vec::new() }
-    }
-}
-
-/// An answer to a [`Request`]: whether the fault is new, and how it stands.
-pub type Injected = (bool, FaultStatus);
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -125,43 +78,6 @@ enum Command {
     Shutdown {
         reply: Reply<()>,
     },
-}
-
-/// What the keeper refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the id {id} is taken by {by}")]
-    Taken { id: FaultId, by: String },
-    #[error("there is no fault {0}")]
-    Unknown(FaultId),
-    #[error("{0}")]
-    Limit(String),
-    #[error("there is no interface to act on: {0}")]
-    NoInterface(Refusal),
-    #[error("{0}")]
-    Impossible(#[from] Impossible),
-    #[error(
-        "this kernel has no netem: leave the engine to the agent, or ask for the emulator; `partition-agent doctor` names the \
-         package that brings netem"
-    )]
-    NoNetem,
-    #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
-    Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
-    #[error("{0}")]
-    Kernel(#[from] Refusal),
-    #[error("{0}; the agent keeps trying")]
-    Stuck(Refusal),
-    #[error("the journal cannot be written: {0}; nothing was changed")]
-    Journal(io::Error),
-    #[error("{0} has just ended")]
-    Over(FaultId),
-    #[error("the agent is stopping")]
-    Stopping,
-}
-
-fn left(leftovers: &[Refusal]) -> String {
-    let each = leftovers.iter().map(|refusal| format!(", except that {refusal} (the agent keeps trying)"));
-    each.collect()
 }
 
 /// How the keeper is set up.

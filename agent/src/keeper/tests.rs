@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::kernel::fake::{Fake, World};
+use crate::plan::Address;
 use partition_agent_proto::{State, Verdict};
 
 fn request(id: &str, json: &str) -> Request {

@@ -1,6 +1,7 @@
 //! From a resolved fault to the steps that put it into the kernel. Pure: the same input is the same plan, and a plan
 //! prints itself in the syntax of `tc`, `ip` and `nft`, so a dry run, the log and the manual show the same text.
 
+mod build;
 mod distribution;
 mod draft;
 mod element;

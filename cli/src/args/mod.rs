@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod inject;
+mod spec;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,333 @@
+//! The rulesets of a plan: how packets find their way into the fault's chains, and what ends them there.
+
+use partition_agent_proto::{ConnectionState, Protocol, RejectWith};
+
+use super::draft::{Draft, Sink};
+use super::element::{Element, Shape};
+use super::expr::{Expr, MODULUS};
+use super::guard::{LOOPBACK, loss_chain, shape_chain};
+use super::impairment::Impairment;
+use super::ranges::Family;
+use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+use super::{OwnTable, RETURNED_MARK, STAND_IN_MARK, Sender, Steering, Step, TableFamily, Tap, sets};
+
+/// A plan in the making.
+pub struct Build<'a> {
+    draft: &'a Draft<'a>,
+    targets: Vec<Set>,
+    spared: Vec<Set>,
+    /// The part in the shared table.
+    shared: Ruleset,
+    /// The fault's own table, in the IP stack.
+    own: Ruleset,
+    /// What brings packets back; it stays until they have drained.
+    pub back: Ruleset,
+}
+
+impl<'a> Build<'a> {
+    pub fn new(draft: &'a Draft<'a>) -> Self {
+        let mark = draft.mark();
+        let targets = sets::targets(&mark, draft.targets, draft.end(), draft.spec.target.protocol).collect();
+        let spared = sets::spared(&mark, draft.except, draft.keep).collect();
+        let [shared, own, back] = [(); 3].map(|()| Ruleset::default());
+        Self { draft, targets, spared, shared, own, back }
+    }
+
+    pub fn add(&mut self, hook: Hook, sink: &Sink, steps: &mut Vec<Step>) {
+        match (sink, hook) {
+            (Sink::Reject(with), Hook::Egress) => return self.reject_output(*with),
+            (Sink::Null(_) | Sink::Shape(_), _) | (Sink::Reject(_), Hook::Ingress) => {}
+        }
+        let (name, dispatch, head) = match sink {
+            Sink::Null(_) => ("loss", loss_chain(hook), false),
+            Sink::Reject(_) => ("reject", loss_chain(hook), false),
+            Sink::Shape(_) => ("shape", shape_chain(hook), true),
+        };
+        let chain = format!("{}_{}_{name}", self.draft.mark(), hook.name());
+        let ends = match sink {
+            Sink::Null(percent) => {
+                let random = (percent.millionths() < MODULUS).then_some(Expr::Random(*percent));
+                let gone = match hook {
+                    Hook::Egress => Expr::Vanish,
+                    Hook::Ingress => Expr::Drop,
+                };
+                vec![random.into_iter().chain([Expr::Counter, gone]).collect()]
+            }
+            Sink::Reject(with) => rejects(*with),
+            Sink::Shape(impairment) if self.draft.emulated => self.emulate(hook, impairment, steps),
+            Sink::Shape(impairment) => {
+                let ifb = self.draft.link(hook, None);
+                steps.push(Step::AddIfb { name: ifb.clone() });
+                steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: (**impairment).clone() });
+                steps.push(Step::SetUp { ifb: ifb.clone() });
+                vec![vec![Expr::Counter, Expr::Forward(ifb)]]
+            }
+        };
+        let elsewhere = self.draft.elsewhere(hook);
+        let body = elsewhere.into_iter().chain(self.conditions(hook)).chain(ends).collect::<Vec<_>>();
+        let comment = Some(self.draft.mark());
+        let rule = |exprs| Rule { chain: chain.clone(), head: false, exprs, comment: comment.clone() };
+        self.shared.rules.extend(body.into_iter().map(rule));
+        self.shared.chains.push(Chain { name: chain.clone(), base: None });
+        for entry in self.entries(hook) {
+            let exprs = entry.into_iter().chain([Expr::Jump(chain.clone())]).collect();
+            self.shared.rules.push(Rule { chain: dispatch.clone(), head, exprs, comment: comment.clone() });
+        }
+    }
+
+    /// A TAP for each interface, since a frame does not remember where it came from, and the way back.
+    fn emulate(&mut self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
+        let mut ends = Vec::new();
+        for (nth, interface) in self.draft.interfaces.iter().enumerate() {
+            let name = self.draft.link(hook, Some(nth));
+            steps.push(Step::AddTap(Tap {
+                name: name.clone(),
+                hook,
+                interface: interface.clone(),
+                impairment: impairment.clone(),
+            }));
+            ends.push(vec![
+                Expr::Interface(hook, interface.clone()),
+                Expr::Counter,
+                Expr::Forward(name.clone()),
+            ]);
+            match hook {
+                Hook::Egress => {
+                    let chain = format!("back_{name}");
+                    let base = Some(Base::Device(Hook::Ingress, name));
+                    let exprs = vec![Expr::MarkSet(RETURNED_MARK), Expr::Forward(interface.clone())];
+                    self.back.chains.push(Chain { name: chain.clone(), base });
+                    self.back.rules.push(Rule { chain, head: false, exprs, comment: None });
+                }
+                // nftables cannot hand a packet to the ingress of another interface; a tc filter on the TAP does.
+                Hook::Ingress => {}
+            }
+        }
+        ends
+    }
+
+    /// How packets get into the fault's chains: all of these, and no packet by two of them.
+    fn entries(&self, hook: Hook) -> Vec<Vec<Expr>> {
+        let draft = self.draft;
+        let by_address = |first: Option<Expr>| {
+            let entry = move |set: &Set| {
+                let member = Expr::Member(hook, set.shape, set.name.clone());
+                draft.only_interface(hook).chain(first.clone()).chain([member]).collect::<Vec<_>>()
+            };
+            self.targets.iter().map(entry).collect::<Vec<_>>()
+        };
+        let Some(bit) = draft.bit.filter(|_| draft.marks()) else { return by_address(None) };
+        let mut entries = match (hook, draft.sender) {
+            (Hook::Egress, Some(_)) => Vec::new(),
+            (Hook::Egress, None) => by_address(Some(Expr::MarkLacks(bit))),
+            (Hook::Ingress, Some(_)) => Vec::new(),
+            (Hook::Ingress, None) => by_address(None),
+        };
+        match hook {
+            Hook::Egress => entries.push(draft.only_interface(hook).chain([Expr::MarkHas(bit)]).collect()),
+            Hook::Ingress => entries.extend(self.families().map(|family| {
+                let flows = sets::flows(&draft.mark(), family);
+                let live = sets::live(&draft.mark());
+                let known = [live, flows].map(|set| Expr::Member(hook, set.shape, set.name));
+                draft.only_interface(hook).chain(known).collect()
+            })),
+        }
+        entries
+    }
+
+    fn families(&self) -> impl Iterator<Item = Family> {
+        Family::BOTH.into_iter().filter(|family| {
+            self.targets.iter().any(|set| match set.shape {
+                Shape::Host(of)
+                | Shape::Net(of)
+                | Shape::Service(of, _)
+                | Shape::Connection(of)
+                | Shape::Flow(of) => of == *family,
+                Shape::LocalPort | Shape::Ethertype => false,
+            })
+        })
+    }
+
+    /// What returns from the fault's chains unharmed.
+    fn conditions(&self, hook: Hook) -> Vec<Vec<Expr>> {
+        let target = &self.draft.spec.target;
+        let spared =
+            self.spared.iter().map(|set| vec![Expr::Member(hook, set.shape, set.name.clone()), Expr::Return]);
+        let mut returns = spared.collect::<Vec<_>>();
+        if let Some(state) = target.state {
+            let opens = state == ConnectionState::New;
+            returns.push(vec![Expr::IsNot(Protocol::Tcp), Expr::Return]);
+            returns.push(vec![Expr::Syn(!opens), Expr::Return]);
+        }
+        if let Some(share) = target.flows.filter(|share| share.millionths() < MODULUS) {
+            let beyond = Family::BOTH.map(|family| vec![Expr::FlowBeyond(hook, family, share), Expr::Return]);
+            returns.extend(beyond);
+        }
+        returns
+    }
+
+    /// Marked packets teach their flows before any of them is lost.
+    pub fn learn(&mut self) {
+        let draft = self.draft;
+        let Some(bit) = draft.bit.filter(|_| draft.learns()) else { return };
+        let chain = format!("{}_learn", draft.mark());
+        let comment = Some(draft.mark());
+        let mut rules = draft.elsewhere(Hook::Egress).into_iter().collect::<Vec<_>>();
+        if draft.sender.is_none() {
+            // What is known by its address needs no teaching, and must not be hit twice.
+            let known =
+                |set: &Set| vec![Expr::Member(Hook::Egress, set.shape, set.name.clone()), Expr::Return];
+            rules.extend(self.targets.iter().map(known));
+        }
+        let families = self.families().collect::<Vec<_>>();
+        for family in families {
+            let set = sets::flows(&draft.mark(), family);
+            rules.push(vec![Expr::Learn(family, set.name.clone())]);
+            self.shared.sets.push(set);
+        }
+        self.shared.sets.push(sets::live(&draft.mark()));
+        let rule = |exprs| Rule { chain: chain.clone(), head: false, exprs, comment: comment.clone() };
+        self.shared.rules.extend(rules.into_iter().map(rule));
+        self.shared.chains.push(Chain { name: chain.clone(), base: None });
+        let exprs = draft.only_interface(Hook::Egress).chain([Expr::MarkHas(bit), Expr::Jump(chain.clone())]);
+        let exprs = exprs.collect();
+        self.shared.rules.push(Rule { chain: loss_chain(Hook::Egress), head: true, exprs, comment });
+    }
+
+    /// Marks packets where the IP stack still knows whose they are and whom the program meant: before NAT (-100), after
+    /// those who set marks of their own (-150).
+    pub fn select(&mut self) {
+        let draft = self.draft;
+        let Some(bit) = draft.bit.filter(|_| draft.marks()) else { return };
+        let output = Chain { name: "output".to_owned(), base: Some(Base::Output(-101)) };
+        let forwarded = Chain { name: "prerouting".to_owned(), base: Some(Base::Prerouting(-101)) };
+        let chains = if draft.sender.is_some() { vec![output] } else { vec![output, forwarded] };
+        for chain in &chains {
+            let spared =
+                |set: &Set| vec![Expr::Member(Hook::Egress, set.shape, set.name.clone()), Expr::Return];
+            let hit = |set: &Set| {
+                let member = Expr::Member(Hook::Egress, set.shape, set.name.clone());
+                draft.sender.map(Sender::expr).into_iter().chain([member, Expr::MarkAdd(bit)]).collect()
+            };
+            let rules = self.spared.iter().map(spared).chain(self.targets.iter().map(hit));
+            self.own.rules.extend(rules.map(|exprs| own_rule(&chain.name, exprs)));
+        }
+        self.own.chains.extend(chains);
+    }
+
+    /// `reject` is refused on the egress of an interface, so it is done in the IP stack: before NAT, for the address that
+    /// the program meant, and after it.
+    fn reject_output(&mut self, with: RejectWith) {
+        let draft = self.draft;
+        let chain = "egress_reject";
+        draft.guard.spare_output(&mut self.own, chain);
+        let body = self.conditions(Hook::Egress).into_iter().chain(rejects(with));
+        self.own.rules.extend(body.map(|exprs| own_rule(chain, exprs)));
+        self.own.chains.push(Chain { name: chain.to_owned(), base: None });
+        // Interfaces are hooked for other kinds; here loopback has to be left out where it is not among them.
+        let on_loopback = draft.interfaces.iter().any(|name| name == LOOPBACK);
+        let off_loopback =
+            (!on_loopback).then(|| Expr::InterfaceIsNot(Hook::Egress, vec![LOOPBACK.to_owned()]));
+        let mut bases = vec![("meant", Base::Output(-101))];
+        if draft.natted {
+            bases.push(("sent", Base::Output(0)));
+        }
+        if draft.sender.is_none() {
+            bases.push(("forwarded", Base::Forward(0)));
+        }
+        for (name, base) in bases {
+            let entry = |set: &Set| {
+                let member = Expr::Member(Hook::Egress, set.shape, set.name.clone());
+                let sender = draft.sender.map(Sender::expr);
+                let jump = Expr::Jump(chain.to_owned());
+                let only = draft.only_interface(Hook::Egress).chain(off_loopback.clone());
+                only.chain(sender).chain([member, jump]).collect()
+            };
+            self.own.rules.extend(self.targets.iter().map(entry).map(|exprs| own_rule(name, exprs)));
+            self.own.chains.push(Chain { name: name.to_owned(), base: Some(base) });
+        }
+    }
+
+    /// Turns questions to the name servers to the ports that stand in for them, without connection tracking: there and
+    /// back are rewritten packet by packet, so nothing remembers it when the fault is over.
+    pub fn ask(&mut self) {
+        let draft = self.draft;
+        let [ask, answer] = ["ask", "answer"];
+        // Before connection tracking (-200) on the way out and after it on the way back: it sees the same packets twice.
+        self.own.chains.push(Chain { name: ask.to_owned(), base: Some(Base::Route(-300)) });
+        self.back.chains.push(Chain { name: answer.to_owned(), base: Some(Base::Prerouting(-150)) });
+        for (nth, server) in draft.servers.iter().enumerate() {
+            let family = Family::of(server.ip());
+            let set = Set {
+                name: format!("server{nth}"),
+                shape: Shape::Host(family),
+                timed: true,
+                elements: vec![Element::Host(server.ip())],
+            };
+            for protocol in [Protocol::Udp, Protocol::Tcp] {
+                let own = [Expr::MarkIsNot(STAND_IN_MARK)].into_iter().chain(draft.sender.map(Sender::expr));
+                let turn = [
+                    Expr::Member(Hook::Egress, set.shape, set.name.clone()),
+                    Expr::Asks(*server, protocol),
+                    Expr::Counter,
+                    Expr::ToStandIn(*server, protocol),
+                ];
+                self.own.rules.push(own_rule(ask, own.chain(turn).collect()));
+                let back = [
+                    Expr::Interface(Hook::Ingress, "lo".to_owned()),
+                    Expr::Answers(*server, protocol),
+                    Expr::FromStandIn(*server, protocol),
+                ];
+                self.back.rules.push(own_rule(answer, back.to_vec()));
+            }
+            self.own.sets.push(set);
+        }
+    }
+
+    pub fn steering(mut self) -> Steering {
+        let draft = self.draft;
+        let uses = |ruleset: &Ruleset, set: &Set| {
+            let names = ruleset.rules.iter().flat_map(|rule| &rule.exprs);
+            names.into_iter().any(|expr| matches!(expr, Expr::Member(_, _, name) if *name == set.name))
+        };
+        for ruleset in [&mut self.shared, &mut self.own] {
+            let used = self.targets.iter().chain(&self.spared).filter(|set| uses(ruleset, set));
+            let used = used.cloned().collect::<Vec<_>>();
+            ruleset.sets.splice(0..0, used);
+        }
+        let steers = !self.shared.chains.is_empty();
+        let mut hooks = draft.hooks().filter(|_| steers).collect::<Vec<_>>();
+        if draft.learns() && !hooks.contains(&Hook::Egress) {
+            hooks.insert(0, Hook::Egress);
+        }
+        let own = (!self.own.chains.is_empty()).then(|| OwnTable {
+            name: draft.table(),
+            family: TableFamily::Inet,
+            ruleset: self.own,
+        });
+        Steering {
+            ruleset: self.shared,
+            hooks,
+            interfaces: if steers { draft.interfaces.to_vec() } else { Vec::new() },
+            own,
+            timeout: draft.timeout.map(|timeout| timeout.max(super::SHORTEST)),
+        }
+    }
+}
+
+fn own_rule(chain: &str, exprs: Vec<Expr>) -> Rule {
+    Rule { chain: chain.to_owned(), head: false, exprs, comment: None }
+}
+
+/// A reset is TCP's; the rest gets the ICMP message that closed ports answer with.
+fn rejects(with: RejectWith) -> Vec<Vec<Expr>> {
+    match with {
+        RejectWith::TcpReset => vec![
+            vec![Expr::Is(Protocol::Tcp), Expr::Counter, Expr::Reject(RejectWith::TcpReset)],
+            vec![Expr::Counter, Expr::Reject(RejectWith::PortUnreachable)],
+        ],
+        RejectWith::PortUnreachable | RejectWith::HostUnreachable | RejectWith::AdminProhibited => {
+            vec![vec![Expr::Counter, Expr::Reject(with)]]
+        }
+    }
+}
