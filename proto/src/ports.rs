@@ -78,6 +78,18 @@ impl FromStr for Ports {
     }
 }
 
+impl utoipa::PartialSchema for Ports {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+        let port = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(65535));
+        let range =
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]{1,5}(-[0-9]{1,5})?$"));
+        OneOfBuilder::new().item(port).item(range).into()
+    }
+}
+
+impl utoipa::ToSchema for Ports {}
+
 impl Serialize for Ports {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.single() {

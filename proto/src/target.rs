@@ -17,11 +17,9 @@ pub struct Target {
     pub peers: Vec<Peer>,
     /// Ports at the other end, for every peer that names none, or for every peer there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, examples(json!([6379, "6000-6010"])))]
     pub ports: Vec<Ports>,
     /// Ports at this end: a service that this host offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, examples(json!([6379, "6000-6010"])))]
     pub local_ports: Vec<Ports>,
     /// Only this protocol. Ports alone mean TCP and UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]

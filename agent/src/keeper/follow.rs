@@ -123,8 +123,12 @@ impl<K: Kernel> Keeper<K> {
 
     /// Something that faults are planned from may have changed.
     pub(super) async fn look_around(&mut self) {
+        // Oldest first: one that is made anew comes before those that shape already.
         let active = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
-        for id in active.map(|fault| fault.id.clone()).collect::<Vec<_>>() {
+        let age = |fault: &Fault| fault.plans().map(|plan| plan.slot).min();
+        let mut active = active.map(|fault| (age(fault), fault.id.clone())).collect::<Vec<_>>();
+        active.sort_unstable();
+        for (_, id) in active {
             for change in self.replan(&id, Why::Network).await {
                 self.tell(&id, EventKind::Followed, change);
             }
@@ -295,7 +299,13 @@ impl<K: Kernel> Keeper<K> {
         }
         let carried = standing.unwrap_or(part.hits());
         changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
-        self.join(fault, site).await.map(|anew| Part { carried, before: part.before, ..anew })
+        let Some(anew) = self.join(fault, site).await else {
+            if let Some(fault) = self.ledger.get_mut(&fault.id) {
+                fault.elsewhere += carried;
+            }
+            return None;
+        };
+        Some(Part { carried, before: part.before, ..anew })
     }
 
     async fn join(&mut self, fault: &Fault, site: &Site) -> Option<Part> {

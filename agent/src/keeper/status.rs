@@ -69,8 +69,10 @@ impl<K: Kernel> Keeper<K> {
 
     pub(super) async fn read_back(&mut self, fault: &Fault) -> Verdict {
         for plan in fault.plans() {
+            // Reading takes a while, and what the kernel says is of its beginning. A deadline in between leaves nothing to expect.
+            let before = fault.timing.on_for(BootTime::now());
             let observed = self.kernel.read_back(plan).await;
-            let left = fault.timing.on_for(BootTime::now());
+            let left = before.filter(|_| fault.timing.on_for(BootTime::now()).is_some());
             let verdict = match observed {
                 Ok(observed) => observed.verdict(plan, left),
                 Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },

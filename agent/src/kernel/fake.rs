@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
@@ -20,6 +20,8 @@ pub struct World {
     pub steps: BTreeMap<u32, Vec<Step>>,
     /// The time left that each fault was last given.
     pub timeouts: BTreeMap<u32, Duration>,
+    /// When it was given.
+    pub told: BTreeMap<u32, Instant>,
     /// Refuse the step of this number (from 0) of the next plan.
     pub refuse_apply: Option<usize>,
     /// Refuse this many undos.
@@ -53,9 +55,18 @@ fn seen(ruleset: &Ruleset, last: Option<Duration>) -> (BTreeMap<String, SetSeen>
 impl World {
     fn time(&mut self, plan: &Plan) {
         match plan.steering().and_then(|steering| steering.timeout) {
-            Some(timeout) => self.timeouts.insert(plan.slot, timeout),
-            None => self.timeouts.remove(&plan.slot),
-        };
+            Some(timeout) => {
+                self.told.insert(plan.slot, Instant::now());
+                self.timeouts.insert(plan.slot, timeout);
+            }
+            None => drop(self.timeouts.remove(&plan.slot)),
+        }
+    }
+
+    /// What is left of it by now.
+    fn left(&self, slot: u32) -> Option<Duration> {
+        let left = self.timeouts.get(&slot)?.checked_sub(self.told.get(&slot)?.elapsed())?;
+        (!left.is_zero()).then_some(left)
     }
 
     /// Whether nothing of any fault is left.
@@ -180,7 +191,7 @@ impl Kernel for Fake {
                     observed.emulators.insert(tap.name.clone(), tap.impairment.clone());
                 }
                 Step::Steer(steering) => {
-                    let last = world.timeouts.get(&plan.slot).copied();
+                    let last = world.left(plan.slot);
                     (observed.sets, observed.rules) = seen(&steering.ruleset, last);
                     if let Some(own) = &steering.own {
                         (observed.own_sets, observed.own_rules) = seen(&own.ruleset, last);

@@ -103,6 +103,13 @@ impl InjectArgs {
         let loss =
             |loss: &Ramped<Percent>| Kind::Loss { percent: loss.to, correlation: self.loss_correlation };
         kinds.extend(self.loss.as_ref().map(loss));
+        // The parser counts arguments, not what the commas make of one.
+        if self.loss_gemodel.len() > 4 {
+            return Err("--loss-gemodel takes at most four percentages: P,R,1-H,1-K".to_owned());
+        }
+        if self.loss_state.len() > 5 {
+            return Err("--loss-state takes at most five percentages: P13,P31,P32,P23,P14".to_owned());
+        }
         if let [p, rest @ ..] = self.loss_gemodel.as_slice() {
             let [r, bad, good] = [0, 1, 2].map(|nth| rest.get(nth).copied());
             kinds.push(Kind::LossGemodel { p: *p, r, bad, good });

@@ -6,15 +6,25 @@ use std::time::Duration;
 use super::Bindings;
 use super::message::{self, Act, In};
 use crate::kernel::Refusal;
-use crate::plan::{Rule, Ruleset};
+use crate::plan::{Rule, Ruleset, Steering};
 
 /// A ruleset and the timeout of its timed elements; none while it is off.
 pub type Timed<'a> = (&'a Ruleset, Option<Duration>);
+
+/// Whether the fault is on somebody else now, in whichever of its tables that shows.
+pub fn is_retargeted(old: &Steering, new: &Steering) -> bool {
+    let targets = |steering: &Steering| {
+        let own = steering.own.iter().flat_map(|own| &own.ruleset.sets);
+        steering.ruleset.sets.iter().chain(own).filter(|set| set.timed).cloned().collect::<Vec<_>>()
+    };
+    targets(old) != targets(new)
+}
 
 /// The part of the transaction that is in one table, and whether counters begin anew. The dispatch rules are only asked for
 /// where they change.
 pub fn acts(
     at: In,
+    retargeted: bool,
     (before, old): Timed,
     (after, new): Timed,
     bindings: &Bindings,
@@ -51,8 +61,6 @@ pub fn acts(
     }
     let gone = before.chains.iter().filter(|chain| !after.chains.contains(chain));
     acts.extend(gone.map(|chain| message::delete_chain(at, &chain.name)));
-    let timed = |ruleset: &Ruleset| ruleset.sets.iter().filter(|set| set.timed).cloned().collect::<Vec<_>>();
-    let retargeted = timed(before) != timed(after);
     for set in &before.sets {
         let Some(other) = after.sets.iter().find(|other| other.name == set.name) else {
             acts.push(message::delete_set(at, &set.name));

@@ -179,10 +179,12 @@ impl Table {
             return Ok(counted);
         }
         let (mut acts, mut anew) = (Vec::new(), [false; 2]);
+        let retargeted = replace::is_retargeted(old, new);
         let wanted = Hooked::of(new);
         if let Some(fault) = fault {
             let (shared, began) = replace::acts(
                 SHARED,
+                retargeted,
                 (&old.ruleset, old.timeout),
                 (&new.ruleset, new.timeout),
                 bindings,
@@ -198,7 +200,7 @@ impl Table {
                 let none = || Ok(Vec::new());
                 let (was, is) = ((&was.ruleset, old.timeout), (&is.ruleset, new.timeout));
                 let at = new.own.as_ref().map_or(SHARED, of_fault);
-                let (own, began) = replace::acts(at, was, is, bindings, none)?;
+                let (own, began) = replace::acts(at, retargeted, was, is, bindings, none)?;
                 anew[1] = began;
                 acts.extend(own);
             }
