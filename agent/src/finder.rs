@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use partition_agent_proto::{Connection, EventKind, FaultId, FaultSpec, Kind};
+use partition_agent_proto::{Connection, Event, EventKind, FaultId, FaultSpec, Kind};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -66,14 +66,22 @@ impl Finder {
     }
 
     /// Follows what a fault was planned from, in a task of its own that ends with the fault. Nothing to follow, no task.
-    pub fn follow(&self, keeper: Handle, id: FaultId, spec: FaultSpec, found: Found) {
+    /// The events are those since before the fault was asked for: it may have ended already.
+    pub fn follow(
+        &self,
+        keeper: Handle,
+        events: Receiver<Event>,
+        id: FaultId,
+        spec: FaultSpec,
+        found: Found,
+    ) {
         if found.targets.valid_for.is_none() && !scope::can_change(&spec.scope) {
             return;
         }
-        let (finder, events) = (self.clone(), keeper.events());
+        let finder = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = ended(events, &id) => {}
+                () = ended(&keeper, events, &id) => {}
                 () = finder.keep_looking(&keeper, &id, &spec, found) => {}
             }
         });
@@ -127,7 +135,7 @@ async fn due(valid_for: Option<Duration>) {
 }
 
 /// Returns when the fault is over.
-async fn ended(mut events: Receiver<partition_agent_proto::Event>, id: &FaultId) {
+async fn ended(keeper: &Handle, mut events: Receiver<Event>, id: &FaultId) {
     loop {
         match events.recv().await {
             Ok(event) if event.id == *id => match event.kind {
@@ -139,9 +147,10 @@ async fn ended(mut events: Receiver<partition_agent_proto::Event>, id: &FaultId)
                 | EventKind::Reattached
                 | EventKind::Failed => {}
             },
-            // What was missed shows when the keeper is told something of a fault that is over.
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
+            Ok(_) => {}
+            // Its end may be among what was missed.
+            Err(RecvError::Lagged(_)) if keeper.get(id.clone()).await.is_ok() => {}
+            Err(RecvError::Lagged(_) | RecvError::Closed) => return,
         }
     }
 }

@@ -47,10 +47,11 @@ impl Foreground {
         let found = finder.find(&spec, keep).await.map_err(|error| api::not_found(&error))?;
         let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());
         let request = Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run };
+        let events = self.keeper.events();
         let injected = self.keeper.inject(request).await;
         let (new, status) = injected.map_err(|error| api::problem(&error))?;
         if new && !dry_run {
-            finder.follow(self.keeper.clone(), status.id.clone(), spec, found);
+            finder.follow(self.keeper.clone(), events, status.id.clone(), spec, found);
         }
         Ok(status)
     }

@@ -144,7 +144,8 @@ pub enum Distribution {
     Table(Vec<i16>),
 }
 
-/// What the sender of a rejected packet gets.
+/// What the sender of a rejected packet gets. Of what this host itself sends over UDP, the kernel also fails the first call
+/// with `EPERM`, as it does for every local firewall.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectWith {

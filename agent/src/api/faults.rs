@@ -74,9 +74,10 @@ async fn inject_with(
     let by = caller.to_string();
     let request =
         Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run: how.dry_run };
+    let events = agent.keeper.events();
     let (new, status) = agent.keeper.inject(request).await?;
     if new && !how.dry_run {
-        agent.finder.follow(agent.keeper.clone(), status.id.clone(), spec, found);
+        agent.finder.follow(agent.keeper.clone(), events, status.id.clone(), spec, found);
     }
     let code = if new && !how.dry_run { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(status)))

@@ -70,15 +70,17 @@ impl Kernel for Linux {
         only: Option<&str>,
     ) -> Result<Survey, Refusal> {
         let space = self.space(place)?;
+        let natted = nft::translates(&space.within)?;
         let all = Interfaces::read(&space.rtnl).await?;
         let interfaces = match only {
             Some(name) => all.only(name)?,
             // Names that fail are no matter of interfaces.
             None if targets.is_empty() => Vec::new(),
+            None if natted => all.everywhere(targets).await?,
             None => all.towards(targets).await?,
         };
         let (indexes, not_ethernet) = (all.indexes(&interfaces), all.without_ethernet(&interfaces));
-        Ok(Survey { interfaces, indexes, not_ethernet, natted: nft::translates(&space.within)? })
+        Ok(Survey { interfaces, indexes, not_ethernet, natted })
     }
 
     async fn has_netem(&mut self) -> bool {

@@ -78,7 +78,8 @@ impl<'a> Build<'a> {
     /// A TAP for each interface, since a frame does not remember where it came from, and the way back.
     fn emulate(&mut self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
         let mut ends = Vec::new();
-        for (nth, interface) in self.draft.interfaces.iter().enumerate() {
+        let ethernet = |interface: &&String| !self.draft.not_ethernet.contains(interface);
+        for (nth, interface) in self.draft.interfaces.iter().filter(ethernet).enumerate() {
             let name = self.draft.link(hook, Some(nth));
             steps.push(Step::AddTap(Tap {
                 name: name.clone(),

@@ -20,6 +20,9 @@ use super::{Address, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, Table
 /// Interfaces that one rule can name.
 const MOST_INTERFACES: usize = 120;
 
+/// Interfaces that one fault emulates: each has a thread and a TAP for each direction.
+const MOST_TAPS: usize = 32;
+
 /// What a plan is made of.
 #[derive(Debug)]
 pub struct Draft<'a> {
@@ -60,6 +63,11 @@ pub enum Impossible {
          that come back from outside of it. A kernel with netem can, and losses work without either"
     )]
     NotEthernet(String),
+    #[error(
+        "the emulator would need a device for each of {0} interfaces and direction: name those that matter with --interface, or \
+         use a kernel with netem"
+    )]
+    ManyInterfaces(usize),
     #[error(
         "every bit of the packet mark that the agent may use is taken by other faults on processes here; restore one first"
     )]
@@ -156,8 +164,13 @@ fn sinks(kinds: &[Kind]) -> Vec<Sink> {
 impl Draft<'_> {
     fn check(&self) -> Result<(), Impossible> {
         let shapes = [self.egress, self.ingress].into_iter().any(|kinds| Impairment::new(kinds).is_some());
-        if self.emulated && shapes && !self.not_ethernet.is_empty() {
+        // Behind NAT every interface is hooked, so one that cannot be emulated may be of no concern.
+        let all = self.not_ethernet.len() == self.interfaces.len();
+        if self.emulated && shapes && !self.not_ethernet.is_empty() && (all || !self.natted) {
             return Err(Impossible::NotEthernet(self.not_ethernet.join(", ")));
+        }
+        if self.emulated && shapes && self.interfaces.len() > MOST_TAPS {
+            return Err(Impossible::ManyInterfaces(self.interfaces.len()));
         }
         if self.sender.is_some() && self.steers() && self.bit.is_none() {
             return Err(Impossible::NoBit);

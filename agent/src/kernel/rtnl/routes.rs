@@ -86,6 +86,33 @@ impl<'a> Interfaces<'a> {
         Ok(names)
     }
 
+    /// Besides those of the routes to the targets, every interface that any route or address names: an address that is
+    /// rewritten on its way out has the route of another.
+    pub async fn everywhere(&self, targets: &[Address]) -> Result<Vec<String>, Refusal> {
+        let mut chosen = self.towards(targets).await?.into_iter().collect::<BTreeSet<_>>();
+        let mut named = self.addresses.iter().map(|(index, _)| *index).collect::<BTreeSet<_>>();
+        for route in self.routes().await? {
+            named.extend(interfaces(&route));
+        }
+        let there =
+            |index: &u32| self.links.iter().any(|link| link.index == *index && chosen.contains(&link.name));
+        let chosen_already = named.iter().copied().filter(there).collect::<BTreeSet<_>>();
+        let below = |link: &Link| link.vlan_on.is_some_and(|below| named.contains(&below));
+        let more = self
+            .links
+            .iter()
+            .filter(|link| named.contains(&link.index) && !chosen_already.contains(&link.index));
+        let more = more.filter(|link| !link.loopback && !link.ours && !below(link));
+        chosen.extend(more.map(|link| link.name.clone()));
+        // In the kernel's order, as always.
+        Ok(self
+            .links
+            .iter()
+            .filter(|link| chosen.contains(&link.name))
+            .map(|link| link.name.clone())
+            .collect())
+    }
+
     /// The numbers of these.
     pub fn indexes(&self, names: &[String]) -> Vec<u32> {
         let named = self.links.iter().filter(|link| names.contains(&link.name));
