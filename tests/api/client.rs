@@ -17,6 +17,11 @@ pub const LOSS: &str = r#"{"kinds":[{"loss":{"percent":30}}],"target":{"peers":[
 pub const BOTH: &str =
     r#"{"kinds":[{"loss":{"percent":30}},{"delay":{"latency":"10ms"}}],"target":{"peers":["10.0.0.5"]}}"#;
 
+/// A fault on 10.0.0.5, with more than kinds.
+pub fn fault(kinds: &str, more: &str) -> String {
+    format!(r#"{{"kinds":[{kinds}],"target":{{"peers":["10.0.0.5"]}}{more}}}"#)
+}
+
 /// A hanging agent fails a test instead of holding up all of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,6 +59,22 @@ impl Api {
 
     pub async fn send(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Reply {
         Reply::to(self.request(method, path).body(body)).await
+    }
+
+    /// Under a name, for the first time.
+    pub async fn put(&self, id: &str, body: impl Into<reqwest::Body>) -> FaultStatus {
+        self.send("PUT", &format!("/v1/faults/{id}"), body).await.json(201)
+    }
+
+    /// The same, without doing it: the plan.
+    pub async fn plan(&self, body: impl Into<reqwest::Body>) -> String {
+        let fault: FaultStatus = self.send("POST", "/v1/faults?dry_run=true", body).await.json(200);
+        fault.plan.unwrap()
+    }
+
+    /// As it stands now.
+    pub async fn fault(&self, id: &str) -> FaultStatus {
+        self.get(&format!("/v1/faults/{id}")).await.json(200)
     }
 
     pub async fn get(&self, path: &str) -> Reply {

@@ -7,20 +7,20 @@ use reqwest::Response;
 use crate::client::{Api, BOTH, LOSS};
 
 /// A listener: whatever happens after it has begun, it sees.
-struct Events {
+pub struct Events {
     stream: Response,
     unread: String,
 }
 
 impl Events {
-    async fn begin(api: &Api) -> Self {
+    pub async fn begin(api: &Api) -> Self {
         let stream = api.request("GET", "/v1/events").send().await.unwrap();
         assert_eq!(stream.status(), 200);
         assert_eq!(stream.headers()["content-type"], "text/event-stream");
         Self { stream, unread: String::new() }
     }
 
-    async fn next(&mut self) -> Event {
+    pub async fn next(&mut self) -> Event {
         loop {
             if let Some((frame, rest)) = self.unread.split_once("\n\n") {
                 let event = serde_json::from_str(frame.strip_prefix("data: ").unwrap()).unwrap();
@@ -32,7 +32,7 @@ impl Events {
         }
     }
 
-    async fn kinds(&mut self, count: usize) -> Vec<EventKind> {
+    pub async fn kinds(&mut self, count: usize) -> Vec<EventKind> {
         let mut kinds = Vec::new();
         for _ in 0..count {
             let event = self.next().await;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use harness::fake_agent::Options;
 use partition_agent_core::resolve::Peers;
-use partition_agent_proto::{FaultStatus, Info, KEEP_HEADER, ProbeReply, ProblemCode};
+use partition_agent_proto::{Check, FaultStatus, Info, KEEP_HEADER, ProbeReply, ProblemCode};
 
 use crate::client::{Api, LOSS, Reply};
 
@@ -20,6 +20,49 @@ async fn info_tells_version_kernel_clock_and_features() {
     let after: Info = api.get("/v1/info").await.json(200);
     assert_eq!(after.faults, 1);
     assert!(after.clock.boot_ns > before.clock.boot_ns && after.clock.wall.ends_with('Z'), "{after:?}");
+}
+
+#[tokio::test]
+async fn info_tells_which_faults_can_be_had_where_and_by_what() {
+    for without_netem in [false, true] {
+        let api = Api::start();
+        api.agent.world().without_netem = without_netem;
+        let info: Info = api.get("/v1/info").await.json(200);
+        let row = |kind: &str, scope: &str, engine: &str| {
+            let mut rows = info
+                .coverage
+                .iter()
+                .filter(|row| row.kind.contains(kind) && row.scope.contains(scope) && row.engine == engine);
+            let row = rows
+                .next()
+                .unwrap_or_else(|| panic!("no {kind} in {scope} by {engine}: {:?}", info.coverage));
+            row.why_not.clone()
+        };
+        for scope in ["host", "interface", "netns", "container", "pod", "unit", "cgroup", "user"] {
+            for (kind, engine) in [
+                ("loss 100%", "nftables"),
+                ("loss below 100%", "nftables"),
+                ("reject", "nftables"),
+                ("dns", "forwarder"),
+                ("flows", "nftables"),
+            ] {
+                assert_eq!(row(kind, scope, engine), None, "{kind} in {scope}");
+            }
+            for kind in
+                ["latency", "jitter", "rate", "slot", "duplicate", "corrupt", "reorder", "correlated loss"]
+            {
+                assert_eq!(row(kind, scope, "emulator"), None, "{kind} in {scope}");
+                let netem = row(kind, scope, "netem");
+                assert_eq!(netem.is_some(), without_netem, "{kind} in {scope}: {netem:?}");
+                assert!(netem.is_none_or(|why| why.contains("netem")));
+            }
+        }
+        assert_eq!(row("reset", "host", "sock_diag"), None);
+        assert_eq!(row("reset", "user", "sock_diag"), None);
+        assert!(row("reset", "cgroup", "sock_diag").unwrap().contains("control group"));
+        let missing = info.features.iter().any(|feature| matches!(feature.check, Check::Missing { .. }));
+        assert_eq!(missing, without_netem);
+    }
 }
 
 #[tokio::test]
@@ -97,7 +140,7 @@ async fn the_callers_ssh_connection_is_spared_too() {
 async fn a_probe_that_makes_no_sense_is_refused() {
     let api = Api::start();
     for (body, code, detail) in [
-        (r#"{"to":"127.0.0.1"}"#, ProblemCode::Invalid, "`127.0.0.1` has no port"),
+        (r#"{"to":"127.0.0.1"}"#, ProblemCode::Invalid, "`127.0.0.1` has no single port"),
         (r#"{"to":"127.0.0.1:1","timeout":"31s"}"#, ProblemCode::Invalid, "31s is too long"),
         (r#"{"to":"127.0.0.1:1","timeout":"0s"}"#, ProblemCode::Invalid, "0s is out of range"),
         (r#"{"to":"127.0.0.1:1","retries":2}"#, ProblemCode::Invalid, "`retries`"),

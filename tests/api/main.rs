@@ -3,11 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod engine;
 mod events;
 mod faults;
 mod health;
 mod info;
 mod kernel;
+mod kinds;
 mod openapi;
 mod routes;
+mod schema;
+mod scopes;
 mod senseless;
+mod shadows;
+mod timing;

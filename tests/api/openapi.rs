@@ -1,13 +1,14 @@
 //! The API's description: published as it is generated, served as it is published, and true.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use partition_agent_core::api;
 use reqwest::header::CONTENT_TYPE;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::client::{Api, LOSS};
+use crate::client::{Api, LOSS, fault};
+use crate::kinds::SHAPED;
+use crate::schema::misfit;
 
 fn generated() -> String {
     serde_json::to_string_pretty(&api::document()).unwrap() + "\n"
@@ -84,27 +85,59 @@ async fn every_documented_route_answers_as_documented() {
             if media.ends_with("json") {
                 let answer = serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap();
                 assert_ne!(answer["code"], "no-such-route", "{method} {path}");
-                assert_fits(&document, schema, &answer, &format!("{method} {path}"));
+                assert_eq!(misfit(&document, schema, &answer), None, "{method} {path}");
             }
         }
     }
 }
 
-/// The fields of an answer are those of its schema, at the top level.
-fn assert_fits(document: &Value, schema: &Value, answer: &Value, of: &str) {
-    if let Some(items) = schema.get("items") {
-        for item in answer.as_array().unwrap() {
-            assert_fits(document, items, item, of);
-        }
-        return;
+/// Faults with everything that there is to ask for.
+fn examples() -> Vec<String> {
+    let of = |kinds: &str| fault(kinds, "");
+    let more = |more: &str| fault(r#"{"loss":{"percent":0.5}}"#, more);
+    let to = |target: &str| format!(r#"{{"kinds":[{{"loss":{{"percent":100}}}}],"target":{target}}}"#);
+    let mut examples = SHAPED.map(|(kinds, _)| of(kinds)).to_vec();
+    let rejects = ["tcp_reset", "port_unreachable", "host_unreachable", "admin_prohibited"];
+    examples.extend(rejects.map(|with| of(&format!(r#"{{"reject":{{"with":"{with}"}}}}"#))));
+    let answers = [r#""nxdomain""#, r#""servfail""#, r#""timeout""#, r#"{"delay":{"latency":"2s"}}"#];
+    examples
+        .extend(answers.map(|answer| of(&format!(r#"{{"dns":{{"names":["*.a.b"],"answer":{answer}}}}}"#))));
+    examples.extend(["auto", "netem", "emulator"].map(|engine| more(&format!(r#","engine":"{engine}""#))));
+    examples.extend(["egress", "ingress", "both"].map(|way| more(&format!(r#","direction":"{way}""#))));
+    examples.extend([
+        of(r#"{"reset":{}}"#),
+        of(r#"{"delay":{"latency":"9ms","jitter":"1ms","distribution":"pareto"}}"#),
+        more(r#","ingress_kinds":[{"rate":{"rate":"1mbit"}}]"#),
+        more(r#","scope":"host""#),
+        more(r#","scope":{"user":"nobody"}"#),
+        more(r#","interface":"eth0","start_in":"1h","flap":{"on":"30s","off":"10s"},"for":"10m""#),
+        more(r#","ramp":{"over":"30s","from":[{"loss":{"percent":0.1}}]}"#),
+        to(r#"{"all_traffic":true,"except":["10.0.0.9:22"]}"#),
+        to(r#"{"peers":["redis","10.0.0.0/24:80-90"],"protocol":"tcp","state":"new","flows":30}"#),
+        to(r#"{"ports":[80,"6000-6010"],"protocol":"sctp"}"#),
+        to(r#"{"local_ports":[80,"6000-6010"],"protocol":"udp"}"#),
+        to(r#"{"peers":["10.0.0.5"],"protocol":"icmp"}"#),
+    ]);
+    examples
+}
+
+#[tokio::test]
+async fn what_the_api_takes_and_answers_fits_the_document() {
+    let document = serde_json::from_str::<Value>(&generated()).unwrap();
+    let named = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let api = Api::start();
+    for (nth, example) in examples().into_iter().enumerate() {
+        let asked = serde_json::from_str::<Value>(&example).unwrap();
+        assert_eq!(misfit(&document, &named("FaultSpec"), &asked), None, "{example}");
+        let path = format!("/v1/faults/f{nth}");
+        let _: Value = api.send("PUT", &path, example.clone()).await.json(201);
+        let answer: Value = api.get(&path).await.json(200);
+        assert_eq!(misfit(&document, &named("FaultStatus"), &answer), None, "{example}");
+        let ended: Value = api.delete(&path).await.json(200);
+        assert_eq!(misfit(&document, &named("FaultStatus"), &ended), None, "{example}");
     }
-    let reference = schema["$ref"].as_str().unwrap();
-    let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
-    let names = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let (known, there) = (names(&schema["properties"]), names(answer));
-    assert!(there.is_subset(&known), "{of} answers with more than {reference}: {:?}", &there - &known);
-    for required in schema["required"].as_array().unwrap() {
-        assert!(there.contains(required.as_str().unwrap()), "{of}: {required} of {reference} is not there");
+    for over in api.get("/v1/history?limit=1000").await.json::<Vec<Value>>(200) {
+        assert_eq!(misfit(&document, &named("History"), &over), None, "{over}");
     }
 }
 

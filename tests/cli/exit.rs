@@ -36,6 +36,37 @@ fn what_makes_no_sense_is_2_and_what_the_agent_refuses_is_1_with_the_reason() {
         ("inject --loss 100%", "an empty target"),
         ("inject --latency 10ms --jitter 20ms --peer redis", "a jitter of 20ms"),
         ("inject --loss 1% --peer redis --interface a/b", "`a/b` cannot be an interface"),
+        ("inject --rtt 100ms --peer redis --direction egress", "--rtt is there and back"),
+        ("inject --rtt 100ms --peer redis --direction ingress", "write --latency"),
+        ("inject --jitter 10ms --peer redis", "add --latency or --rtt"),
+        ("inject --rtt 10ms --jitter 6ms --peer redis", "a jitter of 6ms is more than the latency of 5ms"),
+        ("inject --loss 1%..5% --peer redis", "add --ramp TIME"),
+        ("inject --latency 0ms..5ms --peer redis", "add --ramp TIME"),
+        ("inject --rate 10mbit..1mbit --peer redis", "add --ramp TIME"),
+        (
+            "inject --rate 1mbit --ramp 10s --peer redis",
+            "a ramp of a rate needs the rate that it begins with",
+        ),
+        ("inject --loss 5% --ramp 2m --peer redis", "the ramp takes 2m, and the fault ends after 1m"),
+        ("inject --loss 5% --ramp 1s --flap 1s/1s --peer redis", "a ramp and a flap do not go together"),
+        ("inject --reset --ramp 1s --peer redis", "reset cannot grow"),
+        ("inject --profile carrier-pigeon --peer redis", "there are edge, 3g, lte, dsl, cable"),
+        ("inject --loss 1% --loss-gemodel 1% --peer redis", "loss and loss-gemodel do not go together"),
+        ("inject --reject --latency 1ms --peer redis", "reject and latency do not go together"),
+        ("inject --profile dsl --reject --peer redis", "do not go together"),
+        ("inject --reorder 1% --peer redis", "add a latency"),
+        ("inject --latency 1ms --reorder 1% --reorder-gap 0 --peer redis", "the gap is at least 1"),
+        ("inject --slot 2ms-1ms --peer redis", "a slot of 2ms to 1ms is none"),
+        ("inject --dns-fail a.b --port 53", "the name servers that are asked"),
+        ("inject --dns-fail a.b --latency 1ms --peer 10.0.0.53", "do not go together"),
+        ("inject --loss 1% --peer redis:1 --local-port 2", "ports at this end and ports at the other end"),
+        ("inject --loss 1% --port 1 --protocol icmp", "icmp has no ports"),
+        ("inject --loss 1% --port 1 --protocol udp --state new", "only TCP has"),
+        ("inject --loss 1% --flows 30%", "an empty target"),
+        ("inject --reset --all-traffic", "a reset of every connection"),
+        ("inject --loss 1% --peer redis --compose redis", "`redis` is no compose: write project/service"),
+        ("inject --loss 1% --peer redis --cgroup redis", "write a path such as"),
+        ("inject --loss 1% --peer redis --flap 50ms/1s", "at least 100ms each"),
     ] {
         let error = run(&agent, words).failed(2);
         assert!(error.starts_with("partition-agent: ") && error.contains(reason), "{words}: {error}");
@@ -43,6 +74,9 @@ fn what_makes_no_sense_is_2_and_what_the_agent_refuses_is_1_with_the_reason() {
     for (words, reason) in [
         ("inject --loss 1% --peer redis --for 2h", "longer than the 1h"),
         ("inject --loss 1% --peer redis --interface nope0", "nope0"),
+        ("inject --loss 1% --peer redis --container web", "no container engine answered"),
+        ("inject --loss 1% --peer redis --netns no-such-netns", "no netns no-such-netns"),
+        ("inject --loss 1% --peer redis --user no-such-user", "no user `no-such-user`"),
         ("status nobody", "there is no fault nobody"),
         ("change nobody --for 1m", "there is no fault nobody"),
         ("restore nobody", "there is no fault nobody"),
@@ -84,7 +118,33 @@ fn a_usage_error_is_2_and_never_reaches_the_agent() {
         ("inject --loss 1% --peer redis --dry-run --wait", "--wait"),
         ("inject --loss 1% --peer redis --direction sideways", "sideways"),
         ("inject --loss 1% --peer redis --id ../x", "../x"),
-        ("inject --jitter 1ms --peer redis", "--latency"),
+        ("inject --rtt 1ms --latency 1ms --peer redis", "--latency"),
+        ("inject --profile 3g --latency 1ms --peer redis", "--latency"),
+        ("inject --profile 3g --rate 1mbit --peer redis", "--rate"),
+        ("inject --loss-correlation 5% --peer redis", "--loss"),
+        ("inject --latency 1ms --distribution normal --peer redis", "--jitter"),
+        ("inject --latency 9ms --jitter 1ms --distribution gauss --peer redis", "write normal, pareto"),
+        ("inject --reorder-gap 5 --peer redis", "--reorder"),
+        ("inject --slot-packets 5 --peer redis", "--slot"),
+        ("inject --dns-answer nxdomain --peer redis", "--dns-fail"),
+        ("inject --dns-fail a.b --dns-answer refused", "delay:2s"),
+        ("inject --dns-fail a.*.b", "a.*.b"),
+        ("inject --reject=maybe --peer redis", "maybe"),
+        ("inject --rate 10mbps --peer redis", "10mbps"),
+        ("inject --loss 5%.. --ramp 1s --peer redis", "5%.."),
+        ("inject --loss 1% --peer redis --flap 5s", "30s/10s"),
+        ("inject --loss 1% --peer redis --start-in 5", "5"),
+        ("inject --loss 1% --port 1 --local-port 2", "--local-port"),
+        ("inject --loss 1% --all-traffic --protocol udp", "--protocol"),
+        ("inject --loss 1% --all-traffic --local-port 80", "--local-port"),
+        ("inject --loss 1% --port 80 --protocol quic", "quic"),
+        ("inject --loss 1% --port 80 --state closing", "closing"),
+        ("inject --loss 1% --peer redis --unit b --container c", "--container"),
+        ("inject --loss 1% --peer redis --user b --cgroup /c", "--cgroup"),
+        ("inject --loss 1% --peer redis --netns a --pod b", "--pod"),
+        ("inject --loss 1% --peer redis --label a --compose b/c", "--compose"),
+        ("inject --loss 1% --peer redis --engine tc", "tc"),
+        ("profiles dsl", "dsl"),
         ("restore", "--all"),
         ("restore a --all", "--all"),
         ("change a", "--for"),
@@ -93,6 +153,19 @@ fn a_usage_error_is_2_and_never_reaches_the_agent() {
     ] {
         let error = run(&agent, words).failed(2);
         assert!(error.contains(named), "{words}: {error}");
+    }
+    assert!(agent.is_untouched());
+}
+
+#[test]
+fn a_list_of_chances_that_is_too_long_is_2_and_names_its_flag() {
+    let agent = FakeAgent::start();
+    for (words, flag) in [
+        ("inject --loss-gemodel 1%,2%,3%,4%,5% --peer redis", "--loss-gemodel"),
+        ("inject --loss-state 1%,2%,3%,4%,5%,6% --peer redis", "--loss-state"),
+    ] {
+        let error = run(&agent, words).failed(2);
+        assert!(error.contains(flag), "{words}: {error}");
     }
     assert!(agent.is_untouched());
 }
@@ -148,7 +221,7 @@ fn help_and_version_are_0() {
     assert_eq!(help("--version"), concat!("partition-agent ", env!("CARGO_PKG_VERSION"), "\n"));
     let all = help("--help");
     assert!(all.contains("partition-agent inject --loss 100% --peer redis"));
-    for verb in ["serve", "inject", "restore", "change", "status", "history", "doctor", "demo"] {
+    for verb in ["serve", "inject", "restore", "change", "status", "history", "doctor", "profiles", "demo"] {
         assert!(all.contains(&format!("\n  {verb} ")), "{verb}");
         let one = help(&format!("{verb} --help"));
         assert!(one.contains(&format!("Usage: partition-agent {verb}")), "{one}");

@@ -77,7 +77,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let head = "# loss 10% and latency 100ms one way, redis, egress and ingress: nothing was changed\n";
     assert!(text.starts_with(head), "{text}");
     for line in
-        ["ip link add pa-f1-eg type ifb", "tc qdisc add dev pa-f1-in root netem limit 20000 delay 100000us"]
+        ["ip link add pa-f1-e type ifb", "tc qdisc add dev pa-f1-i root netem limit 20000 delay 100000us"]
     {
         assert!(text.lines().any(|seen| seen == line), "no `{line}` in:\n{text}");
     }

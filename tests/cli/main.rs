@@ -4,8 +4,10 @@
 
 mod address;
 mod exit;
+mod flags;
 mod inject;
 mod pipes;
+mod profiles;
 mod restore;
 mod run;
 mod status;

@@ -1,7 +1,7 @@
 //! `status`, `history` and `doctor`.
 
 use harness::fake_agent::FakeAgent;
-use partition_agent_proto::{Check, End, FaultStatus, Feature, History};
+use partition_agent_proto::{Check, End, FaultStatus, Feature, History, Verdict};
 
 use crate::run::run;
 
@@ -20,13 +20,13 @@ fn status_is_a_line_for_each_fault() {
     let text = run(&agent, "status").done();
     let [head, cut, slow] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
     let columns = head.split_whitespace().collect::<Vec<_>>();
-    assert_eq!(columns, ["ID", "STATE", "LEFT", "PACKETS", "VERDICT", "FAULT"]);
+    assert_eq!(columns, ["ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"]);
     for (line, id, fault) in [
         (cut, "cut ", "loss 100%, redis, egress and ingress"),
         (slow, "slow ", "latency 100ms ± 10ms one way, everybody on port 443, egress and ingress"),
     ] {
         assert!(line.starts_with(id) && line.ends_with(fault), "{text}");
-        for (word, column) in [("active", "STATE"), ("0 ", "PACKETS"), ("confirmed", "VERDICT")] {
+        for (word, column) in [("active", "STATE"), ("none ", "HITS"), ("confirmed", "VERDICT")] {
             let at = head.find(column).unwrap();
             assert!(line[at..].starts_with(word), "no `{word}` under {column}: {text}");
         }
@@ -58,7 +58,13 @@ fn history_is_a_line_for_each_fault_that_is_over() {
     let text = run(&agent, "history").done();
     let [head, newest, oldest] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
     let columns = head.split_whitespace().collect::<Vec<_>>();
-    assert_eq!(columns, ["ID", "INJECTED", "ENDED", "BY", "END", "FAULT"]);
+    assert_eq!(columns, ["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS", "BEFORE", "FAULT"]);
+    for line in [newest, oldest] {
+        for (word, column) in [("none ", "HIT"), ("yes ", "AS BEFORE"), ("loss 100%", "FAULT")] {
+            let at = head.find(column).unwrap();
+            assert!(line[at..].starts_with(word), "no `{word}` under {column}: {text}");
+        }
+    }
     assert!(newest.starts_with("b ") && oldest.starts_with("a "), "{text}");
     assert!(newest.contains(&format!("restored by uid {}", nix::unistd::getuid())), "{text}");
     assert!(newest.ends_with("loss 100%, redis, egress and ingress"), "{text}");
@@ -89,10 +95,83 @@ fn history_tells_a_deadline_from_a_failure() {
 }
 
 #[test]
+fn history_says_what_it_cannot_know() {
+    let agent = FakeAgent::start();
+    agent.world().refuse_apply = Some(0);
+    run(&agent, "inject --loss 100% --peer redis --id refused").failed(1);
+    agent.world().refuse_apply = None;
+    run(&agent, "inject --reset --loss 1% --peer redis --id cut").done();
+    run(&agent, "restore cut").done();
+    let text = run(&agent, "history").done();
+    let [head, cut, refused] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    // The other columns hold no letter of more than one byte.
+    let at = |line: &'static str| head.find(line).unwrap();
+    assert!(cut[at("HIT")..].starts_with("1 connections reset "), "{text}");
+    assert!(cut[at("AS BEFORE")..].starts_with("yes "), "{text}");
+    assert!(refused[at("AS BEFORE")..].starts_with("not known "), "{text}");
+    let over: Vec<History> = run(&agent, "history --json").json();
+    assert_eq!((&over[0].as_before, &over[1].as_before), (&Some(Verdict::Confirmed), &None));
+}
+
+#[test]
+fn status_tells_a_fault_that_waits_and_one_that_is_behind_another() {
+    let agent = FakeAgent::start();
+    run(&agent, "inject --latency 10ms --peer redis --id old").done();
+    run(&agent, "inject --latency 20ms --peer redis --id new").done();
+    run(&agent, "inject --reset --loss 1% --peer redis --id reset").done();
+    run(&agent, "inject --loss 1% --peer redis --start-in 1h --id wait").done();
+    let text = run(&agent, "status").done();
+    let [_, new, old, reset, wait] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(old.contains("  confirmed, behind new  ") && new.contains("  confirmed  "), "{text}");
+    assert!(reset.contains("  1 connections reset  "), "{text}");
+    assert!(wait.contains("  waiting  ") && wait.ends_with(", starting in 1h"), "{text}");
+    // An hour until it starts, and a minute then.
+    assert!(wait.contains("  1h1m  ") || wait.contains("  1h59s  "), "{text}");
+}
+
+#[test]
 fn doctor_asks_the_agent() {
     let agent = FakeAgent::start();
     let kernel = nix::sys::utsname::uname().unwrap().release().to_str().unwrap().to_owned();
-    assert_eq!(run(&agent, "doctor").done(), format!("kernel {kernel}\n  works    fake: tests\n"));
-    let features: Vec<Feature> = run(&agent, "doctor --json").json();
-    assert_eq!((features.len(), &features[0].check), (1, &Check::Works));
+    let text = run(&agent, "doctor").done();
+    let (features, coverage) = text.split_once("\n\n").unwrap();
+    let works = ["fake", "netem", "emulator"].map(|name| format!("  works    {name}: tests\n")).concat();
+    assert_eq!(format!("{features}\n").to_lowercase(), format!("kernel {kernel}\n{works}").to_lowercase());
+    let head = coverage.lines().next().unwrap();
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["KIND", "SCOPE", "ENGINE"]);
+    let info: Vec<Feature> = run(&agent, "doctor --json").json();
+    assert_eq!(info.len(), 3);
+    assert!(info.iter().all(|feature| feature.check == Check::Works), "{info:?}");
+}
+
+#[test]
+fn doctor_shows_which_faults_can_be_had_where() {
+    let agent = FakeAgent::start();
+    let text = run(&agent, "doctor").done();
+    let row = |text: &str, words: [&str; 3]| {
+        let mut rows = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        rows.next().unwrap_or_else(|| panic!("no {words:?} in {text}")).to_owned()
+    };
+    for words in [
+        ["loss 100%", "container", "nftables"],
+        ["latency", "container", "netem"],
+        ["latency", "user", "emulator"],
+        ["reject", "cgroup", "nftables"],
+        ["dns", "unit", "forwarder"],
+        ["reset", "host", "sock_diag"],
+    ] {
+        assert!(row(&text, words).ends_with(" works"), "{text}");
+    }
+    assert!(row(&text, ["reset", "cgroup", "sock_diag"]).contains("  no: connections of a control group"));
+}
+
+#[test]
+fn doctor_is_content_with_the_emulator_alone() {
+    let agent = FakeAgent::start();
+    agent.world().without_netem = true;
+    let text = run(&agent, "doctor").done();
+    assert!(text.contains("  MISSING  "), "{text}");
+    assert!(text.contains("the fake kernel was told to have none\n           tell it otherwise\n"), "{text}");
+    let netem = text.lines().find(|line| line.starts_with("latency") && line.contains("  netem  ")).unwrap();
+    assert!(netem.contains("  no: ") && netem.ends_with("is missing"), "{netem}");
 }

@@ -22,14 +22,16 @@ pub struct Options {
     pub longest: Span,
     pub most: usize,
     pub peers: Peers,
+    pub engines: Engines,
 }
 
-/// An hour, 64 faults, and one name: `redis` is 10.0.0.5:6379.
+/// An hour, 64 faults, no container engine, and one name: `redis` is 10.0.0.5:6379.
 impl Default for Options {
     fn default() -> Self {
         let redis = "10.0.0.5:6379".parse().expect("a peer");
         let peers = Peers::from([("redis".to_owned(), vec![redis])]);
-        Self { longest: Span::from_secs(3600), most: 64, peers }
+        let engines = Engines { sockets: Vec::new() };
+        Self { longest: Span::from_secs(3600), most: 64, peers, engines }
     }
 }
 
@@ -69,7 +71,7 @@ impl FakeAgent {
         };
         let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
         let agent =
-            Agent::new(keeper.clone(), Finder::new(options.peers, Engines::default()), Some(address.port()));
+            Agent::new(keeper.clone(), Finder::new(options.peers, options.engines), Some(address.port()));
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -26,6 +26,7 @@ impl<K: Kernel> Keeper<K> {
             return Err(Error::Stopping);
         }
         self.check_duration(request.spec.duration)?;
+        request.spec.start_in.map_or(Ok(()), |start_in| self.check_duration(start_in))?;
         let id = request.id.clone().unwrap_or_else(|| self.suggest(&request));
         match self.ledger.admit(&id, &request.spec) {
             Admission::New => {}
