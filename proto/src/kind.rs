@@ -279,6 +279,48 @@ impl Kind {
         }
     }
 
+    /// The kind when this share, 0 to 1, of the way from its beginning is behind; nothing, if it is none that grows.
+    /// What is a quantity moves; what is a choice is as asked for from the beginning. Less than the smallest quantity is
+    /// the smallest: the fault has the same parts all the way.
+    #[must_use]
+    pub fn grown(&self, from: Option<&Self>, share: f64) -> Option<Self> {
+        let mut kind = self.clone();
+        match &mut kind {
+            Self::Loss { percent, .. } | Self::Duplicate { percent, .. } | Self::Corrupt { percent, .. } => {
+                let first = match from {
+                    Some(
+                        Self::Loss { percent, .. }
+                        | Self::Duplicate { percent, .. }
+                        | Self::Corrupt { percent, .. },
+                    ) => Some(*percent),
+                    Some(_) | None => None,
+                };
+                *percent = percent.grown(first, share);
+            }
+            Self::Delay { latency, jitter, .. } => {
+                let (first_latency, first_jitter) = match from {
+                    Some(Self::Delay { latency, jitter, .. }) => (Some(*latency), *jitter),
+                    Some(_) | None => (None, None),
+                };
+                *latency = latency.grown(first_latency, share);
+                *jitter = jitter.map(|jitter| jitter.grown(first_jitter, share).min(*latency));
+            }
+            Self::Rate { rate } => match from {
+                Some(Self::Rate { rate: first }) => *rate = rate.grown(*first, share),
+                // Not from nothing: that would be a cut.
+                Some(_) | None => return None,
+            },
+            Self::LossGemodel { .. }
+            | Self::LossState { .. }
+            | Self::Reorder { .. }
+            | Self::Slot { .. }
+            | Self::Reject { .. }
+            | Self::Reset {}
+            | Self::Dns { .. } => return None,
+        }
+        Some(kind)
+    }
+
     /// One word for it, as the command line has it.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Kind, Percent, Rate, Span, SpecError};
+use crate::{Kind, Span, SpecError};
 
 /// Off and on again. The kernel switches off; the agent switches on, so a fault whose agent hangs stays off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,22 +51,11 @@ impl Ramp {
             }
         }
         for kind in kinds {
-            let begins = self.from.iter().any(|from| same(kind, from));
-            match kind {
-                Kind::Rate { .. } if !begins => return Err(SpecError::RampRate),
-                Kind::Loss { .. }
-                | Kind::Delay { .. }
-                | Kind::Duplicate { .. }
-                | Kind::Corrupt { .. }
-                | Kind::Rate { .. } => {}
-                Kind::LossGemodel { .. }
-                | Kind::LossState { .. }
-                | Kind::Reorder { .. }
-                | Kind::Slot { .. }
-                | Kind::Reject { .. }
-                | Kind::Reset {}
-                | Kind::Dns { .. } => return Err(SpecError::NoRamp(kind.name())),
+            let from = self.from.iter().find(|from| same(kind, from));
+            if matches!(kind, Kind::Rate { .. }) && from.is_none() {
+                return Err(SpecError::RampRate);
             }
+            kind.grown(from, 1.0).ok_or(SpecError::NoRamp(kind.name()))?;
         }
         Ok(())
     }
@@ -75,79 +64,13 @@ impl Ramp {
     #[must_use]
     pub fn at(&self, kinds: &[Kind], share: f64) -> Vec<Kind> {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
-        kinds
-            .iter()
-            .map(|kind| between(self.from.iter().find(|from| same(kind, from)), kind, share))
-            .collect()
+        let grown = |kind: &Kind| kind.grown(self.from.iter().find(|from| same(kind, from)), share);
+        kinds.iter().map(|kind| grown(kind).unwrap_or_else(|| kind.clone())).collect()
     }
 }
 
 fn same(one: &Kind, other: &Kind) -> bool {
     std::mem::discriminant(one) == std::mem::discriminant(other)
-}
-
-/// Everything that is a quantity moves; what is a choice is as asked for from the beginning. Less than the smallest
-/// quantity is the smallest: the fault has the same parts all the way.
-fn between(from: Option<&Kind>, to: &Kind, share: f64) -> Kind {
-    let mut kind = to.clone();
-    match (&mut kind, from) {
-        (Kind::Loss { percent, .. }, Some(Kind::Loss { percent: first, .. }))
-        | (Kind::Duplicate { percent, .. }, Some(Kind::Duplicate { percent: first, .. }))
-        | (Kind::Corrupt { percent, .. }, Some(Kind::Corrupt { percent: first, .. })) => {
-            *percent = percent_between(Some(*first), *percent, share);
-        }
-        (Kind::Loss { percent, .. } | Kind::Duplicate { percent, .. } | Kind::Corrupt { percent, .. }, _) => {
-            *percent = percent_between(None, *percent, share);
-        }
-        (Kind::Delay { latency, jitter, .. }, from) => {
-            let (first_latency, first_jitter) = match from {
-                Some(Kind::Delay { latency, jitter, .. }) => (Some(*latency), *jitter),
-                _ => (None, None),
-            };
-            *latency = span_between(first_latency, *latency, share);
-            *jitter = jitter.map(|jitter| span_between(first_jitter, jitter, share).min(*latency));
-        }
-        (Kind::Rate { rate }, Some(Kind::Rate { rate: first })) => {
-            *rate = rate_between(*first, *rate, share);
-        }
-        (
-            Kind::Rate { .. }
-            | Kind::LossGemodel { .. }
-            | Kind::LossState { .. }
-            | Kind::Reorder { .. }
-            | Kind::Slot { .. }
-            | Kind::Reject { .. }
-            | Kind::Reset {}
-            | Kind::Dns { .. },
-            _,
-        ) => {}
-    }
-    kind
-}
-
-fn percent_between(from: Option<Percent>, to: Percent, share: f64) -> Percent {
-    let from = from.map_or(0.0, |from| f64::from(from.millionths()));
-    let millionths = from + (f64::from(to.millionths()) - from) * share;
-    Percent::new((millionths / 10_000.0).max(0.0001)).unwrap_or(to)
-}
-
-fn span_between(from: Option<Span>, to: Span, share: f64) -> Span {
-    let from = from.map_or(0.0, |from| from.duration().as_secs_f64());
-    let seconds = from + (to.duration().as_secs_f64() - from) * share;
-    std::time::Duration::try_from_secs_f64(seconds.max(1e-6))
-        .ok()
-        .and_then(|d| Span::new(d).ok())
-        .unwrap_or(to)
-}
-
-fn rate_between(from: Rate, to: Rate, share: f64) -> Rate {
-    // Rates end at 10^11, far below where a double counts in steps of more than one.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let bits = {
-        let (from, to) = (from.bits_per_second() as f64, to.bits_per_second() as f64);
-        (from + (to - from) * share).round() as u64
-    };
-    Rate::new(bits).unwrap_or(to)
 }
 
 impl fmt::Display for Flap {

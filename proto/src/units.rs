@@ -51,6 +51,14 @@ impl Percent {
         Self((Self::ALL.0 - self.0).max(1))
     }
 
+    /// This share, 0 to 1, of the way here from another, or from nothing.
+    #[must_use]
+    pub fn grown(self, from: Option<Self>, share: f64) -> Self {
+        let from = from.map_or(0.0, |from| f64::from(from.0));
+        let millionths = from + (f64::from(self.0) - from) * share;
+        Self::new((millionths / 10_000.0).max(0.0001)).unwrap_or(self)
+    }
+
     fn as_f64(self) -> f64 {
         f64::from(self.0) / 10_000.0
     }
@@ -138,6 +146,15 @@ impl Span {
         Self(Duration::from_millis(if millis > max { max } else { millis }))
     }
 
+    /// This share, 0 to 1, of the way here from another, or from nothing.
+    #[must_use]
+    pub fn grown(self, from: Option<Self>, share: f64) -> Self {
+        let from = from.map_or(0.0, |from| from.0.as_secs_f64());
+        let seconds = from + (self.0.as_secs_f64() - from) * share;
+        let grown = Duration::try_from_secs_f64(seconds.max(1e-6)).ok();
+        grown.and_then(|grown| Self::new(grown).ok()).unwrap_or(self)
+    }
+
     /// As the standard library's type.
     #[must_use]
     pub fn duration(self) -> Duration {
@@ -200,6 +217,18 @@ impl Rate {
             return Err(RateError::OutOfRange(format!("{bits_per_second} bit/s")));
         }
         Ok(Self(bits_per_second))
+    }
+
+    /// This share, 0 to 1, of the way here from another.
+    #[must_use]
+    pub fn grown(self, from: Self, share: f64) -> Self {
+        // Rates end at 10^11, far below where a double counts in steps of more than one.
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let bits = {
+            let (from, to) = (from.0 as f64, self.0 as f64);
+            (from + (to - from) * share).round() as u64
+        };
+        Self::new(bits).unwrap_or(self)
     }
 
     /// Bits in a second.

@@ -13,7 +13,7 @@ use super::build::Build;
 use super::element::End;
 use super::expr::Expr;
 use super::guard::Guard;
-use super::impairment::Impairment;
+use super::impairment::{Impairment, Role};
 use super::ruleset::Hook;
 use super::{Address, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, TableFamily, mark};
 
@@ -138,27 +138,15 @@ impl Plan {
 }
 
 fn sinks(kinds: &[Kind]) -> Vec<Sink> {
-    let mut sinks = Vec::new();
-    for kind in kinds {
-        match kind {
-            Kind::Loss { percent, correlation: None } => sinks.push(Sink::Null(*percent)),
-            Kind::Reject { with } => sinks.push(Sink::Reject(*with)),
-            // Together they are one queue.
-            Kind::Loss { .. }
-            | Kind::LossGemodel { .. }
-            | Kind::LossState { .. }
-            | Kind::Delay { .. }
-            | Kind::Duplicate { .. }
-            | Kind::Corrupt { .. }
-            | Kind::Reorder { .. }
-            | Kind::Rate { .. }
-            | Kind::Slot { .. } => {}
-            // Not done to packets.
-            Kind::Reset {} | Kind::Dns { .. } => {}
-        }
-    }
-    sinks.extend(Impairment::new(kinds).map(Box::new).map(Sink::Shape));
-    sinks
+    let (impairment, roles) = Impairment::and_roles(kinds);
+    let sink = |role: &Role| match role {
+        Role::Null(percent) => Some(Sink::Null(*percent)),
+        Role::Reject(with) => Some(Sink::Reject(*with)),
+        // Together they are one queue.
+        Role::Shapes | Role::Elsewhere => None,
+    };
+    let shape = impairment.map(Box::new).map(Sink::Shape);
+    roles.iter().filter_map(sink).chain(shape).collect()
 }
 
 impl Draft<'_> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use partition_agent_proto::{Distribution, Kind, Percent};
+use partition_agent_proto::{Distribution, Kind, Percent, RejectWith};
 
 use super::distribution;
 
@@ -91,31 +91,41 @@ pub struct Slot {
     pub bytes: u32,
 }
 
+/// What a kind is to the data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Packets vanish, this share of them: nftables throws those dice.
+    Null(Percent),
+    Reject(RejectWith),
+    /// It is a part of a queue.
+    Shapes,
+    /// Not done to packets.
+    Elsewhere,
+}
+
 impl Impairment {
     /// Jitter makes netem send packets out of their order unless a rate is set: with a rate, none leaves before the
     /// one before it. This one, 1 Tbit/s in bits per second, keeps the order and costs a full-sized packet 12 ns.
     pub const ORDER_KEEPING_RATE: u64 = 1_000_000_000_000;
 
-    /// What the shaping ones of these kinds ask for; nothing, if there are none. A plain loss is not among them: nftables
-    /// throws those dice.
+    /// What the shaping ones of these kinds ask for; nothing, if there are none.
     pub fn new(kinds: &[Kind]) -> Option<Self> {
-        let mut impairment = Self::default();
-        let mut shapes = false;
-        for kind in kinds {
-            shapes |= impairment.add(kind);
-        }
-        impairment.limit = impairment.limit();
-        shapes.then_some(impairment)
+        Self::and_roles(kinds).0
     }
 
-    fn add(&mut self, kind: &Kind) -> bool {
+    /// The same, and what each of the kinds is.
+    pub fn and_roles(kinds: &[Kind]) -> (Option<Self>, Vec<Role>) {
+        let mut impairment = Self::default();
+        let roles = kinds.iter().map(|kind| impairment.add(kind)).collect::<Vec<_>>();
+        impairment.limit = impairment.limit();
+        (roles.contains(&Role::Shapes).then_some(impairment), roles)
+    }
+
+    fn add(&mut self, kind: &Kind) -> Role {
         match kind {
-            Kind::Loss { correlation: None, .. }
-            | Kind::Reject { .. }
-            | Kind::Reset {}
-            | Kind::Dns { .. } => {
-                return false;
-            }
+            Kind::Loss { percent, correlation: None } => return Role::Null(*percent),
+            Kind::Reject { with } => return Role::Reject(*with),
+            Kind::Reset {} | Kind::Dns { .. } => return Role::Elsewhere,
             Kind::Loss { percent, correlation } => {
                 self.loss = Some(LossModel::Random(Chance { percent: *percent, correlation: *correlation }));
             }
@@ -154,7 +164,7 @@ impl Impairment {
                 });
             }
         }
-        true
+        Role::Shapes
     }
 
     fn limit(&self) -> u32 {

@@ -1,7 +1,9 @@
 //! What can be typed.
 
 mod inject;
-mod spec;
+mod kinds;
+mod scope;
+mod target;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};

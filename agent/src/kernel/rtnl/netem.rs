@@ -166,6 +166,33 @@ pub fn decode(options: &[u8]) -> Option<Seen> {
     Some(seen)
 }
 
+impl Seen {
+    /// Each option, and what it is set to. Shares are in steps of a millionth here, so what rounding did to them is gone.
+    fn facts(&self) -> [(&'static str, String); 10] {
+        let reorder = match (self.reorder.share, self.gap) {
+            // The kernel reorders nothing without a gap.
+            (Share(0), _) | (_, 0) => "none".to_owned(),
+            (_, gap) => format!("{} gap {gap}", self.reorder),
+        };
+        let rate = match self.rate {
+            0 => "none".to_owned(),
+            rate => format!("{} bit/s", u128::from(rate) * 8),
+        };
+        [
+            ("latency", format!("{:?}", self.latency)),
+            ("jitter", format!("{:?}", self.jitter)),
+            ("correlation of jitter", self.jitter_correlation.to_string()),
+            ("loss", self.loss.to_string()),
+            ("duplication", self.duplicate.to_string()),
+            ("corruption", self.corrupt.to_string()),
+            ("reordering", reorder),
+            ("rate", rate),
+            ("slot", self.slot.to_string()),
+            ("limit", format!("{} packets", self.limit)),
+        ]
+    }
+}
+
 /// The first thing that netem does not do as it should, in words: `latency is 50ms, not 100ms`.
 pub fn differs(seen: &Seen, impairment: &Impairment) -> Option<String> {
     let pairs = seen.facts().into_iter().zip(Seen::from(impairment).facts());

@@ -2,34 +2,7 @@
 
 use std::fmt;
 
-use super::{Loss, Odds, Seen, Share, Slot};
-
-impl Seen {
-    /// Each option, and what it is set to. Shares are in steps of a millionth here, so what rounding did to them is gone.
-    pub(super) fn facts(&self) -> [(&'static str, String); 10] {
-        let reorder = match (self.reorder.share, self.gap) {
-            // The kernel reorders nothing without a gap.
-            (Share(0), _) | (_, 0) => "none".to_owned(),
-            (_, gap) => format!("{} gap {gap}", self.reorder),
-        };
-        let rate = match self.rate {
-            0 => "none".to_owned(),
-            rate => format!("{} bit/s", u128::from(rate) * 8),
-        };
-        [
-            ("latency", format!("{:?}", self.latency)),
-            ("jitter", format!("{:?}", self.jitter)),
-            ("correlation of jitter", self.jitter_correlation.to_string()),
-            ("loss", self.loss.to_string()),
-            ("duplication", self.duplicate.to_string()),
-            ("corruption", self.corrupt.to_string()),
-            ("reordering", reorder),
-            ("rate", rate),
-            ("slot", self.slot.to_string()),
-            ("limit", format!("{} packets", self.limit)),
-        ]
-    }
-}
+use super::{Loss, Odds, Share, Slot};
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,8 @@
 use clap::Parser;
 
 use super::*;
+use partition_agent_proto::Profile;
+
 use crate::args::{Args, Verb};
 
 fn spec(flags: &str) -> FaultSpec {
