@@ -8,10 +8,10 @@ use super::journal::Begun;
 use super::ledger::{Admission, Fault, Part, Phase};
 use super::status::status;
 use super::timing::Timing;
-use super::{Error, Injected, Keeper, Request};
+use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
-use crate::plan::Plan;
+use crate::plan::{Impossible, Plan};
 
 /// A step that was refused, and the undos that were, too.
 struct Failed {
@@ -178,6 +178,7 @@ impl<K: Kernel> Keeper<K> {
             phase: Phase::Active,
         };
         for site in &request.sources.sites {
+            self.check_servers(site)?;
             self.kernel.enter(&site.place, site.netns.as_ref()).await?;
             let slot = self.ledger.next_slot();
             let survey = self.survey(&fault, site).await?;
@@ -186,6 +187,18 @@ impl<K: Kernel> Keeper<K> {
             fault.parts.push(Part::new(plan, survey, before));
         }
         Ok(fault)
+    }
+
+    /// Two faults on names cannot both have the questions to one server: the newer would take them all.
+    fn check_servers(&self, site: &Site) -> Result<(), Impossible> {
+        let here = |other: &&Site| other.place.id == site.place.id;
+        for fault in self.ledger.faults() {
+            let taken = fault.sources.sites.iter().filter(here).flat_map(|site| &site.servers);
+            if let Some(server) = taken.into_iter().find(|server| site.servers.contains(server)) {
+                return Err(Impossible::ServerTaken { server: *server, by: fault.id.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Every plan in order; when a step is refused, it and those before it are undone in reverse, all of them, whatever

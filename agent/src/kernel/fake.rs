@@ -24,8 +24,12 @@ pub struct World {
     pub told: BTreeMap<u32, Instant>,
     /// Refuse the step of this number (from 0) of the next plan.
     pub refuse_apply: Option<usize>,
+    /// Only of the plan in this slot.
+    pub refuse_slot: Option<u32>,
     /// Refuse this many undos.
     pub refuse_undo: usize,
+    /// What the rules of each plan have counted; it goes with them.
+    pub hits: BTreeMap<u32, Hits>,
     /// Interfaces of every fault.
     pub interfaces: Vec<String>,
     /// Links that a dead agent left.
@@ -123,7 +127,8 @@ impl Kernel for Fake {
     async fn apply(&mut self, plan: &Plan, step: &Step, _: &Guard) -> Result<(), Refusal> {
         let mut world = self.world();
         let done = world.steps.get(&plan.slot).map_or(0, Vec::len);
-        if world.refuse_apply == Some(done) {
+        let refuses = world.refuse_slot.is_none_or(|slot| slot == plan.slot);
+        if refuses && world.refuse_apply == Some(done) {
             return Err(Self::refusal(step));
         }
         world.steps.entry(plan.slot).or_default().push(step.clone());
@@ -167,7 +172,7 @@ impl Kernel for Fake {
         let mut world = self.world();
         world.steps.insert(new.slot, new.steps.clone());
         world.time(new);
-        Ok(Hits::default())
+        Ok(world.hits.remove(&new.slot).unwrap_or_default())
     }
 
     async fn reset(&mut self, plan: &Plan, _: &Guard) -> Result<u64, Refusal> {
@@ -206,7 +211,7 @@ impl Kernel for Fake {
     }
 
     async fn hits(&mut self, _: &[&Plan]) -> Result<BTreeMap<u32, Hits>, Refusal> {
-        Ok(BTreeMap::new())
+        Ok(self.world().hits.clone())
     }
 
     async fn before(&mut self, _: &Place) -> Result<Before, Refusal> {

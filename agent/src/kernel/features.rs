@@ -63,7 +63,7 @@ pub async fn probe(rtnl: &Rtnl) -> Vec<Feature> {
     let drop = on_loopback(Hook::Ingress, vec![Expr::Drop]);
     let vanish = on_loopback(Hook::Egress, vec![Expr::Vanish]);
     let refuse = vec![Expr::Counter, Expr::Reject(RejectWith::PortUnreachable)];
-    let reject = on_loopback(Hook::Ingress, refuse.clone()).and(in_output(Base::Output(0), refuse));
+    let reject = in_output(Base::Output(0), refuse);
     let cgroup = Expr::Cgroup { id: 1, level: 1, path: "probe".to_owned() };
     let mut features = vec![
         feature(name::TABLES, "every fault; heals when the agent dies", TABLE_FIX, empty),

@@ -34,35 +34,31 @@ impl<'a> Build<'a> {
     }
 
     pub fn add(&mut self, hook: Hook, sink: &Sink, steps: &mut Vec<Step>) {
-        match (sink, hook) {
-            (Sink::Reject(with), Hook::Egress) => return self.reject_output(*with),
-            (Sink::Null(_) | Sink::Shape(_), _) | (Sink::Reject(_), Hook::Ingress) => {}
-        }
-        let (name, dispatch, head) = match sink {
-            Sink::Null(_) => ("loss", loss_chain(hook), false),
-            Sink::Reject(_) => ("reject", loss_chain(hook), false),
-            Sink::Shape(_) => ("shape", shape_chain(hook), true),
-        };
-        let chain = format!("{}_{}_{name}", self.draft.mark(), hook.name());
-        let ends = match sink {
+        match sink {
+            Sink::Reject(with) => self.reject(hook, *with),
             Sink::Null(percent) => {
                 let random = (percent.millionths() < MODULUS).then_some(Expr::Random(*percent));
                 let gone = match hook {
                     Hook::Egress => Expr::Vanish,
                     Hook::Ingress => Expr::Drop,
                 };
-                vec![random.into_iter().chain([Expr::Counter, gone]).collect()]
+                let end = random.into_iter().chain([Expr::Counter, gone]).collect();
+                self.lead(hook, "loss", &loss_chain(hook), false, vec![end]);
             }
-            Sink::Reject(with) => rejects(*with),
-            Sink::Shape(impairment) if self.draft.emulated => self.emulate(hook, impairment, steps),
             Sink::Shape(impairment) => {
-                let ifb = self.draft.link(hook, None);
-                steps.push(Step::AddIfb { name: ifb.clone() });
-                steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: (**impairment).clone() });
-                steps.push(Step::SetUp { ifb: ifb.clone() });
-                vec![vec![Expr::Counter, Expr::Forward(ifb)]]
+                let ends = if self.draft.emulated {
+                    self.emulate(hook, impairment, steps)
+                } else {
+                    self.queue(hook, impairment, steps)
+                };
+                self.lead(hook, "shape", &shape_chain(hook), true, ends);
             }
-        };
+        }
+    }
+
+    /// The fault's chain in the shared table, and the rules that lead into it.
+    fn lead(&mut self, hook: Hook, name: &str, dispatch: &str, head: bool, ends: Vec<Vec<Expr>>) {
+        let chain = format!("{}_{}_{name}", self.draft.mark(), hook.name());
         let elsewhere = self.draft.elsewhere(hook);
         let body = elsewhere.into_iter().chain(self.conditions(hook)).chain(ends).collect::<Vec<_>>();
         let comment = Some(self.draft.mark());
@@ -71,8 +67,17 @@ impl<'a> Build<'a> {
         self.shared.chains.push(Chain { name: chain.clone(), base: None });
         for entry in self.entries(hook) {
             let exprs = entry.into_iter().chain([Expr::Jump(chain.clone())]).collect();
-            self.shared.rules.push(Rule { chain: dispatch.clone(), head, exprs, comment: comment.clone() });
+            let comment = comment.clone();
+            self.shared.rules.push(Rule { chain: dispatch.to_owned(), head, exprs, comment });
         }
+    }
+
+    fn queue(&self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
+        let ifb = self.draft.link(hook, None);
+        steps.push(Step::AddIfb { name: ifb.clone() });
+        steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: impairment.clone() });
+        steps.push(Step::SetUp { ifb: ifb.clone() });
+        vec![vec![Expr::Counter, Expr::Forward(ifb)]]
     }
 
     /// A TAP for each interface, since a frame does not remember where it came from, and the way back.
@@ -137,16 +142,9 @@ impl<'a> Build<'a> {
     }
 
     fn families(&self) -> impl Iterator<Item = Family> {
-        Family::BOTH.into_iter().filter(|family| {
-            self.targets.iter().any(|set| match set.shape {
-                Shape::Host(of)
-                | Shape::Net(of)
-                | Shape::Service(of, _)
-                | Shape::Connection(of)
-                | Shape::Flow(of) => of == *family,
-                Shape::LocalPort | Shape::Ethertype => false,
-            })
-        })
+        Family::BOTH
+            .into_iter()
+            .filter(|family| self.targets.iter().any(|set| set.shape.family() == Some(*family)))
     }
 
     /// What returns from the fault's chains unharmed.
@@ -216,37 +214,76 @@ impl<'a> Build<'a> {
         self.own.chains.extend(chains);
     }
 
-    /// `reject` is refused on the egress of an interface, so it is done in the IP stack: before NAT, for the address that
-    /// the program meant, and after it.
-    fn reject_output(&mut self, with: RejectWith) {
+    /// The kernel refuses `reject` on the egress of an interface, and many have none on its ingress
+    /// (`CONFIG_NFT_REJECT_NETDEV`), so it is done in the IP stack.
+    fn reject(&mut self, hook: Hook, with: RejectWith) {
         let draft = self.draft;
-        let chain = "egress_reject";
-        draft.guard.spare_output(&mut self.own, chain);
-        let body = self.conditions(Hook::Egress).into_iter().chain(rejects(with));
-        self.own.rules.extend(body.map(|exprs| own_rule(chain, exprs)));
-        self.own.chains.push(Chain { name: chain.to_owned(), base: None });
-        // Interfaces are hooked for other kinds; here loopback has to be left out where it is not among them.
-        let on_loopback = draft.interfaces.iter().any(|name| name == LOOPBACK);
-        let off_loopback =
-            (!on_loopback).then(|| Expr::InterfaceIsNot(Hook::Egress, vec![LOOPBACK.to_owned()]));
-        let mut bases = vec![("meant", Base::Output(-101))];
-        if draft.natted {
+        let chain = format!("{}_reject", hook.name());
+        draft.guard.spare(hook, &mut self.own, &chain);
+        // Refusals pass: those of the other direction are sent on this one.
+        let refusals = [Expr::Reset, Expr::Unreachable(Family::V4), Expr::Unreachable(Family::V6)];
+        let refusals = refusals.map(|refusal| vec![refusal, Expr::Return]);
+        let body = refusals.into_iter().chain(self.conditions(hook)).chain(rejects(with));
+        self.own.rules.extend(body.map(|exprs| own_rule(&chain, exprs)));
+        self.own.chains.push(Chain { name: chain.clone(), base: None });
+        let mut bases = match hook {
+            // Before NAT, for the address that the program meant.
+            Hook::Egress => vec![("meant", Base::Output(-101))],
+            Hook::Ingress => vec![("received", Base::Input(0))],
+        };
+        if draft.natted && hook == Hook::Egress {
             bases.push(("sent", Base::Output(0)));
         }
         if draft.sender.is_none() {
-            bases.push(("forwarded", Base::Forward(0)));
-        }
-        for (name, base) in bases {
-            let entry = |set: &Set| {
-                let member = Expr::Member(Hook::Egress, set.shape, set.name.clone());
-                let sender = draft.sender.map(Sender::expr);
-                let jump = Expr::Jump(chain.to_owned());
-                let only = draft.only_interface(Hook::Egress).chain(off_loopback.clone());
-                only.chain(sender).chain([member, jump]).collect()
+            let name = match hook {
+                Hook::Egress => "forwarded",
+                Hook::Ingress => "forwarded_back",
             };
-            self.own.rules.extend(self.targets.iter().map(entry).map(|exprs| own_rule(name, exprs)));
+            bases.push((name, Base::Forward(0)));
+        }
+        let entries = match (hook, draft.sender) {
+            (Hook::Ingress, Some(sender)) => self.known_flows(sender),
+            (Hook::Egress, Some(_)) | (Hook::Egress | Hook::Ingress, None) => {
+                let sender = draft.sender.map(Sender::expr);
+                let entry = |set: &Set| sender.iter().cloned().chain([member(hook, set)]).collect::<Vec<_>>();
+                self.targets.iter().map(entry).collect()
+            }
+        };
+        // Interfaces are hooked for other kinds; here loopback has to be left out where it is not among them.
+        let on_loopback = draft.interfaces.iter().any(|name| name == LOOPBACK);
+        let off_loopback = (!on_loopback).then(|| Expr::InterfaceIsNot(hook, vec![LOOPBACK.to_owned()]));
+        for (name, base) in bases {
+            for entry in &entries {
+                let only = draft.only_interface(hook).chain(off_loopback.clone());
+                let exprs = only.chain(entry.iter().cloned()).chain([Expr::Jump(chain.clone())]).collect();
+                self.own.rules.push(own_rule(name, exprs));
+            }
             self.own.chains.push(Chain { name: name.to_owned(), base: Some(base) });
         }
+    }
+
+    /// What comes in for some processes only, known by what they have sent: in the fault's own table, since sets are not
+    /// shared between two.
+    fn known_flows(&mut self, sender: &Sender) -> Vec<Vec<Expr>> {
+        let mark = self.draft.mark();
+        let teach = "teach";
+        self.own.chains.push(Chain { name: teach.to_owned(), base: Some(Base::Output(-101)) });
+        for set in &self.targets {
+            if let Some(family) = set.shape.family() {
+                let learn = Expr::Learn(family, sets::flows(&mark, family).name);
+                self.own.rules.push(own_rule(teach, vec![sender.expr(), member(Hook::Egress, set), learn]));
+            }
+        }
+        let live = sets::live(&mark);
+        let families = self.families().collect::<Vec<_>>();
+        let known = |family: &Family| {
+            let flows = sets::flows(&mark, *family);
+            vec![member(Hook::Ingress, &live), member(Hook::Ingress, &flows)]
+        };
+        let entries = families.iter().map(known).collect();
+        self.own.sets.extend(families.iter().map(|family| sets::flows(&mark, *family)));
+        self.own.sets.push(live);
+        entries
     }
 
     /// Turns questions to the name servers to the ports that stand in for them, without connection tracking: there and
@@ -314,6 +351,10 @@ impl<'a> Build<'a> {
             timeout: draft.timeout.map(|timeout| timeout.max(super::SHORTEST)),
         }
     }
+}
+
+fn member(hook: Hook, set: &Set) -> Expr {
+    Expr::Member(hook, set.shape, set.name.clone())
 }
 
 fn own_rule(chain: &str, exprs: Vec<Expr>) -> Rule {

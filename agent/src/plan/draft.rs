@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use partition_agent_proto::{Connection, FaultSpec, Kind, Percent, RejectWith};
+use partition_agent_proto::{Connection, FaultId, FaultSpec, Kind, Percent, RejectWith};
 
 use super::build::Build;
 use super::element::End;
@@ -60,7 +60,8 @@ pub struct Draft<'a> {
 pub enum Impossible {
     #[error(
         "the emulator cannot shape what goes through {0}: it reads Ethernet frames, and the kernel refuses packets of loopback \
-         that come back from outside of it. A kernel with netem can, and losses work without either"
+         that come back from outside of it. Name the other interfaces with --interface, or take a kernel with netem; losses work \
+         without either"
     )]
     NotEthernet(String),
     #[error(
@@ -76,6 +77,10 @@ pub enum Impossible {
         "connections of a control group cannot be told from others in order to reset them: use another scope, or drop the reset"
     )]
     ResetCgroup,
+    #[error(
+        "the name server {server} is taken by the fault {by}: name all that is to fail in one fault, or restore that one"
+    )]
+    ServerTaken { server: SocketAddr, by: FaultId },
     #[error("no name server is known here: name those that are asked with --peer")]
     NoServers,
 }
@@ -191,12 +196,12 @@ impl Draft<'_> {
         }
     }
 
-    /// Whether packets pass netdev hooks because of it; an egress reject alone is done in the IP stack.
+    /// Whether packets pass netdev hooks because of it; what is rejected is that in the IP stack.
     pub fn steers(&self) -> bool {
         self.hooks().any(|hook| {
-            sinks(self.kinds(hook)).iter().any(|sink| match (sink, hook) {
-                (Sink::Reject(_), Hook::Egress) => false,
-                (Sink::Null(_) | Sink::Shape(_), _) | (Sink::Reject(_), Hook::Ingress) => true,
+            sinks(self.kinds(hook)).iter().any(|sink| match sink {
+                Sink::Reject(_) => false,
+                Sink::Null(_) | Sink::Shape(_) => true,
             })
         })
     }

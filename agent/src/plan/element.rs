@@ -65,6 +65,18 @@ impl Shape {
         }
     }
 
+    /// IPv4 or IPv6, where it is addresses.
+    pub fn family(self) -> Option<Family> {
+        match self {
+            Self::Host(family)
+            | Self::Net(family)
+            | Self::Service(family, _)
+            | Self::Connection(family)
+            | Self::Flow(family) => Some(family),
+            Self::LocalPort | Self::Ethertype => None,
+        }
+    }
+
     /// Whether packets add the elements.
     pub fn learned(self) -> bool {
         match self {

@@ -36,6 +36,10 @@ pub enum Expr {
     IsNot(Protocol),
     /// A TCP packet that opens a connection, or one that does not.
     Syn(bool),
+    /// A TCP packet that refuses or breaks off a connection.
+    Reset,
+    /// An ICMP message that says that something could not be delivered.
+    Unreachable(Family),
     /// The socket's owner.
     User(u32),
     /// The socket's control group, or one above it: its number, its depth, and what people call it.
@@ -124,6 +128,9 @@ impl fmt::Display for Expr {
             Self::IsNot(protocol) => write!(f, "meta l4proto != {protocol}"),
             Self::Syn(true) => f.write_str("tcp flags & syn == syn"),
             Self::Syn(false) => f.write_str("tcp flags & syn == 0"),
+            Self::Reset => f.write_str("tcp flags & rst == rst"),
+            Self::Unreachable(Family::V4) => f.write_str("icmp type destination-unreachable"),
+            Self::Unreachable(Family::V6) => f.write_str("icmpv6 type destination-unreachable"),
             Self::User(id) => write!(f, "meta skuid {id}"),
             Self::Cgroup { level, path, .. } => write!(f, "socket cgroupv2 level {level} \"{path}\""),
             Self::MarkIs(mark) => write!(f, "meta mark {mark:#x}"),

@@ -94,10 +94,7 @@ impl Guard {
             }
             let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
             // On loopback both ends are this host, so either port may be the protected one.
-            let far_end = match hook {
-                Hook::Egress => Hook::Ingress,
-                Hook::Ingress => Hook::Egress,
-            };
+            let far_end = hook.other();
             // What the emulator gives back has met the faults already.
             let returned = match hook {
                 Hook::Egress => Expr::MarkIs(RETURNED_MARK),
@@ -117,14 +114,14 @@ impl Guard {
         ruleset
     }
 
-    /// The same for a fault that rejects in the IP stack, where the packets of this table's faults are not: the set, and
-    /// rules for the head of a chain of the output.
-    pub fn spare_output(&self, ruleset: &mut Ruleset, chain: &str) {
+    /// The same for a fault that rejects in the IP stack, where it has a table of its own: the set, and rules for the head of
+    /// a chain.
+    pub fn spare(&self, hook: Hook, ruleset: &mut Ruleset, chain: &str) {
         let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
         let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Return]);
         let ports = [
-            vec![protected(Hook::Egress), Expr::Return],
-            vec![Expr::Interface(Hook::Egress, LOOPBACK.to_owned()), protected(Hook::Ingress), Expr::Return],
+            vec![protected(hook), Expr::Return],
+            vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(hook.other()), Expr::Return],
         ];
         if !ruleset.sets.iter().any(|set| set.name == PORTS) {
             ruleset.sets.push(self.ports());

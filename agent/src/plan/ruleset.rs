@@ -16,6 +16,14 @@ pub enum Hook {
 impl Hook {
     pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
 
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Egress => Self::Ingress,
+            Self::Ingress => Self::Egress,
+        }
+    }
+
     /// As nft spells it; also the name of the chain that every hooked chain goes to.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,6 +48,7 @@ pub enum Base {
     Device(Hook, String),
     /// In the IP stack, in a table of family `inet`, at a priority.
     Output(i32),
+    Input(i32),
     Forward(i32),
     Prerouting(i32),
     /// Output of type `route`: a packet whose address was changed is routed anew.
@@ -89,6 +98,7 @@ impl fmt::Display for Base {
                 write!(f, "type filter hook {} device \"{interface}\" priority 0", hook.name())
             }
             Self::Output(priority) => write!(f, "type filter hook output priority {priority}"),
+            Self::Input(priority) => write!(f, "type filter hook input priority {priority}"),
             Self::Forward(priority) => write!(f, "type filter hook forward priority {priority}"),
             Self::Prerouting(priority) => write!(f, "type filter hook prerouting priority {priority}"),
             Self::Route(priority) => write!(f, "type route hook output priority {priority}"),

@@ -23,7 +23,12 @@ fn shapes(plan: &Plan, hook: Hook) -> bool {
     chains.iter().any(|Chain { name, base }| match base {
         None => name.ends_with(&shape),
         Some(
-            Base::Device(..) | Base::Output(_) | Base::Forward(_) | Base::Prerouting(_) | Base::Route(_),
+            Base::Device(..)
+            | Base::Output(_)
+            | Base::Input(_)
+            | Base::Forward(_)
+            | Base::Prerouting(_)
+            | Base::Route(_),
         ) => false,
     })
 }

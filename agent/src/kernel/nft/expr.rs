@@ -39,7 +39,12 @@ pub fn encode(expr: &Expr, bindings: &Bindings) -> Vec<Expressions> {
         Expr::FlowBeyond(hook, family, percent) => flow_beyond(*hook, *family, *percent),
         Expr::Is(protocol) => is(Operator::Equal, *protocol),
         Expr::IsNot(protocol) => is(Operator::NotEqual, *protocol),
-        Expr::Syn(set) => syn(*set),
+        Expr::Syn(set) => flag(SYN, *set),
+        Expr::Reset => {
+            let tcp = is(Operator::Equal, Protocol::Tcp);
+            tcp.into_iter().chain(flag(RST, true)).collect()
+        }
+        Expr::Unreachable(family) => unreachable_message(*family),
         Expr::User(id) => vec![
             meta(MetaKey::SocketUserId, Register::Reg1),
             compare(Operator::Equal, id.to_ne_bytes().to_vec()),
@@ -211,18 +216,36 @@ fn is(operator: Operator, protocol: Protocol) -> Vec<Expressions> {
     vec![meta(MetaKey::L4Proto, Register::Reg1), compare(operator, vec![number])]
 }
 
-/// `tcp flags & syn == syn`, and `== 0`: the 14th byte of the header, RFC 9293.
-fn syn(set: bool) -> Vec<Expressions> {
-    const SYN: u8 = 0x02;
+/// Bits of the 14th byte of the TCP header (RFC 9293).
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+
+/// `tcp flags & syn == syn`, and `== 0`
+fn flag(bit: u8, set: bool) -> Vec<Expressions> {
     let masked = Expressions::Bitwise(vec![
         Bitwise::SourceRegister(Register::Reg1),
         Bitwise::DestinationRegister(Register::Reg1),
         Bitwise::Length(1),
-        Bitwise::Mask(DataAttribute::Value(vec![SYN])),
+        Bitwise::Mask(DataAttribute::Value(vec![bit])),
         Bitwise::Xor(DataAttribute::Value(vec![0])),
     ]);
     let operator = if set { Operator::NotEqual } else { Operator::Equal };
     vec![payload(TRANSPORT, 13, 1, Register::Reg1), masked, compare(operator, vec![0])]
+}
+
+/// `icmp type destination-unreachable`: 3 in RFC 792, 1 in RFC 4443.
+fn unreachable_message(family: Family) -> Vec<Expressions> {
+    let kind = match family {
+        Family::V4 => 3,
+        Family::V6 => 1,
+    };
+    let number = protocol_number(Protocol::Icmp, family);
+    vec![
+        meta(MetaKey::L4Proto, Register::Reg1),
+        compare(Operator::Equal, vec![number]),
+        payload(TRANSPORT, 0, 1, Register::Reg1),
+        compare(Operator::Equal, vec![kind]),
+    ]
 }
 
 /// `socket cgroupv2 level 2 "system.slice/redis.service"`: the number of the directory, 64 bits in host order.

@@ -108,6 +108,7 @@ fn hook(base: &Base) -> (HookNumber, i32, &'static str, Option<&String>) {
         Base::Device(Hook::Egress, device) => (DevHookNumber::Egress.into(), 0, "filter", Some(device)),
         Base::Device(Hook::Ingress, device) => (DevHookNumber::Ingress.into(), 0, "filter", Some(device)),
         Base::Output(priority) => (InetHookNumber::LocalOut.into(), *priority, "filter", None),
+        Base::Input(priority) => (InetHookNumber::LocalIn.into(), *priority, "filter", None),
         Base::Forward(priority) => (InetHookNumber::Forward.into(), *priority, "filter", None),
         Base::Prerouting(priority) => (InetHookNumber::PreRouting.into(), *priority, "filter", None),
         Base::Route(priority) => (InetHookNumber::LocalOut.into(), *priority, "route", None),
