@@ -5,6 +5,7 @@ pub mod agent;
 pub mod fake_agent;
 pub mod lab;
 pub mod snapshot;
+pub mod stream;
 pub mod traffic;
 
 use std::io::Write;
@@ -29,6 +30,12 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn has_netem(lab: &lab::Lab) -> bool {
     has("sch_netem", lab, "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root")
+}
+
+/// What can shape packets here: the emulator everywhere, and netem by the rule of [`has_netem`].
+#[must_use]
+pub fn engines(lab: &lab::Lab) -> Vec<&'static str> {
+    if has_netem(lab) { vec!["emulator", "netem"] } else { vec!["emulator"] }
 }
 
 /// Whether this kernel has VLANs, by the same rule.

@@ -20,9 +20,41 @@ pub fn serve_tcp(host: &Host, at: SocketAddr) {
     });
 }
 
+/// Sends back what comes in on every connection to this port, until the test is over.
+pub fn echo_tcp(host: &Host, at: SocketAddr) {
+    let listener = host.run(|| TcpListener::bind(at)).expect("a free port");
+    host.background(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+}
+
+/// A connection to [`echo_tcp`].
+///
+/// # Errors
+/// When there is none in the time.
+pub fn connect(from: &Host, to: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
+    let stream = from.run(|| TcpStream::connect_timeout(&to, patience))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(patience))?;
+    Ok(stream)
+}
+
+/// One word there and back on a connection of [`connect`], within its time.
+///
+/// # Errors
+/// What the program sees.
+pub fn echo(mut stream: &TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"ping")?;
+    stream.read_exact(&mut [0; 4])
+}
+
 /// Sends every datagram to this port back, until the test is over.
 pub fn echo_udp(host: &Host, at: SocketAddr) {
     let socket = host.run(|| UdpSocket::bind(at)).expect("a free port");
+    // What it cannot hold would look like a loss; without this it is about 270 datagrams.
+    setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20)).expect("root may");
     host.background(move || {
         let mut buffer = [0; 2048];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
@@ -93,12 +125,7 @@ pub fn burst(from: &Host, to: &Host, at: SocketAddr, count: usize) -> Burst {
     });
     let errors = from.run(|| {
         let socket = UdpSocket::bind(any(at.ip())).expect("a socket");
-        // Without it the kernel keeps a dropped datagram (ENOBUFS) from the sender, and no fault could be told.
-        match at.ip() {
-            IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
-            IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
-        }
-        .expect("a socket option");
+        tell_errors(&socket, at.ip());
         let mut errors = Vec::new();
         for number in 0..count {
             let datagram = u64::try_from(number).expect("a number").to_be_bytes();
@@ -141,7 +168,17 @@ pub fn round_trips(from: &Host, to: SocketAddr, count: usize, apart: Duration) -
     })
 }
 
-fn any(like: IpAddr) -> SocketAddr {
+/// Tells a program all that ICMP says. Without it the kernel also keeps a dropped datagram (`ENOBUFS`) from the sender, and
+/// no fault could be told.
+pub fn tell_errors(socket: &UdpSocket, family: IpAddr) {
+    match family {
+        IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true),
+        IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true),
+    }
+    .expect("a socket option");
+}
+
+pub(crate) fn any(like: IpAddr) -> SocketAddr {
     match like {
         IpAddr::V4(_) => ([0; 4], 0).into(),
         IpAddr::V6(_) => ([0_u16; 8], 0).into(),

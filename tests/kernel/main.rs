@@ -1,13 +1,28 @@
 //! Faults on a real kernel, felt by real traffic. Root needed; every host is a network namespace of the test's own.
 
+mod asker;
 mod delay;
 mod demo;
+mod dns;
+mod flows;
 mod guard;
+mod listed;
 mod loss;
 mod many;
+mod model;
+mod name_server;
+mod names;
+mod nat;
 mod redis;
+mod reject;
 mod rules;
+mod shaping;
+mod table;
+mod table_delays;
+mod table_measure;
+mod table_rows;
 mod targets;
+mod timing;
 
 use std::time::Duration;
 

@@ -7,6 +7,9 @@ use crate::kernel::fake::{Fake, World};
 use crate::plan::Address;
 use partition_agent_proto::{State, Verdict};
 
+mod follow;
+mod timing;
+
 fn request(id: &str, json: &str) -> Request {
     let net = "10.0.0.5/32".parse().unwrap();
     Request {

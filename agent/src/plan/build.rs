@@ -44,6 +44,7 @@ impl<'a> Build<'a> {
                 };
                 let end = random.into_iter().chain([Expr::Counter, gone]).collect();
                 self.lead(hook, "loss", &loss_chain(hook), false, vec![end]);
+                self.unmark(hook);
             }
             Sink::Shape(impairment) => {
                 let ends = if self.draft.emulated {
@@ -72,12 +73,27 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// A tunnel wraps a packet with its mark: it must not be hit again as what carries it. Where it is shaped as well, that
+    /// comes later and takes the mark away itself.
+    fn unmark(&mut self, hook: Hook) {
+        let draft = self.draft;
+        let shaped = Impairment::new(draft.kinds(hook)).is_some();
+        let Some(bit) = draft.bit.filter(|_| draft.marks() && hook == Hook::Egress && !shaped) else {
+            return;
+        };
+        let exprs = vec![Expr::MarkHas(bit), Expr::MarkDrop(bit)];
+        let comment = Some(draft.mark());
+        self.shared.rules.push(Rule { chain: loss_chain(hook), head: false, exprs, comment });
+    }
+
     fn queue(&self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
         let ifb = self.draft.link(hook, None);
         steps.push(Step::AddIfb { name: ifb.clone() });
         steps.push(Step::AddNetem { ifb: ifb.clone(), impairment: impairment.clone() });
         steps.push(Step::SetUp { ifb: ifb.clone() });
-        vec![vec![Expr::Counter, Expr::Forward(ifb)]]
+        let bit = self.draft.bit.filter(|_| self.draft.marks() && hook == Hook::Egress);
+        let unmark = bit.map(Expr::MarkDrop);
+        vec![unmark.into_iter().chain([Expr::Counter, Expr::Forward(ifb)]).collect()]
     }
 
     /// A TAP for each interface, since a frame does not remember where it came from, and the way back.

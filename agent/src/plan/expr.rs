@@ -56,6 +56,7 @@ pub enum Expr {
     MarkLacks(u32),
     MarkSet(u32),
     MarkAdd(u32),
+    MarkDrop(u32),
     /// The address that the frame says it comes from.
     EtherSource([u8; 6]),
     /// Remembers the flow of the packet in a set.
@@ -139,6 +140,7 @@ impl fmt::Display for Expr {
             Self::MarkLacks(bit) => write!(f, "meta mark & {bit:#x} == 0"),
             Self::MarkSet(mark) => write!(f, "meta mark set {mark:#x}"),
             Self::MarkAdd(bit) => write!(f, "meta mark set meta mark | {bit:#x}"),
+            Self::MarkDrop(bit) => write!(f, "meta mark set meta mark & {:#x}", !bit),
             Self::EtherSource([a, b, c, d, e, g]) => {
                 write!(f, "ether saddr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
             }

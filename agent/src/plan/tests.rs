@@ -2,6 +2,13 @@ use partition_agent_proto::{Connection, FaultSpec};
 
 use super::*;
 
+mod interpreter;
+mod invariants;
+mod model;
+mod overlaps;
+mod packet;
+mod texts;
+
 fn address(text: &&str) -> Address {
     let peer = text.parse::<partition_agent_proto::Peer>().unwrap();
     match peer.host {
@@ -18,6 +25,8 @@ struct With {
     natted: bool,
     servers: Vec<std::net::SocketAddr>,
     waiting: bool,
+    without_bit: bool,
+    not_ethernet: Vec<String>,
 }
 
 fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Result<Plan, Impossible> {
@@ -33,10 +42,10 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         place: &Place::host(),
         sender: with.sender.as_ref(),
         interfaces: &["eth0".to_owned()],
-        not_ethernet: &[],
+        not_ethernet: &with.not_ethernet,
         emulated: with.emulated,
         natted: with.natted,
-        bit: Some(MARK_BITS[0]),
+        bit: (!with.without_bit).then_some(MARK_BITS[0]),
         servers: &with.servers,
         guard: &Guard::new(&[], Some(7433)),
         slot: 7,
@@ -76,11 +85,13 @@ fn a_loss_reads_like_nft() {
     elements = { 192.0.2.7 . 51234 . 2222 }
   }
   chain f7_egress_loss {
+    oifname != "eth0" return comment "f7"
     ip daddr . meta l4proto . th dport @f7_except_svc4 return comment "f7"
     meta l4proto tcp ip daddr . th dport . th sport @f7_keep4 return comment "f7"
     numgen random mod 1000000 < 300000 counter fwd to 0 comment "f7"
   }
   chain f7_ingress_loss {
+    iifname != "eth0" return comment "f7"
     ip saddr . meta l4proto . th sport @f7_except_svc4 return comment "f7"
     meta l4proto tcp ip saddr . th sport . th dport @f7_keep4 return comment "f7"
     numgen random mod 1000000 < 300000 counter drop comment "f7"

@@ -64,6 +64,7 @@ pub fn encode(expr: &Expr, bindings: &Bindings) -> Vec<Expressions> {
         Expr::MarkSet(mark) => vec![load(mark.to_ne_bytes().to_vec()), set_mark()],
         // mark = (mark & ~bit) ^ bit
         Expr::MarkAdd(bit) => vec![meta(MetaKey::Mark, Register::Reg1), bitwise(!bit, *bit), set_mark()],
+        Expr::MarkDrop(bit) => vec![meta(MetaKey::Mark, Register::Reg1), bitwise(!bit, 0), set_mark()],
         Expr::EtherSource(address) => {
             vec![payload(LINK, 6, 6, Register::Reg1), compare(Operator::Equal, address.to_vec())]
         }

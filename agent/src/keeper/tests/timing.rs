@@ -1,0 +1,161 @@
+//! Starts, flaps and growth through the real keeper, in short times.
+
+use std::time::Instant;
+
+use super::*;
+use crate::plan::{Expr, Step};
+use tokio::sync::broadcast::Receiver;
+
+/// Does what comes due until it is so. Generous: only a test that hangs meets the end of it.
+pub async fn until(keeper: &mut Keeper<Fake>, alarm: &mut Alarm, so: impl Fn(&Keeper<Fake>) -> bool) {
+    let begun = Instant::now();
+    while !so(keeper) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never comes");
+        alarm.ring(keeper.next_due()).await;
+        keeper.do_due().await;
+    }
+}
+
+pub fn kinds(events: &mut Receiver<Event>) -> Vec<EventKind> {
+    std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind).collect()
+}
+
+fn with(more: &str) -> String {
+    LOSS.replace("]}}", &format!("]}},{more}}}"))
+}
+
+#[tokio::test]
+async fn a_fault_that_starts_later_is_built_at_once_and_hits_nothing_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    let mut events = keeper.events.subscribe();
+    let asked = BootTime::now();
+    let (_, status) =
+        keeper.inject(request("f", &with(r#""start_in":"300ms","for":"400ms""#))).await.unwrap();
+    assert_eq!((status.state, status.verdict), (State::Waiting, Verdict::Confirmed));
+    assert!(
+        (650..=700).contains(&status.remaining_ms),
+        "the time to wait is not counted: {}",
+        status.remaining_ms
+    );
+    assert_eq!(world.lock().unwrap().steps[&1].len(), 1);
+    assert!(world.lock().unwrap().timeouts.is_empty());
+    // An element that is there too early would be seen.
+    world.lock().unwrap().timeouts.insert(1, Duration::from_secs(9));
+    world.lock().unwrap().told.insert(1, Instant::now());
+    let verdict = keeper.get(&"f".parse().unwrap()).await.unwrap().verdict;
+    assert!(
+        matches!(&verdict, Verdict::Mismatch { found } if found.contains("f1_host4 has 1 of 0")),
+        "{verdict:?}"
+    );
+    world.lock().unwrap().timeouts.clear();
+
+    until(&mut keeper, &mut alarm, |_| !world.lock().unwrap().timeouts.is_empty()).await;
+    assert!(asked.until(BootTime::now()) >= Duration::from_millis(300), "too early");
+    assert!(world.lock().unwrap().timeouts[&1] <= Duration::from_millis(400));
+    assert_eq!(keeper.list().await[0].state, State::Active);
+    until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
+    assert!(asked.until(BootTime::now()) >= Duration::from_millis(700), "too early");
+    assert!(world.lock().unwrap().is_clean());
+    assert_eq!(keeper.journal.history(1).unwrap()[0].end, End::Deadline);
+    use EventKind::{Ended, Injected, Restored, Started};
+    assert_eq!(kinds(&mut events), [Injected, Started, Ended, Restored]);
+}
+
+#[tokio::test]
+async fn a_flap_is_armed_again_and_again_and_never_beyond_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    let mut events = keeper.events.subscribe();
+    let begun = BootTime::now();
+    // On at 0, 400 and 800 ms, the last time for a tenth of a second only.
+    keeper.inject(request("f", &with(r#""flap":{"on":"300ms","off":"100ms"},"for":"900ms""#))).await.unwrap();
+    let deadline = keeper.ledger.get(&"f".parse().unwrap()).unwrap().timing.deadline;
+    assert!(world.lock().unwrap().timeouts[&1] <= Duration::from_millis(300));
+    let mut armed = 0;
+    while !keeper.ledger.is_empty() {
+        world.lock().unwrap().timeouts.clear();
+        alarm.ring(keeper.next_due()).await;
+        let left = BootTime::now().until(deadline);
+        keeper.do_due().await;
+        if let Some(on) = world.lock().unwrap().timeouts.get(&1) {
+            armed += 1;
+            assert!(*on <= Duration::from_millis(300) && *on <= left, "{on:?} of {left:?}");
+        }
+    }
+    assert!(begun.until(BootTime::now()) >= Duration::from_millis(900), "too early");
+    // A machine that sleeps through a time to be on has no use for it any more.
+    assert!((1..=2).contains(&armed), "{armed}");
+    assert_eq!(kinds(&mut events).iter().filter(|kind| **kind == EventKind::Started).count(), armed);
+    assert!(world.lock().unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn the_pause_of_a_flap_is_no_mismatch() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, _world) = keeper(dir.path()).await;
+    keeper.inject(request("f", &with(r#""flap":{"on":"100ms","off":"10m"},"for":"20m""#))).await.unwrap();
+    // The fake's elements time out like the kernel's.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(keeper.get(&"f".parse().unwrap()).await.unwrap().verdict, Verdict::Confirmed);
+    // A new deadline in the pause does not switch it on.
+    let status = keeper.change(&"f".parse().unwrap(), Span::from_secs(60), "me".to_owned()).await.unwrap();
+    assert_eq!((status.verdict, status.state), (Verdict::Confirmed, State::Active));
+}
+
+/// The share of the packets that each rule of the loss takes, in millionths.
+fn share(world: &World) -> u32 {
+    let Some(Step::Steer(steering)) = world.steps[&1].last() else { panic!("it steers last") };
+    let dice = steering.ruleset.rules.iter().flat_map(|rule| &rule.exprs);
+    let mut dice = dice.filter_map(|expr| match expr {
+        Expr::Random(percent) => Some(percent.millionths()),
+        _ => None,
+    });
+    dice.next().unwrap_or(1_000_000)
+}
+
+#[tokio::test]
+async fn a_ramp_grows_step_by_step_to_what_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    let json = with(r#""ramp":{"over":"500ms","from":[{"loss":{"percent":20}}]},"for":"800ms""#)
+        .replace("10}", "100}");
+    let begun = BootTime::now();
+    keeper.inject(request("f", &json)).await.unwrap();
+    let mut shares = vec![share(&world.lock().unwrap())];
+    while begun.until(BootTime::now()) < Duration::from_millis(600) {
+        alarm.ring(keeper.next_due()).await;
+        keeper.do_due().await;
+        if keeper.ledger.is_empty() || world.lock().unwrap().is_clean() {
+            break;
+        }
+        shares.push(share(&world.lock().unwrap()));
+        let grown = f64::from(*shares.last().unwrap()) / 1e6;
+        let passed = begun.until(BootTime::now()).as_secs_f64() / 0.5;
+        assert!(grown <= 0.2 + 0.8 * passed + 0.001, "{grown} after {passed} of the ramp");
+    }
+    assert!(shares.is_sorted() && shares.first() < shares.last(), "{shares:?}");
+    assert!((200_000..300_000).contains(&shares[0]), "{shares:?}");
+    assert_eq!(shares.last(), Some(&1_000_000), "{shares:?}");
+    until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_ramp_of_a_latency_retunes_its_queues() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    let json = r#"{"kinds":[{"delay":{"latency":"10s"}}],"target":{"peers":["10.0.0.5"]},"ramp":{"over":"300ms"},"for":"10m"}"#;
+    keeper.inject(request("f", json)).await.unwrap();
+    let latency = || {
+        let world = world.lock().unwrap();
+        let netem = world.steps[&1].iter().filter_map(|step| match step {
+            Step::AddNetem { impairment, .. } => Some(impairment.latency),
+            _ => None,
+        });
+        netem.collect::<Vec<_>>()
+    };
+    let first = latency();
+    assert!(first.iter().all(|latency| *latency < Duration::from_secs(5)), "{first:?}");
+    until(&mut keeper, &mut alarm, |_| latency() == [Duration::from_secs(10); 2]).await;
+    assert_eq!(keeper.get(&"f".parse().unwrap()).await.unwrap().verdict, Verdict::Confirmed);
+}

@@ -1,0 +1,190 @@
+//! Names that fail: for whom, how, and that nobody else can tell.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use harness::agent::Agent;
+use harness::lab::{Lab, REDIS, REDIS6, address};
+use harness::snapshot::Snapshot;
+use harness::{has_tool, text};
+use partition_agent_proto::End;
+
+use crate::asker::{ask, question};
+use crate::name_server::NameServer;
+use crate::names::with_resolv_conf;
+use crate::{PATIENCE, SLACK};
+
+fn servers() -> [SocketAddr; 2] {
+    [REDIS, REDIS6].map(|host| SocketAddr::new(address(host), 53))
+}
+
+fn fault(answer: &str) -> String {
+    format!(
+        r#"{{"kinds":[{{"dns":{{"names":["api.example.com","*.wild.example"],"answer":{answer}}}}}],
+            "target":{{"peers":["{REDIS}","{REDIS6}"]}},"for":"10m"}}"#
+    )
+}
+
+const FAILING: [&str; 4] = ["api.example.com", "API.Example.COM", "a.wild.example", "b.c.wild.example"];
+const OTHERS: [&str; 4] =
+    ["example.com", "wild.example", "api.example.com.example.net", "notapi.example.com"];
+
+/// Over both protocols, to the servers of both families.
+fn ways() -> impl Iterator<Item = (SocketAddr, bool)> {
+    servers().into_iter().flat_map(|server| [(server, false), (server, true)])
+}
+
+/// Answered as if there were no agent, by every way.
+fn assert_as_ever(lab: &Lab, name: &str, when: &str) {
+    for (server, tcp) in ways() {
+        let asked = question(0x1234, name);
+        // On the server's own host nothing stands between.
+        let true_answer = ask(&lab.redis, server, tcp, &asked, 4 * PATIENCE);
+        let answer = ask(&lab.app, server, tcp, &asked, 4 * PATIENCE);
+        assert!(true_answer.is_some());
+        assert_eq!(answer, true_answer, "{when}: {name}, {server}, tcp {tcp}");
+    }
+}
+
+#[test]
+fn names_fail_as_asked_and_all_others_are_answered_byte_for_byte() {
+    let lab = Lab::new();
+    let upstream = NameServer::start(&lab.redis, &servers());
+    let agent = Agent::start(&lab.app, "");
+    let before = Snapshot::take(&lab.app);
+    for (answer, code) in [(r#""nxdomain""#, Some(3)), (r#""servfail""#, Some(2)), (r#""timeout""#, None)] {
+        FAILING.iter().for_each(|name| assert_as_ever(&lab, name, "before"));
+        agent.inject("f", &fault(answer));
+        upstream.asked();
+        let mut asked = 0;
+        for (nth, name) in FAILING.into_iter().enumerate() {
+            for (server, tcp) in ways() {
+                let id = 100 + u16::try_from(nth).unwrap();
+                let question = question(id, name);
+                let answer = ask(&lab.app, server, tcp, &question, PATIENCE);
+                let seen = answer.as_ref().map(|answer| u16::from(answer[3] & 15));
+                assert_eq!(seen, code, "{name}, {server}, tcp {tcp}");
+                if let Some(answer) = answer {
+                    assert_eq!(answer[..2], id.to_be_bytes());
+                    assert_eq!(
+                        answer[12..question.len()],
+                        question[12..],
+                        "the question, in the case that it had"
+                    );
+                }
+                asked += 1;
+            }
+        }
+        assert_eq!(upstream.asked(), [""; 0], "no failing question gets through");
+        OTHERS.iter().for_each(|name| assert_as_ever(&lab, name, answer));
+        assert_eq!(agent.faults()[0].hits.failed_questions, asked);
+        // Questions of others to the same server are not the agent's business.
+        assert!(ask(&lab.redis, servers()[0], false, &question(1, FAILING[0]), PATIENCE).is_some());
+        agent.restore("f");
+        FAILING.iter().for_each(|name| assert_as_ever(&lab, name, "right after the restore"));
+        agent.until_idle(2 * SLACK);
+        before.assert_same(&Snapshot::take(&lab.app), answer);
+    }
+}
+
+#[test]
+fn a_slow_name_has_its_true_answer_later() {
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let agent = Agent::start(&lab.app, "");
+    agent.inject("f", &fault(r#"{"delay":{"latency":"600ms"}}"#));
+    let late = Duration::from_millis(600);
+    for (server, tcp) in ways() {
+        let asked = question(7, FAILING[2]);
+        let true_answer = ask(&lab.redis, server, tcp, &asked, PATIENCE);
+        let begun = Instant::now();
+        assert_eq!(ask(&lab.app, server, tcp, &asked, late + SLACK), true_answer);
+        assert!(begun.elapsed() >= late, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        assert!(ask(&lab.app, server, tcp, &question(8, OTHERS[0]), SLACK).is_some());
+        assert!(begun.elapsed() < late, "{:?}", begun.elapsed());
+    }
+    // One that waits when the fault is restored is answered all the same.
+    let waiting = std::thread::scope(|scope| {
+        let asked =
+            scope.spawn(|| ask(&lab.app, servers()[0], false, &question(9, FAILING[0]), late + SLACK));
+        std::thread::sleep(late / 3);
+        agent.restore("f");
+        asked.join().unwrap()
+    });
+    assert!(waiting.is_some(), "a question that was delayed got lost with the restore");
+    assert_as_ever(&lab, FAILING[0], "after the restore");
+}
+
+#[test]
+fn names_work_again_at_the_deadline_and_when_the_agent_is_killed() {
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let agent = Agent::start(&lab.app, "");
+    let before = Snapshot::take(&lab.app);
+    let fails = || {
+        ask(&lab.app, servers()[0], false, &question(1, FAILING[0]), PATIENCE).is_some_and(|a| a[3] & 15 == 3)
+    };
+    let injected = Instant::now();
+    agent.inject("f", &fault(r#""nxdomain""#).replace("10m", "2s"));
+    assert!(fails());
+    while fails() {
+        assert!(injected.elapsed() < Duration::from_secs(2) + SLACK);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    println!("fails for {:?} of 2s", injected.elapsed());
+    assert!(injected.elapsed() >= Duration::from_secs(2) - PATIENCE);
+    FAILING.iter().for_each(|name| assert_as_ever(&lab, name, "after the deadline"));
+    agent.until_idle(2 * SLACK);
+    assert_eq!(agent.history()[0].end, End::Deadline);
+    before.assert_same(&Snapshot::take(&lab.app), "after the deadline");
+
+    agent.inject("f", &fault(r#""nxdomain""#));
+    assert!(fails());
+    let _dir = agent.kill_9();
+    FAILING.iter().for_each(|name| assert_as_ever(&lab, name, "right after kill -9"));
+    let begun = Instant::now();
+    while lab.app.sh("nft list tables").contains("partition_agent") {
+        assert!(begun.elapsed() < SLACK);
+    }
+    before.assert_same(&Snapshot::take(&lab.app), "after kill -9");
+}
+
+#[test]
+fn the_name_servers_are_those_of_resolv_conf_and_nobody_elses_are_touched() {
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let agent = with_resolv_conf(&format!("nameserver {REDIS}\n"), || Agent::start(&lab.app, ""));
+    let spec = fault(r#""nxdomain""#).replace(&format!(r#""peers":["{REDIS}","{REDIS6}"]"#), "");
+    agent.inject("f", &spec);
+    let code = |server| {
+        let answer = ask(&lab.app, server, false, &question(1, FAILING[0]), PATIENCE);
+        answer.map(|answer| answer[3] & 15)
+    };
+    assert_eq!(servers().map(code), [Some(3), Some(0)]);
+    agent.restore("f");
+    assert_eq!(servers().map(code), [Some(0), Some(0)]);
+}
+
+#[test]
+fn only_the_lookups_of_a_user_fail() {
+    if !has_tool("dig") {
+        return;
+    }
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let agent = Agent::start(&lab.app, "");
+    let spec = fault(r#""nxdomain""#).replace("\"target\"", "\"scope\":{\"user\":\"nobody\"},\"target\"");
+    agent.inject("f", &spec);
+    for server in [REDIS, REDIS6] {
+        for more in ["+notcp", "+tcp"] {
+            let at = format!("@{server}");
+            let dig = ["dig", &at, "api.example.com", more, "+noedns", "+tries=1", "+timeout=2"];
+            let nobody = [&["--reuid", "65534", "--clear-groups", "--"], &dig[..]].concat();
+            let nobody = text(&lab.app.output("setpriv", &nobody).stdout);
+            assert!(nobody.contains("NXDOMAIN"), "{server} {more}: {nobody}");
+            let root = text(&lab.app.output(dig[0], &dig[1..]).stdout);
+            assert!(root.contains("10.9.8.7"), "{server} {more}: {root}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A name server on a host of the lab.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+
+use harness::lab::Host;
+
+/// What every name stands for that the zone does not have.
+pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
+
+/// Over UDP and TCP, until the test is over.
+#[derive(Clone, Default)]
+pub struct NameServer {
+    /// Names in lower case.
+    zone: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl NameServer {
+    pub fn start(host: &Host, at: &[SocketAddr]) -> Self {
+        let server = Self::default();
+        for at in at {
+            let (datagrams, connections) =
+                (host.run(|| UdpSocket::bind(at)), host.run(|| TcpListener::bind(at)));
+            let (datagrams, connections) =
+                (datagrams.expect("a free port"), connections.expect("a free port"));
+            let [udp, tcp] = [server.clone(), server.clone()];
+            host.background(move || {
+                let mut buffer = [0; 2048];
+                while let Ok((length, asker)) = datagrams.recv_from(&mut buffer) {
+                    let answer = udp.answer(&buffer[..length]);
+                    let _ = answer.map(|answer| datagrams.send_to(&answer, asker));
+                }
+            });
+            host.background(move || {
+                for stream in connections.incoming().flatten() {
+                    let server = tcp.clone();
+                    std::thread::spawn(move || server.converse(stream));
+                }
+            });
+        }
+        server
+    }
+
+    pub fn set(&self, name: &str, address: &str) {
+        self.zone
+            .lock()
+            .expect("nobody panicked with it")
+            .insert(name.to_owned(), address.parse().expect("nobody panicked with it"));
+    }
+
+    /// Names that were asked for since the last time that this was called.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().expect("nobody panicked with it"))
+    }
+
+    fn converse(&self, mut stream: TcpStream) -> Option<()> {
+        loop {
+            let question = read_frame(&mut stream)?;
+            stream.write_all(&frame(&self.answer(&question)?)).ok()?;
+        }
+    }
+
+    /// The name again, in full: any other encoder would write a pointer, so an answer that passed through one shows.
+    fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let end = 12 + question.get(12..)?.iter().position(|byte| *byte == 0)? + 1;
+        let (name, fixed) = (question.get(12..end)?, question.get(end..end + 4)?);
+        let text = text_of(name);
+        self.asked.lock().expect("nobody panicked with it").push(text.clone());
+        let is_address = fixed == [0, 1, 0, 1];
+        let mut answer = [&question[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]].concat();
+        answer.extend_from_slice(name);
+        answer.extend_from_slice(fixed);
+        if is_address {
+            let address =
+                self.zone.lock().expect("nobody panicked with it").get(&text).copied().unwrap_or(ELSE);
+            answer.extend_from_slice(name);
+            // Valid for a second.
+            answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
+            answer.extend_from_slice(&address.octets());
+        }
+        Some(answer)
+    }
+}
+
+fn text_of(mut name: &[u8]) -> String {
+    let mut labels = Vec::new();
+    while let Some((length, rest)) = name.split_first() {
+        let Some((label, rest)) = rest.split_at_checked(usize::from(*length)) else { break };
+        labels.push(String::from_utf8_lossy(label).to_ascii_lowercase());
+        name = rest;
+    }
+    labels.retain(|label| !label.is_empty());
+    labels.join(".")
+}
+
+pub fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).expect("a short message").to_be_bytes();
+    [length.as_slice(), message].concat()
+}
+
+pub fn read_frame(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    from.read_exact(&mut length).ok()?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    from.read_exact(&mut message).ok()?;
+    Some(message)
+}

@@ -1,0 +1,223 @@
+//! Every kind of fault, in each direction, in IPv4 and IPv6, by every engine: measured with real traffic.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use harness::agent::Agent;
+use harness::has_netem;
+use harness::lab::{APP_TO_REDIS, Lab, REDIS, REDIS6, address};
+use harness::stream::{Pace, Stream, stream};
+use partition_agent_proto::{FaultStatus, Verdict};
+
+use crate::table_delays::DELAYS;
+use crate::table_measure::What;
+use crate::table_rows::{BY_AN_ENGINE, BY_NFTABLES, Row};
+
+const FAMILIES: [&str; 2] = ["ipv4", "ipv6"];
+
+/// The way of a stream, seen from the agent's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Out,
+    In,
+}
+
+impl Way {
+    fn of(direction: &str) -> &'static [Self] {
+        match direction {
+            "egress" => &[Self::Out],
+            "ingress" => &[Self::In],
+            _ => &[Self::Out, Self::In],
+        }
+    }
+}
+
+/// What was wrong, and everything that was measured.
+#[derive(Default)]
+struct Report {
+    failures: Vec<String>,
+    measured: String,
+}
+
+impl Report {
+    fn fail(&mut self, cell: &str, what: &str) {
+        self.failures.push(format!("{cell}: {what}"));
+    }
+
+    fn finish(self) {
+        println!("{}", self.measured);
+        let failures = &self.failures;
+        assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    }
+}
+
+/// Whether a machine that stood still for a moment can be the reason.
+struct Failure {
+    late: bool,
+    text: String,
+}
+
+const TRIES: usize = 3;
+
+struct Bench {
+    lab: Lab,
+    agent: Agent,
+    report: Report,
+}
+
+impl Bench {
+    fn new(lab: Lab) -> Self {
+        let agent = Agent::start(&lab.app, "");
+        Self { lab, agent, report: Report::default() }
+    }
+
+    fn run(mut self, engine: &str, rows: impl Iterator<Item = &'static Row>) {
+        for (nth, row) in rows.enumerate() {
+            let directions: &[&str] =
+                if row.both { &["egress", "ingress", "both"] } else { &["egress", "ingress"] };
+            for direction in directions {
+                self.cell(&format!("{nth}-{direction}"), engine, row, direction);
+            }
+        }
+        // What is delayed drains by itself.
+        self.agent.until_idle(Duration::from_secs(20));
+        self.report.finish();
+    }
+
+    /// One fault for each family; both are measured at once.
+    fn cell(&mut self, id: &str, engine: &str, row: &Row, direction: &str) {
+        let kinds = row.kinds.split_whitespace().collect::<String>();
+        let cell = |family: &str| format!("{kinds} {direction} {family} {engine}");
+        let mut standing = Vec::new();
+        for (family, peer) in FAMILIES.into_iter().zip([REDIS, REDIS6]) {
+            let spec = format!(
+                r#"{{"kinds":[{kinds}],"target":{{"peers":["{peer}"]}},"direction":"{direction}","engine":"{engine}","for":"10m"}}"#
+            );
+            let id = format!("f{id}-{family}");
+            let (status, body) = self.agent.ask("PUT", &format!("/v1/faults/{id}"), Some(&spec));
+            if status != 201 {
+                self.report.fail(&cell(family), &format!("refused: {status} {body}"));
+                continue;
+            }
+            let fault = serde_json::from_value::<FaultStatus>(body).expect("a fault");
+            if fault.verdict != Verdict::Confirmed {
+                self.report.fail(&cell(family), &fault.verdict.to_string());
+            }
+            standing.push((family, id));
+        }
+        let pace = row.traffic.pace();
+        let ways = Way::of(direction);
+        let mut tries = 0;
+        let failures = loop {
+            tries += 1;
+            let mut failures = Vec::new();
+            for (family, way, stream) in self.streams(ways, pace) {
+                failures.extend(self.judge(&format!("{} {way:?}", cell(family)), row, &stream));
+            }
+            // A machine that stands still makes packets late, but not three times the same ones.
+            if tries == TRIES || failures.is_empty() || !failures.iter().all(|failure| failure.late) {
+                break failures;
+            }
+        };
+        self.report.failures.extend(failures.into_iter().map(|failure| failure.text));
+        let unharmed = Pace { count: 50, length: 16, bunch: 2, ..pace };
+        let others = [Way::Out, Way::In].into_iter().filter(|way| !ways.contains(way));
+        for (family, way, stream) in self.streams(&others.collect::<Vec<_>>(), unharmed) {
+            self.judge_unharmed(&format!("{} {way:?}, the other direction", cell(family)), &stream);
+        }
+        for (family, id) in standing {
+            self.judge_hits(&cell(family), &id, engine, pace.count * ways.len() * tries);
+            let (status, body) = self.agent.ask("DELETE", &format!("/v1/faults/{id}"), None);
+            if status != 200 {
+                self.report.fail(&cell(family), &format!("not restored: {body}"));
+            }
+        }
+    }
+
+    /// A stream of each family each way, all at once.
+    fn streams(&self, ways: &[Way], pace: Pace) -> Vec<(&'static str, Way, Stream)> {
+        let Lab { app, redis, .. } = &self.lab;
+        let one = |family: &'static str, way: Way| {
+            let (from, to, at) = match (way, family) {
+                (Way::Out, "ipv4") => (app, redis, REDIS),
+                (Way::Out, _) => (app, redis, REDIS6),
+                (Way::In, "ipv4") => (redis, app, APP_TO_REDIS),
+                (Way::In, _) => (redis, app, "fd77:1::1"),
+            };
+            (family, way, stream(from, to, SocketAddr::new(address(at), 9000), pace))
+        };
+        std::thread::scope(|scope| {
+            let each = ways.iter().flat_map(|way| FAMILIES.map(|family| (family, *way)));
+            let running = each.map(|(family, way)| scope.spawn(move || one(family, way))).collect::<Vec<_>>();
+            running.into_iter().map(|thread| thread.join().expect("a stream ends")).collect()
+        })
+    }
+
+    fn judge(&mut self, cell: &str, row: &Row, stream: &Stream) -> Vec<Failure> {
+        let _ = write!(self.report.measured, "{cell}:");
+        let mut failures = Vec::new();
+        let mut fail = |late, what: String| failures.push(Failure { late, text: format!("{cell}: {what}") });
+        for check in row.checks {
+            let measured = check.what.measure(stream);
+            let (value, (low, high)) = (measured.value, check.bound.limits(&measured));
+            let _ = write!(self.report.measured, " {:?} {value:.4}", check.what);
+            if !(low..=high).contains(&value) {
+                let text =
+                    format!("{:?} is {value:.4}, not {low:.4} to {high:.4} ({})", check.what, check.why);
+                fail(check.what.is_late(value, low, high), text);
+            }
+        }
+        self.report.measured.push('\n');
+        if stream.damaged > 0 {
+            fail(false, format!("{} damaged datagrams reached a program", stream.damaged));
+        }
+        // A flipped bit in an address may end at a host that answers that it has no way there.
+        let corrupts = row.kinds.contains("corrupt");
+        if let Some(error) = stream.errors.first().filter(|_| !corrupts) {
+            fail(false, format!("the sender saw {error}"));
+        }
+        failures
+    }
+
+    fn judge_unharmed(&mut self, cell: &str, stream: &Stream) {
+        let [lost, overtaken, twice, median] =
+            [What::Lost, What::Overtaken, What::Twice, What::Median].map(|what| what.measure(stream).value);
+        // Less than any delay of the table.
+        if lost + overtaken + twice > 0.0 || median > 40.0 {
+            let text = format!("lost {lost}, overtaken {overtaken}, twice {twice}, median {median} ms");
+            self.report.fail(cell, &text);
+        }
+    }
+
+    /// Every datagram is counted once, and what is lost in nftables is counted as that.
+    fn judge_hits(&mut self, cell: &str, id: &str, engine: &str, sent: usize) {
+        let Some(fault) = self.agent.faults().into_iter().find(|fault| fault.id.to_string() == id) else {
+            return self.report.fail(cell, "it has gone by itself");
+        };
+        let by = fault.engine.map_or("auto".to_owned(), |engine| engine.to_string());
+        let shaped = usize::try_from(fault.hits.shaped_packets).expect("a count");
+        let expected = if engine == "auto" { 0 } else { sent };
+        if by != engine || shaped != expected {
+            self.report.fail(cell, &format!("shaped by {by}: {shaped} packets, not {expected}"));
+        }
+    }
+}
+
+#[test]
+fn every_kind_by_nftables() {
+    Bench::new(Lab::new()).run("auto", BY_NFTABLES.iter());
+}
+
+#[test]
+fn every_kind_by_the_emulator() {
+    Bench::new(Lab::new()).run("emulator", BY_AN_ENGINE.iter().chain(DELAYS));
+}
+
+#[test]
+fn every_kind_by_netem() {
+    let lab = Lab::new();
+    if has_netem(&lab) {
+        Bench::new(lab).run("netem", BY_AN_ENGINE.iter().chain(DELAYS));
+    }
+}

@@ -1,0 +1,176 @@
+//! Control groups as services live in them: units that restart, servers, service addresses, namespaces of their own.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use harness::agent::Agent;
+use harness::lab::{APP_TO_REDIS, DB, REDIS, address};
+use harness::text;
+use harness::traffic::{answers, serve_tcp};
+use partition_agent_proto::End;
+
+use crate::cgroup::{Group, answered, tcp, udp};
+use crate::processes::{lab, neighbour, reached};
+use crate::{CONFIG, PATIENCE, SLACK, until};
+
+#[test]
+fn a_unit_is_found_by_its_name_with_all_of_its_groups_and_followed_when_it_restarts() {
+    let lab = lab();
+    let agent = Agent::start(&lab.app, CONFIG);
+    let unit = Group::service();
+    let name = unit.unit().to_owned();
+    let inside = Group::at(&format!("{}/worker", unit.path));
+    let _process = inside.spawn(&lab.app, "exec sleep 600");
+    for name in [name.as_str(), name.trim_end_matches(".service")] {
+        agent.cli_ok(&lab.app, &["inject", "--loss", "100%", "--peer", REDIS, "--unit", name, "--id", "f"]);
+        assert_eq!(reached(|script| unit.sh(&lab.app, script)), "xxoo");
+        assert_eq!(reached(|script| inside.sh(&lab.app, script)), "xxoo", "a group of the unit's own");
+        assert_eq!(reached(neighbour(&lab.app)), "oooo");
+        agent.restore("f");
+    }
+    drop((_process, inside));
+
+    agent.cli_ok(
+        &lab.app,
+        &["inject", "--loss", "100%", "--peer", REDIS, "--unit", &name, "--id", "f", "--for", "10m"],
+    );
+    let own = |script: &str| answered(&unit.sh(&lab.app, script));
+    assert!(!own(&udp(REDIS, 7)));
+    unit.remove();
+    std::thread::sleep(Duration::from_millis(700));
+    let unit = Group::at(&unit.path);
+    let begun = Instant::now();
+    until("the new unit is cut", SLACK, || !answered(&unit.sh(&lab.app, &udp(REDIS, 7))));
+    println!("the new unit was cut within {:?}, with a second of patience in that", begun.elapsed());
+    assert_eq!(reached(|script| unit.sh(&lab.app, script)), "xxoo");
+    assert_eq!(reached(neighbour(&lab.app)), "oooo");
+
+    unit.remove();
+    let removed = Instant::now();
+    agent.until_idle(Duration::from_secs(10) + 2 * SLACK);
+    println!("over {:?} after the unit was gone", removed.elapsed());
+    assert!(removed.elapsed() >= Duration::from_secs(9), "{:?}", removed.elapsed());
+    assert_eq!(agent.history()[0].end, End::Vanished { what: format!("unit {name}") });
+}
+
+/// A server in the group: clients come to it. What comes in is known by what went out before, so the first packet of a
+/// client gets through, and its answer does not, or nothing after it.
+#[test]
+fn a_server_in_a_control_group_is_cut_off_from_its_client_and_its_neighbour_is_not() {
+    if !harness::has_tool("redis-server") {
+        return;
+    }
+    let lab = lab();
+    let agent = Agent::start(&lab.app, CONFIG);
+    let group = Group::new();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().display();
+    let serve =
+        |port: u16| format!("exec redis-server --port {port} --save '' --protected-mode no --dir {dir}");
+    let _server = group.spawn(&lab.app, &serve(6379));
+    let other = Group::new();
+    let _other = other.spawn(&lab.app, &serve(6380));
+    // One connection, two questions with a second between them.
+    let asks = |port: u16| {
+        let ask = format!(
+            "(echo PING; sleep 1; echo PING; sleep 1) | timeout -k 0.1 2.5 redis-cli -h {APP_TO_REDIS} -p {port}"
+        );
+        text(&lab.redis.output("bash", &["-c", &ask]).stdout).matches("PONG").count()
+    };
+    until("both serve", 6 * SLACK, || asks(6379) == 2 && asks(6380) == 2);
+    for (direction, most) in [("egress", 0), ("ingress", 1), ("both", 0)] {
+        agent.cli_ok(
+            &lab.app,
+            &[
+                "inject",
+                "--loss",
+                "100%",
+                "--peer",
+                REDIS,
+                "--cgroup",
+                &group.path,
+                "--direction",
+                direction,
+                "--id",
+                "f",
+            ],
+        );
+        let answers = asks(6379);
+        println!("{direction}: {answers} of 2 answers");
+        assert!(answers <= most, "{direction}: {answers}");
+        assert_eq!(asks(6380), 2, "{direction}: the neighbour");
+        agent.restore("f");
+        assert_eq!(asks(6379), 2);
+    }
+}
+
+#[test]
+fn a_process_loses_a_service_address_and_its_neighbour_does_not() {
+    let lab = lab();
+    lab.app.sh("ip route add 10.96.0.0/16 via 10.77.1.2
+        nft 'table ip nat { chain output { type nat hook output priority -100; ip daddr 10.96.0.10 dnat to 10.77.1.2; }; }'");
+    let agent = Agent::start(&lab.app, CONFIG);
+    let group = Group::new();
+    let own = |script: &str| group.sh(&lab.app, script);
+    let vip = "10.96.0.10";
+    for direction in ["egress", "ingress", "both"] {
+        agent.cli_ok(
+            &lab.app,
+            &[
+                "inject",
+                "--loss",
+                "100%",
+                "--peer",
+                vip,
+                "--cgroup",
+                &group.path,
+                "--direction",
+                direction,
+                "--id",
+                "f",
+            ],
+        );
+        assert!(!answered(&own(&tcp(vip, 80))) && !answered(&own(&udp(vip, 7))), "{direction}");
+        assert!(answered(&own(&tcp(REDIS, 80))), "{direction}: past the service address");
+        let other = neighbour(&lab.app);
+        assert!(answered(&other(&tcp(vip, 80))) && answered(&other(&udp(vip, 7))), "{direction}");
+        agent.restore("f");
+        assert!(answered(&own(&tcp(vip, 80))));
+    }
+}
+
+/// As a unit with PrivateNetwork has it: the fault is in that namespace, where all packets are theirs.
+#[test]
+fn a_control_group_with_a_namespace_of_its_own_is_hit_there() {
+    let lab = lab();
+    let app = SocketAddr::new(address(APP_TO_REDIS), 80);
+    serve_tcp(&lab.app, app);
+    let agent = Agent::start(&lab.app, CONFIG);
+    let group = Group::new();
+    let _process = group.spawn(&lab.redis, "exec sleep 600");
+    agent.cli_ok(
+        &lab.app,
+        &["inject", "--loss", "100%", "--all-traffic", "--cgroup", &group.path, "--id", "f"],
+    );
+    assert!(!answers(&lab.redis, app, PATIENCE));
+    assert!(lab.redis.sh("nft list tables").contains("partition_agent"));
+    assert!(!lab.app.sh("nft list tables").contains("partition_agent"));
+    assert!(answers(&lab.app, SocketAddr::new(address(DB), 80), PATIENCE));
+    agent.restore("f");
+    assert!(answers(&lab.redis, app, PATIENCE));
+}
+
+/// The processes of a group may be anybody's, and are looked at: that takes more than an agent has by default.
+#[test]
+fn an_agent_without_the_privileges_says_which_setting_a_group_takes() {
+    let lab = lab();
+    let agent = Agent::start(&lab.app, "");
+    let group = Group::new();
+    let _process = group.spawn(&lab.app, "exec sleep 600");
+    let refused =
+        agent.cli(&lab.app, &["inject", "--loss", "100%", "--peer", REDIS, "--cgroup", &group.path]);
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("namespaces = true"), "{said}");
+    assert!(agent.faults().is_empty());
+    assert_eq!(reached(|script| group.sh(&lab.app, script)), "oooo");
+}
