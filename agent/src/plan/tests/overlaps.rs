@@ -359,6 +359,6 @@ fn the_rules_of_overlapping_faults_do_what_the_model_says() {
     println!("{all:?}");
     // Every end is met, and not by accident only.
     for what in ["passes", "vanishes", "dropped", "queued", "rejected", "met two losses and more"] {
-        assert!(all.0.get(what).is_some_and(|count| *count >= 100), "{what}: {all:?}");
+        assert!(all.0.get(what).is_some_and(|count| *count >= 30), "{what}: {all:?}");
     }
 }
