@@ -46,11 +46,15 @@ fn normal(line: &str) -> String {
         // Bits of the header of what an earlier rule has found to be TCP.
         ("@th,104,8 & 2 != 0", "tcp flags & syn == syn"),
         ("@th,104,8 & 2 == 0", "tcp flags & syn == 0"),
+        ("meta protocol ip update @f2_flow4 { @nh,128,32", "update @f2_flow4 { ip daddr"),
+        ("meta protocol ip6 update @f2_flow6 { @nh,192,128", "update @f2_flow6 { ip6 daddr"),
         // By the way from where nft looks for the hierarchy.
         ("\"unified/", "\""),
         // In the IP stack nft names headers after `meta nfproto` only.
         ("meta protocol ip @nh,128,32", "ip daddr"),
         ("meta protocol ip6 @nh,192,128", "ip6 daddr"),
+        ("meta protocol ip @nh,96,32", "ip saddr"),
+        ("meta protocol ip6 @nh,64,128", "ip6 saddr"),
     ] {
         line = line.replace(nft, plan);
     }

@@ -74,9 +74,9 @@ impl What {
     /// Whether a value beyond these limits says no more than that packets were late.
     pub fn is_late(self, value: f64, low: f64, high: f64) -> bool {
         match self {
-            Self::Within(_) | Self::Speed => value < low,
+            Self::Within(_) | Self::Speed | Self::Overtaken => value < low,
             Self::Least | Self::Median | Self::Bunches | Self::All => value > high,
-            Self::Lost | Self::LostInARow | Self::Overtaken | Self::Twice | Self::BadChecksum => false,
+            Self::Lost | Self::LostInARow | Self::Twice | Self::BadChecksum => false,
         }
     }
 

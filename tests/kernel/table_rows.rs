@@ -140,8 +140,8 @@ pub const BY_AN_ENGINE: &[Row] = &[
             ),
             check(
                 Overtaken,
-                Chance(0.66, 0.75, 1.0),
-                "the rest, but for 5% that no one follows in time at 5 ms apart, and stalls",
+                Chance(0.57, 0.75, 1.0),
+                "the rest, but for those that no one follows within 50 ms: a quarter at 10 ms apart",
             ),
             NONE_LOST,
         ],
@@ -171,10 +171,11 @@ pub const BY_AN_ENGINE: &[Row] = &[
         traffic: Traffic::Burst(400, 1_000),
         both: false,
         checks: &[
-            // 4 Mbit/s · 0.5 s / 12,112 bits: 165 wait, and those that left meanwhile made room for more.
+            // 4 Mbit/s · 0.5 s / 12,112 bits: 165 wait, and those that left meanwhile made room for more: an emulated
+            // machine takes 0.3 s to send them all.
             check(
                 Lost,
-                Between(0.3, 235.0 / 400.0),
+                Between(0.02, 235.0 / 400.0),
                 "a queue of half a second, beyond which packets are lost",
             ),
             check(Speed, Between(2.8, 4.0), "never faster"),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use harness::agent::Agent;
-use harness::engines;
 use harness::lab::{Lab, REDIS, address};
 use harness::stream::{Pace, Stream, stream};
 use harness::traffic::{echo_udp, median, round_trips};
+use harness::{engines, rounds};
 use nix::sys::signal::Signal;
 use partition_agent_proto::State;
 
@@ -16,9 +16,20 @@ use crate::SLACK;
 const MS: Duration = Duration::from_millis(1);
 
 /// A switch is not early but for a tick of the kernel's clock, 10 ms at most, and late by what a busy or emulated machine
-/// adds. A flap here is longer than that, so no switch is taken for the next.
+/// adds: less than a phase, so that no switch is taken for the next.
 const TICK: Duration = Duration::from_millis(10);
-const LATE: Duration = Duration::from_millis(1_200);
+const LATE: f64 = 0.8;
+
+/// What these tests count time in. An emulated machine takes half a second to inject.
+fn phases(count: f64) -> Duration {
+    Duration::from_secs_f64(if rounds(2) == 1 { 3.0 } else { 1.5 } * count)
+}
+
+/// One phase on and one off.
+fn flap() -> String {
+    let phase = phases(1.0).as_millis();
+    format!(r#""flap":{{"on":"{phase}ms","off":"{phase}ms"}},"for":"10m""#)
+}
 
 /// A cut by nftables, and one by each engine: a correlation makes a loss the engine's. Each has a port of its own, so that
 /// all are watched at once.
@@ -57,7 +68,7 @@ impl Watch {
         long: Duration,
         meanwhile: impl FnOnce(),
     ) -> Vec<(Asked, Stream)> {
-        let apart = 5 * MS;
+        let apart = phases(1.0) / 300;
         let count = usize::try_from(long.as_millis() / apart.as_millis()).expect("a count");
         let pace = Pace { count, length: 16, bunch: 1, pause: apart, quiet: 400 * MS };
         let Lab { app, redis, .. } = &self.lab;
@@ -101,44 +112,45 @@ fn cuts(stream: &Stream) -> Vec<(Instant, Instant)> {
     cuts
 }
 
-/// Fails unless the cuts are at these times, in milliseconds since the fault was asked for. What begins after the last of
-/// them and `more` is not looked at: a slow machine watches for longer than it was told to.
-fn assert_cuts(way: &str, asked: Asked, stream: &Stream, wanted: &[(u32, u32)], more: u32) {
+/// Fails unless the cuts are at these times, in phases since the fault was asked for. What begins later than so many phases
+/// after the last of them is not looked at: a slow machine watches for longer than it was told to.
+fn assert_cuts(way: &str, asked: Asked, stream: &Stream, wanted: &[(f64, f64)], more: f64) {
     let mut seen = cuts(stream);
-    let last = wanted.last().map_or(0, |(_, to)| *to);
-    assert!(
-        *stream.sent.last().expect("a stream of some") >= asked.at + last * MS,
-        "{way}: watched too short"
-    );
-    seen.retain(|(from, _)| *from < asked.at + Duration::from_millis(u64::from(last) + u64::from(more)));
-    let since = |at: Instant| at.saturating_duration_since(asked.at);
+    let last = wanted.last().map_or(0.0, |(_, to)| *to);
+    let watched = *stream.sent.last().expect("a stream of some");
+    assert!(watched >= asked.at + phases(last), "{way}: watched too short");
+    seen.retain(|(from, _)| *from < asked.at + phases(last + more));
+    let since =
+        |at: Instant| at.saturating_duration_since(asked.at).as_secs_f64() / phases(1.0).as_secs_f64();
     let times = seen.iter().map(|(from, to)| (since(*from), since(*to))).collect::<Vec<_>>();
-    println!("{way}: cut {times:?}, wanted {wanted:?} ms");
-    assert_eq!(seen.len(), wanted.len(), "{way}: {times:?}, wanted {wanted:?} ms");
-    let is = |seen: Instant, wanted: u32| {
-        let wanted = wanted * MS;
-        seen + TICK >= asked.at + wanted && seen <= asked.answered + wanted + LATE
+    println!("{way}: cut {times:.2?}, wanted {wanted:?} phases");
+    assert_eq!(seen.len(), wanted.len(), "{way}: {times:.2?}, wanted {wanted:?}");
+    let is = |seen: Instant, wanted: f64| {
+        seen + TICK >= asked.at + phases(wanted) && seen <= asked.answered + phases(wanted + LATE)
     };
     for ((from, to), (wanted_from, wanted_to)) in seen.into_iter().zip(wanted) {
-        assert!(is(from, *wanted_from) && is(to, *wanted_to), "{way}: {times:?}, wanted {wanted:?} ms");
+        assert!(is(from, *wanted_from) && is(to, *wanted_to), "{way}: {times:.2?}, wanted {wanted:?}");
     }
 }
 
 const CUT: &str = r#"{"loss":{"percent":100}}"#;
-/// Less than a pause of the flap.
-const PAUSE: u32 = 1_400;
-const FLAP: &str = r#""flap":{"on":"1500ms","off":"1500ms"},"for":"10m""#;
+
+/// Nothing more at all, or nothing more within a pause of the flap.
+const EVER: f64 = 1_000.0;
+const PAUSE: f64 = 0.9;
 
 #[test]
 fn a_fault_starts_when_it_was_told_to_and_ends_by_its_deadline() {
     let watch = Watch::new(CUT);
     let agent = Agent::start(&watch.lab.app, "");
     let states = || agent.faults().into_iter().map(|fault| fault.state).collect::<Vec<_>>();
-    let seen = watch.watch(&agent, r#""start_in":"1500ms","for":"1500ms""#, 5_000 * MS, || {
-        assert!(states().iter().all(|state| *state == State::Waiting), "{:?}", states());
+    let phase = phases(1.0).as_millis();
+    let time = format!(r#""start_in":"{phase}ms","for":"{phase}ms""#);
+    let seen = watch.watch(&agent, &time, phases(3.5), || {
+        assert!(states().contains(&State::Waiting), "{:?}", states());
     });
     for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-        assert_cuts(way, *asked, stream, &[(1_500, 3_000)], u32::MAX);
+        assert_cuts(way, *asked, stream, &[(1.0, 2.0)], EVER);
     }
     agent.until_idle(SLACK);
     assert!(agent.history().iter().all(|fault| fault.end.to_string() == "deadline"), "{:?}", agent.history());
@@ -148,49 +160,47 @@ fn a_fault_starts_when_it_was_told_to_and_ends_by_its_deadline() {
 fn a_flap_goes_off_and_on_again() {
     let watch = Watch::new(CUT);
     let agent = Agent::start(&watch.lab.app, "");
-    let seen = watch.watch(&agent, FLAP, 8_500 * MS, || ());
+    let seen = watch.watch(&agent, &flap(), phases(5.6), || ());
     for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-        assert_cuts(way, *asked, stream, &[(0, 1_500), (3_000, 4_500), (6_000, 7_500)], PAUSE);
+        assert_cuts(way, *asked, stream, &[(0.0, 1.0), (2.0, 3.0), (4.0, 5.0)], PAUSE);
     }
 }
 
 #[test]
 fn a_flap_whose_agent_hangs_goes_off_and_stays_off() {
     // While it is on, and in its pause; let go again before the next time but one.
-    for stopped_after in [500, 2_200] {
+    for stopped_after in [0.3, 1.4] {
         let watch = Watch::new(CUT);
         let agent = Agent::start(&watch.lab.app, "");
-        let seen = watch.watch(&agent, FLAP, 8_500 * MS, || {
-            std::thread::sleep(stopped_after * MS);
+        let seen = watch.watch(&agent, &flap(), phases(5.6), || {
+            std::thread::sleep(phases(stopped_after));
             agent.signal(Signal::SIGSTOP);
-            std::thread::sleep((5_200 - stopped_after) * MS);
+            std::thread::sleep(phases(3.4 - stopped_after));
             agent.signal(Signal::SIGCONT);
         });
         for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-            let way = format!("stopped after {stopped_after} ms, {way}");
-            assert_cuts(&way, *asked, stream, &[(0, 1_500), (6_000, 7_500)], PAUSE);
+            let way = format!("stopped after {stopped_after} phases, {way}");
+            assert_cuts(&way, *asked, stream, &[(0.0, 1.0), (4.0, 5.0)], PAUSE);
         }
     }
 }
 
 #[test]
 fn the_end_of_a_flapping_fault_can_be_moved_in_each_phase() {
-    // Asked while it is on: it ends within that. In the pause: after one more.
-    for (after, time, wanted) in
-        [(500, "1500ms", vec![(0, 1_500)]), (2_000, "3s", vec![(0, 1_500), (3_000, 4_500)])]
-    {
+    // Asked while it is on: it ends in the pause. In the pause: after one more.
+    for (after, more, wanted) in [(0.3, 1.0, vec![(0.0, 1.0)]), (1.3, 2.0, vec![(0.0, 1.0), (2.0, 3.0)])] {
         let watch = Watch::new(CUT);
         let agent = Agent::start(&watch.lab.app, "");
-        let seen = watch.watch(&agent, FLAP, 8_000 * MS, || {
-            std::thread::sleep(after * MS);
+        let seen = watch.watch(&agent, &flap(), phases(5.3), || {
+            std::thread::sleep(phases(after));
             for (_, way, _) in &watch.ways {
-                let change = format!(r#"{{"for":"{time}"}}"#);
+                let change = format!(r#"{{"for":"{}ms"}}"#, phases(more).as_millis());
                 let (status, body) = agent.ask("PATCH", &format!("/v1/faults/{way}"), Some(&change));
                 assert_eq!(status, 200, "{body}");
             }
         });
         for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-            assert_cuts(&format!("changed after {after} ms, {way}"), *asked, stream, &wanted, u32::MAX);
+            assert_cuts(&format!("changed after {after} phases, {way}"), *asked, stream, &wanted, EVER);
         }
         agent.until_idle(SLACK);
         assert!(agent.history().iter().all(|fault| fault.end.to_string() == "deadline"));
@@ -207,18 +217,23 @@ fn lost(asked: Asked, stream: &Stream, from: Duration, to: Duration) -> f64 {
     fates.iter().filter(|arrived| !**arrived).count() as f64 / fates.len() as f64
 }
 
-/// From nothing to everything in 4 s. Of the first half second 6% are lost in the mean: of 80 datagrams or more, five
-/// standard deviations end at 20%; a late step only lowers that. Of the middle second half are.
+/// Three phases long.
+fn ramp() -> String {
+    format!(r#""ramp":{{"over":"{}ms"}},"for":"10m""#, phases(3.0).as_millis())
+}
+
+/// From nothing to everything in three phases. Of the first half of a phase 8% are lost in the mean: of 70 datagrams or more,
+/// five standard deviations end at 25%; a late step only lowers that. Of the second phase half are.
 #[test]
 fn a_loss_grows_to_what_was_asked_for() {
     let watch = Watch::new(CUT);
     let agent = Agent::start(&watch.lab.app, "");
-    let seen = watch.watch(&agent, r#""ramp":{"over":"4s"},"for":"10m""#, 7_000 * MS, || ());
+    let seen = watch.watch(&agent, &ramp(), phases(5.0), || ());
     for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-        let [early, middle, late] = [(0, 500), (1_500, 2_500), (5_200, 6_500)]
-            .map(|(from, to)| lost(*asked, stream, from * MS, to * MS));
+        let lost = |from, to| lost(*asked, stream, phases(from), phases(to));
+        let [early, middle, late] = [lost(0.0, 0.5), lost(1.0, 2.0), lost(3.8, 4.6)];
         println!("{way}: lost {early:.3} early, {middle:.3} in the middle, {late:.3} in the end");
-        assert!(early < 0.2, "{way}: {early} lost early");
+        assert!(early < 0.25, "{way}: {early} lost early");
         assert!(middle > early && middle < 0.8, "{way}: {middle} lost in the middle");
         assert!((late - 1.0).abs() < f64::EPSILON, "{way}: {late} lost in the end");
     }
@@ -228,17 +243,17 @@ fn a_loss_grows_to_what_was_asked_for() {
 fn a_latency_grows_to_what_was_asked_for_and_loses_and_overtakes_nobody() {
     let watch = Watch::new(r#"{"delay":{"latency":"400ms"}}"#);
     let agent = Agent::start(&watch.lab.app, "");
-    let seen = watch.watch(&agent, r#""ramp":{"over":"4s"},"for":"10m""#, 7_000 * MS, || ());
+    let seen = watch.watch(&agent, &ramp(), phases(5.0), || ());
     for ((asked, stream), (_, way, _)) in seen.iter().zip(&watch.ways) {
-        let middle = |from: u32, to: u32| {
-            let between = |at: Instant| at >= asked.answered + from * MS && at < asked.at + to * MS;
+        let middle_of = |from, to| {
+            let between = |at: Instant| at >= asked.answered + phases(from) && at < asked.at + phases(to);
             let arrived = stream.arrived.iter().filter(|arrival| between(stream.sent[arrival.number]));
             median(&arrived.map(|arrival| arrival.took).collect::<Vec<_>>())
         };
-        let [early, middle, late] = [middle(0, 500), middle(1_500, 2_500), middle(5_200, 6_500)];
+        let [early, middle, late] = [middle_of(0.0, 0.5), middle_of(1.0, 2.0), middle_of(3.8, 4.6)];
         println!("{way}: {early:?} early, {middle:?} in the middle, {late:?} in the end");
-        // 25 ms, 200 ms and 400 ms: 100 ms for the machine, and a late step makes it less.
-        assert!(early < 125 * MS, "{way}: {early:?} early");
+        // 33 ms, 200 ms and 400 ms: 100 ms for the machine, and a late step makes it less.
+        assert!(early < 133 * MS, "{way}: {early:?} early");
         assert!(middle > early && middle < 300 * MS, "{way}: {middle:?} in the middle");
         assert!((400 * MS..500 * MS).contains(&late), "{way}: {late:?} in the end");
         assert_eq!(stream.fates().iter().filter(|arrived| !**arrived).count(), 0, "{way}: lost");
@@ -252,17 +267,18 @@ fn the_death_of_the_agent_heals_in_every_phase() {
     let ports =
         watch.ways.iter().map(|(_, _, port)| SocketAddr::new(address(REDIS), *port)).collect::<Vec<_>>();
     ports.iter().for_each(|at| echo_udp(&watch.lab.redis, *at));
-    let phases = [
-        ("waiting", r#""start_in":"1m","for":"10m""#, 100),
-        ("on", r#""for":"10m""#, 100),
-        ("on, flapping", FLAP, 500),
-        ("in a pause", FLAP, 2_000),
-        ("growing", r#""ramp":{"over":"1s"},"for":"10m""#, 900),
+    let (flap, ramp) = (flap(), ramp());
+    let cases = [
+        ("waiting", r#""start_in":"1m","for":"10m""#, 0.1),
+        ("on", r#""for":"10m""#, 0.1),
+        ("on, flapping", &flap, 0.3),
+        ("in a pause", &flap, 1.4),
+        ("growing", &ramp, 1.5),
     ];
-    for (phase, time, after) in phases {
+    for (phase, time, after) in cases {
         let agent = Agent::start(&watch.lab.app, "");
         watch.inject(&agent, time);
-        std::thread::sleep(after * MS);
+        std::thread::sleep(phases(after));
         let dir = agent.kill_9();
         let killed = Instant::now();
         for at in &ports {

@@ -129,7 +129,7 @@ impl fmt::Display for Expr {
             Self::IsNot(protocol) => write!(f, "meta l4proto != {protocol}"),
             Self::Syn(true) => f.write_str("tcp flags & syn == syn"),
             Self::Syn(false) => f.write_str("tcp flags & syn == 0"),
-            Self::Reset => f.write_str("tcp flags & rst == rst"),
+            Self::Reset => f.write_str("tcp flags rst"),
             Self::Unreachable(Family::V4) => f.write_str("icmp type destination-unreachable"),
             Self::Unreachable(Family::V6) => f.write_str("icmpv6 type destination-unreachable"),
             Self::User(id) => write!(f, "meta skuid {id}"),

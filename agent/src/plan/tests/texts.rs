@@ -49,7 +49,7 @@ fn a_reject_is_in_the_ip_stack_both_ways() {
             icmpv6 type 2 return
             meta l4proto . th sport @guard_ports return
             oifname "lo" meta l4proto . th dport @guard_ports return
-            tcp flags & rst == rst return
+            tcp flags rst return
             icmp type destination-unreachable return
             icmpv6 type destination-unreachable return
             ip daddr @f7_except_host4 return
@@ -64,7 +64,7 @@ fn a_reject_is_in_the_ip_stack_both_ways() {
             oifname != "lo" ip daddr @f7_host4 jump egress_reject
           chain ingress_reject {
             meta l4proto . th dport @guard_ports return
-            tcp flags & rst == rst return
+            tcp flags rst return
             ip saddr @f7_except_host4 return
             meta l4proto tcp counter reject with tcp reset
           chain received {
