@@ -313,14 +313,7 @@ fn overlapping_faults_do_to_real_traffic_what_a_model_says() {
         let again =
             check(&lab, &specs(&faults), &format!("PA_SEED={seed}, round {round}, without\n  {gone}\n"));
         agent.cli_ok(&lab.app, &["restore", "--all"]);
-        for (sum, count) in
-            total.iter_mut().zip([seen, again].concat().chunks(3).fold([0; 3], |mut sum, counts| {
-                sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-                sum
-            }))
-        {
-            *sum += count;
-        }
+        total = std::array::from_fn(|nth| total[nth] + seen[nth] + again[nth]);
     }
     agent.until_idle(Duration::from_secs(10));
     check(&lab, &[], "afterwards");

@@ -13,6 +13,9 @@ use crate::plan::{
 /// One flow as a learned set has it: the far end, the protocol, the port of this end.
 type Flow = (IpAddr, Protocol, u16, u16);
 
+/// By table and set: those of two tables may have one name.
+type Learned = BTreeMap<(u32, String), BTreeSet<Flow>>;
+
 /// A table: its sets with the faults that they belong to, its rules by chain, its base chains in order of registration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
@@ -58,7 +61,7 @@ pub struct Kernel {
     hooked: BTreeMap<u32, BTreeSet<(Hook, String)>>,
     /// Whose timed elements are there.
     pub on: BTreeSet<u32>,
-    learned: BTreeMap<String, BTreeSet<Flow>>,
+    learned: Learned,
 }
 
 impl Kernel {
@@ -92,7 +95,9 @@ impl Kernel {
         self.shared.remove(plan.slot, ruleset);
         self.own.retain(|(slot, _)| *slot != plan.slot);
         self.hooked.remove(&plan.slot);
-        self.learned.retain(|set, _| !ruleset.sets.iter().any(|gone| gone.name == *set));
+        self.learned.retain(|(table, set), _| {
+            *table != plan.slot && !ruleset.sets.iter().any(|gone| gone.name == *set)
+        });
     }
 
     pub fn send(&mut self, packet: &Packet) -> Fate {
@@ -129,7 +134,7 @@ struct Walk<'a> {
     far: Far,
     mark: u32,
     on: &'a BTreeSet<u32>,
-    learned: &'a mut BTreeMap<String, BTreeSet<Flow>>,
+    learned: &'a mut Learned,
     thrown: Vec<u32>,
     counted: bool,
     /// Chains of the shared table that it was in.
@@ -209,7 +214,7 @@ impl Walk<'_> {
                 .unwrap_or(slot);
             self.counted = false;
             for expr in &rule.exprs {
-                match self.part(of, table, expr) {
+                match self.part(of, (slot, table), expr) {
                     Says::Yes => continue,
                     Says::No => break,
                     Says::Return => return Says::Return,
@@ -232,7 +237,7 @@ impl Walk<'_> {
         Says::Return
     }
 
-    fn part(&mut self, slot: u32, table: &Table, expr: &Expr) -> Says {
+    fn part(&mut self, slot: u32, table: (u32, &Table), expr: &Expr) -> Says {
         let packet = self.packet;
         let over = |walk: &Self, end| {
             assert!(walk.counted, "{expr} is not counted");
@@ -297,7 +302,7 @@ impl Walk<'_> {
                 let holds = crate::plan::Family::of(self.far.address) == *family;
                 if holds {
                     let flow = (self.far.address, packet.protocol, self.far.port, packet.near_port);
-                    self.learned.entry(set.clone()).or_default().insert(flow);
+                    self.learned.entry((table.0, set.clone())).or_default().insert(flow);
                 }
                 holds
             }
@@ -326,7 +331,7 @@ impl Walk<'_> {
         if holds { Says::Yes } else { Says::No }
     }
 
-    fn member(&self, table: &Table, hook: Hook, shape: Shape, name: &str) -> bool {
+    fn member(&self, (id, table): (u32, &Table), hook: Hook, shape: Shape, name: &str) -> bool {
         let packet = self.packet;
         let (owner, set) = table.sets.get(name).unwrap_or_else(|| panic!("no set {name}"));
         assert_eq!(set.shape, shape, "{name}");
@@ -336,7 +341,7 @@ impl Walk<'_> {
         }
         if shape.learned() {
             let flow = (self.far.address, packet.protocol, self.far.port, packet.near_port);
-            return self.learned.get(name).is_some_and(|flows| flows.contains(&flow));
+            return self.learned.get(&(id, name.to_owned())).is_some_and(|flows| flows.contains(&flow));
         }
         let (far, near) = (self.far, packet.near_port);
         set.elements.iter().any(|element| match (element, shape) {

@@ -1,6 +1,6 @@
 //! What overlapping faults do to a packet, said without sets, chains and marks: straight from what was asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use partition_agent_proto::{Connection, ConnectionState, FaultSpec, Kind, Protocol, RejectWith};
@@ -33,7 +33,16 @@ const LINK_CONTROL: [u8; 10] = [133, 134, 135, 136, 137, 130, 131, 132, 143, 2];
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub faults: Vec<Fault>,
-    known: BTreeSet<(u32, Far, u16, Protocol)>,
+    known: BTreeSet<Flow>,
+    /// What the tables of rejects know of the flows of their processes; false: maybe.
+    told: BTreeMap<Flow, bool>,
+}
+
+/// Of one fault: the far end, the port of this end, the protocol.
+type Flow = (u32, Far, u16, Protocol);
+
+fn flow(fault: &Fault, packet: &Packet, far: Far) -> Flow {
+    (fault.slot, far, packet.near_port, packet.protocol)
 }
 
 impl Model {
@@ -41,12 +50,44 @@ impl Model {
         self.faults.retain(|fault| fault.slot != slot);
     }
 
-    /// Its possible fates: of several faults that reject what goes out, any may be the one; so of those that reject what comes in.
+    /// Its possible fates: of several faults that reject, any may be the one.
     pub fn send(&mut self, packet: &Packet) -> Vec<Fate> {
-        let rejecting = self.faults.iter().filter_map(|fault| fault.rejects(packet)).collect::<Vec<_>>();
-        let rejected = |thrown: &Vec<u32>| {
-            let fate = |end: &End| Fate { thrown: thrown.clone(), end: end.clone() };
-            rejecting.iter().map(fate).collect::<Vec<_>>()
+        self.learn_what_is_sent(packet);
+        let out = packet.hook == Hook::Egress;
+        let told = |fault: &Fault| self.told.get(&flow(fault, packet, packet.far)).copied();
+        let rejecting = |sure: bool| {
+            let faults = self.faults.iter().filter(|fault| out || !sure || told(fault) != Some(false));
+            faults.filter_map(|fault| fault.rejects(packet, told(fault).is_some())).collect::<Vec<_>>()
+        };
+        let (surely, maybe) = (rejecting(true), rejecting(false));
+        if out && !packet.returned && !is_protected(packet) && maybe.is_empty() {
+            let flows = self.faults.iter().filter(|fault| fault.is_told_by_the_ip_stack(packet));
+            self.known.extend(flows.map(|fault| flow(fault, packet, packet.far)));
+        }
+        let mut fates = self.fates(packet, &maybe);
+        if surely.is_empty() {
+            fates.extend(self.fates(packet, &surely));
+        }
+        fates
+    }
+
+    /// A reject of what comes in for a process goes by what that has sent. When another fault rejects that, it depends on
+    /// which of the two saw it first.
+    fn learn_what_is_sent(&mut self, packet: &Packet) {
+        let local = packet.hook == Hook::Egress && packet.origin != Origin::Forwarded && !packet.returned;
+        for fault in self.faults.iter().filter(|fault| local && fault.on && fault.sender.is_some()) {
+            if !fault.is_of_its_sender(packet) || !fault.names(packet.meant, packet) {
+                continue;
+            }
+            let mut others = self.faults.iter().filter(|other| other.slot != fault.slot);
+            let lost = !is_protected(packet) && others.any(|other| other.rejects(packet, false).is_some());
+            *self.told.entry(flow(fault, packet, packet.meant)).or_default() |= !lost;
+        }
+    }
+
+    fn fates(&self, packet: &Packet, rejecting: &[End]) -> Vec<Fate> {
+        let rejected = |thrown: &[u32]| {
+            rejecting.iter().map(|end| Fate { thrown: thrown.to_vec(), end: end.clone() }).collect::<Vec<_>>()
         };
         let out = packet.hook == Hook::Egress;
         if is_protected(packet) || (packet.returned && (out || rejecting.is_empty())) {
@@ -54,15 +95,9 @@ impl Model {
         }
         // What goes out is rejected before it comes to an interface, what comes in after it has.
         if !rejecting.is_empty() && (out || packet.returned) {
-            return rejected(&Vec::new());
+            return rejected(&[]);
         }
-        if packet.hook == Hook::Egress {
-            let flows = self.faults.iter().filter(|fault| fault.is_told_by_the_ip_stack(packet));
-            let flow = |fault: &Fault| (fault.slot, packet.far, packet.near_port, packet.protocol);
-            self.known.extend(flows.map(flow));
-        }
-        let known =
-            |fault: &Fault| self.known.contains(&(fault.slot, packet.far, packet.near_port, packet.protocol));
+        let known = |fault: &Fault| self.known.contains(&flow(fault, packet, packet.far));
         let hitting = self.faults.iter().filter(|fault| fault.hits(packet, known(fault))).collect::<Vec<_>>();
         let mut thrown = Vec::new();
         // Every loss, the oldest first; each throws its dice once.
@@ -211,7 +246,7 @@ impl Fault {
 
     /// In the IP stack: what goes out for the address that a program here meant and for that on the wire, what comes in for
     /// the latter. Refusals pass.
-    fn rejects(&self, packet: &Packet) -> Option<End> {
+    fn rejects(&self, packet: &Packet, told: bool) -> Option<End> {
         let with = self.kinds(packet.hook).iter().find_map(|kind| match kind {
             Kind::Reject { with } => Some(*with),
             _ => None,
@@ -223,6 +258,10 @@ impl Fault {
             Hook::Egress => {
                 self.is_of_its_sender(packet)
                     && ((local && for_its(packet.meant)) || ((self.natted || !local) && for_its(packet.far)))
+            }
+            Hook::Ingress if self.sender.is_some() => {
+                let far = packet.far;
+                local && told && !self.spares(far, packet) && self.takes(far, packet)
             }
             Hook::Ingress => for_its(packet.far),
         };

@@ -153,8 +153,6 @@ prop_compose! {
             ..serde_json::from_str(r#"{"kinds":[]}"#).unwrap()
         };
         spec.validate().unwrap();
-        let rejects_what_comes_in = direction.has_ingress()
-            && spec.ingress_kinds().iter().any(|kind| matches!(kind, Kind::Reject { .. }));
         let everywhere = if loopback { &INTERFACES[..] } else { &INTERFACES[..2] };
         let interfaces = only.map_or(everywhere.to_vec(), |only| vec![only]);
         let emulated = emulated && !interfaces.contains(&"lo");
@@ -166,9 +164,7 @@ prop_compose! {
             keep: keep.into_iter().map(|(family, low, peer_port, local_port)| {
                 Connection { peer: (address(family, low), peer_port).into(), local_port }
             }).collect(),
-            // What comes in for a process and is rejected is known by flows that its own table has learned, in an order of
-            // tables that is not modelled; tests/scopes has it on the real kernel.
-            sender: sender.filter(|_| !rejects_what_comes_in),
+            sender,
             emulated,
             natted: false,
             interfaces: interfaces.into_iter().map(str::to_owned).collect(),
