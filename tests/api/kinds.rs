@@ -164,7 +164,7 @@ async fn every_kind_comes_into_force_is_read_back_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_reject_is_refused_before_nat_on_the_way_out_and_on_the_interface_on_the_way_in() {
+async fn a_reject_is_done_in_the_ip_stack_before_nat_on_the_way_out() {
     let rows = [
         ("tcp_reset", "meta l4proto tcp counter reject with tcp reset"),
         ("tcp_reset", "counter reject with icmpx port-unreachable"),
@@ -179,8 +179,6 @@ async fn a_reject_is_refused_before_nat_on_the_way_out_and_on_the_interface_on_t
         assert_lines(
             &plan,
             &[
-                "chain f1_ingress_reject {",
-                &format!(r#"{rule} comment "f1""#),
                 "table inet partition_agent_f1 { # flags owner",
                 &format!("elements = {{ tcp . 22, tcp . {port} }}"),
                 "icmpv6 type 133-137 return",
@@ -188,6 +186,10 @@ async fn a_reject_is_refused_before_nat_on_the_way_out_and_on_the_interface_on_t
                 rule,
                 "type filter hook output priority -101; policy accept;",
                 r#"oifname != "lo" ip daddr @f1_host4 jump egress_reject"#,
+                "meta l4proto . th dport @guard_ports return",
+                rule,
+                "type filter hook input priority 0; policy accept;",
+                r#"iifname != "lo" ip saddr @f1_host4 jump ingress_reject"#,
             ],
         );
         api.assert_untouched(with).await;

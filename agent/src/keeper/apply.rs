@@ -192,7 +192,8 @@ impl<K: Kernel> Keeper<K> {
     /// Two faults on names cannot both have the questions to one server: the newer would take them all.
     fn check_servers(&self, site: &Site) -> Result<(), Impossible> {
         let here = |other: &&Site| other.place.id == site.place.id;
-        for fault in self.ledger.faults() {
+        // One that is over has no questions any more.
+        for fault in self.ledger.faults().filter(|fault| fault.phase == Phase::Active) {
             let taken = fault.sources.sites.iter().filter(here).flat_map(|site| &site.servers);
             if let Some(server) = taken.into_iter().find(|server| site.servers.contains(server)) {
                 return Err(Impossible::ServerTaken { server: *server, by: fault.id.clone() });
