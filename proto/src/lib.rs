@@ -7,6 +7,7 @@
 
 mod dns_name;
 mod fault;
+pub mod fleet;
 mod id;
 mod kind;
 mod peer;
