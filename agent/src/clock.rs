@@ -25,6 +25,9 @@ impl BootTime {
         Self(clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default())
     }
 
+    /// Later than every instant that comes.
+    pub const NEVER: Self = Self(Duration::MAX);
+
     /// An instant this long after boot.
     pub const fn after_boot(duration: Duration) -> Self {
         Self(duration)
@@ -32,6 +35,11 @@ impl BootTime {
 
     pub fn since_boot(self) -> Duration {
         self.0
+    }
+
+    /// As the API has it. It holds 584 years.
+    pub fn nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How long until then; nothing, if it is past.

@@ -140,7 +140,9 @@ async fn ended(keeper: &Handle, mut events: Receiver<Event>, id: &FaultId) {
         match events.recv().await {
             Ok(event) if event.id == *id => match event.kind {
                 EventKind::Ended | EventKind::Restored => return,
-                EventKind::Injected
+                EventKind::Prepared
+                | EventKind::Committed
+                | EventKind::Injected
                 | EventKind::Started
                 | EventKind::Changed
                 | EventKind::Followed

@@ -30,8 +30,8 @@ pub use problem::{Problem, ProblemCode};
 pub use profile::{PROFILES, Profile};
 pub use scope::{Scope, ScopeError};
 pub use status::{
-    Change, Check, Clock, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History, Hits,
-    Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
+    Change, Check, Clock, Commit, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History,
+    Hits, Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
 };
 pub use target::{ConnectionState, Direction, Protocol, Target};
 pub use timing::{Flap, Ramp};

@@ -42,6 +42,8 @@ pub enum ProblemCode {
     NoSuchRoute,
     /// That id is another fault.
     Conflict,
+    /// An instant that is past already.
+    TooLate,
     /// A limit of the agent's configuration.
     Limit,
     /// The kernel said no.
@@ -61,7 +63,7 @@ impl ProblemCode {
             Self::Invalid | Self::UnknownName => 422,
             Self::TooLarge => 413,
             Self::NotFound | Self::NoSuchRoute => 404,
-            Self::Conflict => 409,
+            Self::Conflict | Self::TooLate => 409,
             Self::Limit => 403,
             Self::KernelRefused | Self::Journal => 500,
             Self::Stopping => 503,
@@ -77,6 +79,7 @@ impl ProblemCode {
             Self::NotFound => "There is no such fault",
             Self::NoSuchRoute => "There is nothing here",
             Self::Conflict => "The id is taken by another fault",
+            Self::TooLate => "The instant is past",
             Self::Limit => "The agent's configuration forbids it",
             Self::KernelRefused => "The kernel refused",
             Self::Journal => "The journal cannot be written",

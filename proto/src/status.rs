@@ -35,6 +35,10 @@ pub struct FaultStatus {
     pub by: String,
     /// When it came into force.
     pub injected_at: String,
+    /// The same for programs: nanoseconds of the agent's `CLOCK_BOOTTIME` at which its targets were in the kernel; absent
+    /// until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_boot_ns: Option<u64>,
     /// When the kernel ends it.
     pub ends_at: String,
     /// Milliseconds until then.
@@ -57,13 +61,15 @@ pub struct PlaceStatus {
     pub interfaces: Vec<String>,
 }
 
-/// A fault's life: `waiting` for its start, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to
+/// A fault's life: `prepared` until it is committed, `waiting` for its start, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to
 /// undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Planned, not in the kernel.
     Pending,
+    /// In the kernel, and not felt yet: it waits to be committed, and expires if it is not.
+    Prepared,
     /// In the kernel, and not felt yet: it has a start.
     Waiting,
     /// In force. One that flaps is active in its pauses, too.
@@ -80,6 +86,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Pending => "pending",
+            Self::Prepared => "prepared",
             Self::Waiting => "waiting",
             Self::Active => "active",
             Self::Restoring => "restoring",
@@ -201,6 +208,14 @@ pub struct Change {
     pub duration: Span,
 }
 
+/// `POST /v1/faults/{id}/commit`: a prepared fault starts at this instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    /// Nanoseconds of the agent's own `CLOCK_BOOTTIME`, as `/v1/clock` tells it; still to come.
+    pub at_boot_ns: u64,
+}
+
 /// A fault that is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct History {
@@ -214,6 +229,9 @@ pub struct History {
     pub injected_at: String,
     /// RFC 3339.
     pub ended_at: String,
+    /// Nanoseconds of the agent's `CLOCK_BOOTTIME` at which it was out of force; absent where nobody saw that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_boot_ns: Option<u64>,
     /// What ended it.
     pub end: End,
     /// Packets that it hit.
@@ -243,6 +261,8 @@ pub enum End {
         /// What.
         what: String,
     },
+    /// It was prepared, and nobody committed it in time: it never came into force.
+    Expired,
     /// It never came into force.
     Failed {
         /// Which step, and the kernel's words.
@@ -258,6 +278,7 @@ impl fmt::Display for End {
             Self::Shutdown => f.write_str("agent stopped"),
             Self::AgentDied => f.write_str("agent died"),
             Self::Vanished { what } => write!(f, "{what} is gone"),
+            Self::Expired => f.write_str("never committed"),
             Self::Failed { why } => write!(f, "failed: {why}"),
         }
     }
@@ -374,6 +395,10 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
+    /// It is built, and waits to be committed.
+    Prepared,
+    /// A prepared one has a start now.
+    Committed,
     /// It is in force.
     Injected,
     /// Its start has come, or a flap switched it on again.

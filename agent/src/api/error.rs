@@ -83,6 +83,10 @@ pub fn problem(error: &Error) -> Problem {
             hinted(with(ProblemCode::KernelRefused), &refusal.hint)
         }
         Error::Impossible(_) | Error::NoNetem => with(ProblemCode::Invalid),
+        Error::TooLate { .. } => with(ProblemCode::TooLate)
+            .hint("choose an instant that its answer reaches in time, or restore it; it expires by itself"),
+        Error::Committed(_) => with(ProblemCode::Conflict),
+        Error::PreparedLater => with(ProblemCode::Invalid),
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

@@ -1,10 +1,12 @@
 //! `/v1/faults`: inject, look, change, restore.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use partition_agent_proto::{
-    Change, Connection, FaultId, FaultSpec, FaultStatus, KEEP_HEADER, Problem, ProblemCode,
+    Change, Commit, Connection, FaultId, FaultSpec, FaultStatus, KEEP_HEADER, Problem, ProblemCode, Span,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,6 +14,7 @@ use utoipa::IntoParams;
 use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
 use super::{Agent, Caller};
+use crate::clock::BootTime;
 use crate::keeper::Request;
 
 /// Of a request to inject.
@@ -20,6 +23,23 @@ use crate::keeper::Request;
 pub struct How {
     /// Answer with the plan and touch nothing.
     dry_run: bool,
+    /// Build it and cut nothing: it waits this long for a commit, then it expires.
+    #[param(value_type = Option<String>)]
+    prepare: Option<Span>,
+}
+
+/// Of a request to restore.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct When {
+    /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
+    at_boot_ns: Option<u64>,
+}
+
+impl When {
+    fn at(&self) -> Option<BootTime> {
+        self.at_boot_ns.map(|nanos| BootTime::after_boot(Duration::from_nanos(nanos)))
+    }
 }
 
 type Answer<T> = Result<T, Refused>;
@@ -72,8 +92,14 @@ async fn inject_with(
     let keep = caller.connection(agent.port).into_iter().chain(kept(headers)?).collect();
     let found = agent.finder.find(&spec, keep).await?;
     let by = caller.to_string();
-    let request =
-        Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run: how.dry_run };
+    let request = Request {
+        id,
+        spec: spec.clone(),
+        sources: found.sources.clone(),
+        by,
+        dry_run: how.dry_run,
+        prepare: how.prepare,
+    };
     let events = agent.keeper.events();
     let (new, status) = agent.keeper.inject(request).await?;
     if new && !how.dry_run {
@@ -128,29 +154,46 @@ pub async fn change(
     Ok(Json(agent.keeper.change(id, change.duration, caller.to_string()).await?))
 }
 
+/// Let a prepared fault start at an instant. The same again is harmless.
+#[utoipa::path(
+    post, path = "/v1/faults/{id}/commit", request_body = Commit, params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn commit(
+    State(agent): State<Agent>,
+    Id(id): Id,
+    _: Asked<Nothing>,
+    Extension(caller): Extension<Caller>,
+    Body(commit): Body<Commit>,
+) -> Answer<Json<FaultStatus>> {
+    let at = BootTime::after_boot(Duration::from_nanos(commit.at_boot_ns));
+    Ok(Json(agent.keeper.commit(id, at, caller.to_string()).await?))
+}
+
 /// Restore one fault.
 #[utoipa::path(
-    delete, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
+    delete, path = "/v1/faults/{id}", params(("id" = FaultId, Path), When),
     responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn restore(
     State(agent): State<Agent>,
     Id(id): Id,
-    _: Asked<Nothing>,
+    Asked(when): Asked<When>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<FaultStatus>> {
-    Ok(Json(agent.keeper.restore(id, caller.to_string()).await?))
+    Ok(Json(agent.keeper.restore(id, when.at(), caller.to_string()).await?))
 }
 
 /// Restore everything.
-#[utoipa::path(delete, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>),
+#[utoipa::path(delete, path = "/v1/faults", params(When), responses((status = 200, body = Vec<FaultStatus>),
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn restore_all(
     State(agent): State<Agent>,
-    _: Asked<Nothing>,
+    Asked(when): Asked<When>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<Vec<FaultStatus>>> {
-    Ok(Json(agent.keeper.restore_all(caller.to_string()).await?))
+    Ok(Json(agent.keeper.restore_all(when.at(), caller.to_string()).await?))
 }

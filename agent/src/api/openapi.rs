@@ -17,6 +17,7 @@ use super::{faults, info};
         faults::get,
         faults::inject_as,
         faults::change,
+        faults::commit,
         faults::restore,
         info::history,
         info::events,

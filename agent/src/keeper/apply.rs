@@ -27,8 +27,12 @@ impl<K: Kernel> Keeper<K> {
         }
         self.check_duration(request.spec.duration)?;
         request.spec.start_in.map_or(Ok(()), |start_in| self.check_duration(start_in))?;
+        if let Some(patience) = request.prepare {
+            self.check_duration(patience)?;
+            request.spec.start_in.map_or(Ok(()), |_| Err(Error::PreparedLater))?;
+        }
         let id = request.id.clone().unwrap_or_else(|| self.suggest(&request));
-        match self.ledger.admit(&id, &request.spec) {
+        match self.ledger.admit(&id, &request.spec, request.prepare.is_some()) {
             Admission::New => {}
             Admission::Same => {
                 let standing = self.list().await.into_iter().find(|fault| fault.id == id);
@@ -60,12 +64,17 @@ impl<K: Kernel> Keeper<K> {
         if let Err(failed) = self.apply_all(&fault).await {
             return Err(self.failed(fault, failed).await);
         }
+        if let Some(patience) = request.prepare {
+            fault.verdict = self.read_back(&fault).await;
+            return Ok((true, self.prepared(fault, patience)));
+        }
         // The kernel's timeouts began before this moment, so they end no later.
         let now = BootTime::now();
         fault.timing = Timing::new(&fault.spec, now);
         (fault.next_on, fault.next_step) = (fault.timing.next_on(now), fault.timing.next_step(now));
         fault.injected_at = wall(Duration::ZERO);
         if fault.timing.has_begun(now) {
+            fault.started = Some(now);
             self.reset_connections(&mut fault).await;
         }
         fault.verdict = self.read_back(&fault).await;
@@ -84,7 +93,7 @@ impl<K: Kernel> Keeper<K> {
     ) -> Result<FaultStatus, Error> {
         self.check_duration(duration)?;
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        if fault.phase != Phase::Active {
+        if fault.phase != Phase::Active || fault.restored_by.is_some() {
             return Err(Error::Over(id.clone()));
         }
         let now = BootTime::now();
@@ -160,7 +169,10 @@ impl<K: Kernel> Keeper<K> {
     ) -> Result<Fault, Error> {
         let keep = request.sources.keep.iter().map(|connection| format!("your connection from {connection}"));
         let now = BootTime::now();
-        let timing = Timing::new(&request.spec, now);
+        let timing = match request.prepare {
+            Some(_) => Timing::starting(&request.spec, BootTime::NEVER),
+            None => Timing::new(&request.spec, now),
+        };
         let mut fault = Fault {
             id,
             spec: request.spec.clone(),
@@ -172,6 +184,9 @@ impl<K: Kernel> Keeper<K> {
             timing,
             next_on: None,
             next_step: None,
+            started: None,
+            ended: None,
+            restored_by: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
             elsewhere: Hits::default(),
@@ -193,7 +208,7 @@ impl<K: Kernel> Keeper<K> {
     fn check_servers(&self, site: &Site) -> Result<(), Impossible> {
         let here = |other: &&Site| other.place.id == site.place.id;
         // One that is over has no questions any more.
-        for fault in self.ledger.faults().filter(|fault| fault.phase == Phase::Active) {
+        for fault in self.ledger.faults().filter(|fault| !fault.phase.is_over()) {
             let taken = fault.sources.sites.iter().filter(here).flat_map(|site| &site.servers);
             if let Some(server) = taken.into_iter().find(|server| site.servers.contains(server)) {
                 return Err(Impossible::ServerTaken { server: *server, by: fault.id.clone() });
@@ -250,7 +265,7 @@ impl<K: Kernel> Keeper<K> {
         self.tell(&id, EventKind::Failed, error.to_string());
         let clean = matches!(&error, Error::Step { leftovers, .. } if leftovers.is_empty());
         if clean {
-            self.write_end(&id, end, Hits::default(), None);
+            self.write_end(&id, None, end, Hits::default(), None);
             self.leave_unused().await;
         } else {
             self.ledger.strand(BootTime::now(), fault, end);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
-use super::ledger::{Fault, Part, Phase};
+use super::ledger::{Fault, Part};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
 use crate::kernel::{Kernel, Refusal, Survey};
@@ -90,12 +90,14 @@ impl<K: Kernel> Keeper<K> {
                 self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
             }
         }
+        let started = BootTime::now();
         if first {
             self.reset_connections(&mut fault).await;
         }
         if let Some(standing) = self.ledger.get_mut(id) {
             standing.parts = fault.parts;
             standing.elsewhere = fault.elsewhere;
+            standing.started = standing.started.or((!refused).then_some(started));
         }
         self.ledger.armed(id, now, refused);
         self.judge(id).await;
@@ -124,7 +126,7 @@ impl<K: Kernel> Keeper<K> {
     /// Something that faults are planned from may have changed.
     pub(super) async fn look_around(&mut self) {
         // Oldest first: one that is made anew comes before those that shape already.
-        let active = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
+        let active = self.ledger.faults().filter(|fault| !fault.phase.is_over());
         let age = |fault: &Fault| fault.plans().map(|plan| plan.slot).min();
         let mut active = active.map(|fault| (age(fault), fault.id.clone())).collect::<Vec<_>>();
         active.sort_unstable();
@@ -138,7 +140,7 @@ impl<K: Kernel> Keeper<K> {
     /// Other addresses, or other places.
     pub(super) async fn follow(&mut self, id: &FaultId, sources: Sources) -> Result<(), Error> {
         let fault = self.ledger.get_mut(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        if fault.phase != Phase::Active {
+        if fault.phase.is_over() {
             return Err(Error::Over(id.clone()));
         }
         let targets = fault.sources.targets != sources.targets;
@@ -339,7 +341,7 @@ impl<K: Kernel> Keeper<K> {
     /// Lets go of the places that no fault is in, or is to be in.
     pub(super) async fn leave_unused(&mut self) {
         let planned = self.ledger.faults().flat_map(Fault::plans).map(|plan| plan.place.id);
-        let wanted = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
+        let wanted = self.ledger.faults().filter(|fault| !fault.phase.is_over());
         let wanted = wanted.flat_map(|fault| &fault.sources.sites).map(|site| site.place.id);
         let used = planned.chain(wanted).collect::<BTreeSet<_>>();
         self.kernel.leave_all_but(&used).await;

@@ -4,6 +4,7 @@ use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Span}
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Command, Error, Injected, Reply, Request, Sources};
+use crate::clock::BootTime;
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
 #[derive(Clone)]
@@ -47,16 +48,26 @@ impl Handle {
         self.ask(|reply| Command::Vanished { id, what, reply }).await
     }
 
+    /// A prepared fault starts at this instant.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], also where it has expired, or an instant that is past or too far away.
+    pub async fn commit(&self, id: FaultId, at: BootTime, by: String) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Commit { id, at, by, reply }).await
+    }
+
+    /// At this instant, or now.
+    ///
     /// # Errors
     /// [`Error::Unknown`], or the kernel.
-    pub async fn restore(&self, id: FaultId, by: String) -> Result<FaultStatus, Error> {
-        self.ask(|reply| Command::Restore { id, by, reply }).await
+    pub async fn restore(&self, id: FaultId, at: Option<BootTime>, by: String) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Restore { id, at, by, reply }).await
     }
 
     /// # Errors
     /// Only when the keeper is gone; a fault that cannot be restored says so in its state.
-    pub async fn restore_all(&self, by: String) -> Result<Vec<FaultStatus>, Error> {
-        self.ask(|reply| Command::RestoreAll { by, reply }).await
+    pub async fn restore_all(&self, at: Option<BootTime>, by: String) -> Result<Vec<FaultStatus>, Error> {
+        self.ask(|reply| Command::RestoreAll { at, by, reply }).await
     }
 
     /// # Errors

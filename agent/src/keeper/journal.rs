@@ -33,6 +33,8 @@ enum Line {
     /// Over.
     End {
         at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_ns: Option<u64>,
         id: FaultId,
         end: End,
         hits: Hits,
@@ -119,12 +121,13 @@ impl Journal {
     pub fn end(
         &mut self,
         at: String,
+        boot_ns: Option<u64>,
         id: FaultId,
         end: End,
         hits: Hits,
         as_before: Option<Verdict>,
     ) -> io::Result<()> {
-        self.append(&Line::End { at, id, end, hits, as_before })
+        self.append(&Line::End { at, boot_ns, id, end, hits, as_before })
     }
 
     /// Makes room, when no fault is open: a fault's lines stay in one file.
@@ -182,7 +185,7 @@ pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
                     begun.insert(id, (at, spec, by));
                 }
                 Line::Change { .. } => {}
-                Line::End { at: ended_at, id, end, hits, as_before } => {
+                Line::End { at: ended_at, boot_ns: ended_boot_ns, id, end, hits, as_before } => {
                     if let Some((injected_at, spec, by)) = begun.remove(&id) {
                         over.push(History {
                             id,
@@ -190,6 +193,7 @@ pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
                             by,
                             injected_at,
                             ended_at,
+                            ended_boot_ns,
                             end,
                             hits,
                             as_before,
@@ -262,7 +266,9 @@ mod tests {
     }
 
     fn end(journal: &mut Journal, id: &str) {
-        journal.end("now".to_owned(), id.parse().unwrap(), End::Deadline, Hits::default(), None).unwrap();
+        journal
+            .end("now".to_owned(), None, id.parse().unwrap(), End::Deadline, Hits::default(), None)
+            .unwrap();
     }
 
     #[test]

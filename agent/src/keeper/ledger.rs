@@ -2,7 +2,9 @@
 //! to be done; whoever does it reports back. No clock, no I/O.
 //!
 //! ```text
-//!  activate --> Active --deadline, restore--> (unsteer) --> Draining --drained--> (remove) --> history
+//!  prepare --> Prepared --commit--\
+//!                 \-- expired --> (unsteer)
+//!  activate -------------------> Active --deadline, restore--> (unsteer) --> Draining --drained--> (remove) --> history
 //!                                                 \-- refused --> Stuck --retry--/    \-- refused --> Stuck
 //! ```
 
@@ -17,7 +19,7 @@ use crate::clock::BootTime;
 use crate::kernel::{Before, Survey};
 use crate::plan::Plan;
 
-/// The kernel ends a fault at its deadline. The agent looks a moment later, so that it finds it ended.
+/// How much later than the kernel the agent looks.
 const AFTER_THE_KERNEL: Duration = Duration::from_millis(20);
 
 /// How long to wait before a refused undo is tried again: the first time, and at most.
@@ -40,6 +42,11 @@ pub struct Fault {
     pub next_on: Option<BootTime>,
     /// When it grows next.
     pub next_step: Option<BootTime>,
+    /// When its targets were in the kernel for the first time, and when they were out of it.
+    pub started: Option<BootTime>,
+    pub ended: Option<BootTime>,
+    /// Who moved its deadline to where it is in order to restore it.
+    pub restored_by: Option<String>,
     /// What shapes its packets, where something does.
     pub engine: Option<Engine>,
     pub verdict: Verdict,
@@ -89,6 +96,16 @@ impl Fault {
         self.parts.iter().map(|part| part.plan.drain()).max().unwrap_or_default()
     }
 
+    /// When the agent takes it out of force. The kernel ends it at its deadline, and the agent looks a moment later, so
+    /// that it finds it ended; one that is restored at an instant it takes out itself.
+    fn ends(&self) -> BootTime {
+        if self.restored_by.is_some() {
+            self.timing.deadline
+        } else {
+            self.timing.deadline + AFTER_THE_KERNEL
+        }
+    }
+
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.parts.iter().map(|part| &part.plan)
     }
@@ -97,6 +114,8 @@ impl Fault {
 /// Where a fault is in its life.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
+    /// Built, and not in force: it waits for a commit.
+    Prepared { expires: BootTime },
     /// In force.
     Active,
     /// Out of force; what it delayed is on its way.
@@ -125,12 +144,22 @@ pub enum Due {
     Remove(FaultId),
 }
 
+impl Phase {
+    /// Whether it is over, but for what is left of it.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Prepared { .. } | Self::Active => false,
+            Self::Draining { .. } | Self::Stuck { .. } => true,
+        }
+    }
+}
+
 /// What an id and a spec are to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// Nobody has it.
     New,
-    /// It is in force already, the same fault.
+    /// It is there already, the same fault.
     Same,
     /// It is taken, by this.
     Taken(String),
@@ -157,16 +186,16 @@ impl Ledger {
         self.last_slot
     }
 
-    /// Whether a fault may be injected.
-    pub fn admit(&self, id: &FaultId, spec: &FaultSpec) -> Admission {
+    /// Whether a fault may be injected, or prepared. What was committed since is still what was prepared.
+    pub fn admit(&self, id: &FaultId, spec: &FaultSpec, prepare: bool) -> Admission {
         match self.faults.get(id) {
-            Some(fault) if fault.phase != Phase::Active => {
-                let ending =
-                    if matches!(fault.phase, Phase::Stuck { .. }) { State::Stuck } else { State::Restoring };
-                Admission::Taken(format!("a fault that is {ending}"))
-            }
-            Some(fault) if fault.spec == *spec => Admission::Same,
-            Some(fault) => Admission::Taken(format!("another fault ({})", fault.spec)),
+            Some(fault) if fault.spec != *spec => Admission::Taken(format!("another fault ({})", fault.spec)),
+            Some(fault) => match (&fault.phase, prepare) {
+                (Phase::Active, _) | (Phase::Prepared { .. }, true) => Admission::Same,
+                (Phase::Prepared { .. }, false) => Admission::Taken("a fault that is prepared".to_owned()),
+                (Phase::Draining { .. }, _) => Admission::Taken("a fault that is restoring".to_owned()),
+                (Phase::Stuck { .. }, _) => Admission::Taken("a fault that is stuck".to_owned()),
+            },
             None if self.faults.len() >= self.most => Admission::Full(self.most),
             None => Admission::New,
         }
@@ -175,6 +204,28 @@ impl Ledger {
     /// It is in force.
     pub fn activate(&mut self, fault: Fault) {
         self.faults.insert(fault.id.clone(), Fault { phase: Phase::Active, ..fault });
+    }
+
+    /// It is built, and waits to be committed.
+    pub fn prepare(&mut self, fault: Fault) {
+        self.faults.insert(fault.id.clone(), fault);
+    }
+
+    /// It starts at this instant.
+    pub fn commit(&mut self, id: &FaultId, start: BootTime) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            fault.timing = Timing::starting(&fault.spec, start);
+            (fault.next_on, fault.next_step) = (Some(start), None);
+            fault.phase = Phase::Active;
+        }
+    }
+
+    /// It ends at this instant, before its time, because somebody said so.
+    pub fn restore_at(&mut self, id: &FaultId, at: BootTime, by: String) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            fault.timing.deadline = at;
+            fault.restored_by = Some(by);
+        }
     }
 
     /// It never came into force, and some of it could not be undone.
@@ -212,8 +263,13 @@ impl Ledger {
     /// Everything to do at this instant, in the order of the ids.
     pub fn due(&self, now: BootTime) -> Vec<Due> {
         let due = |fault: &Fault| match &fault.phase {
-            Phase::Active if fault.timing.deadline + AFTER_THE_KERNEL <= now => {
-                Some(Due::Unsteer(fault.id.clone(), End::Deadline))
+            Phase::Prepared { expires } => {
+                (*expires <= now).then(|| Due::Unsteer(fault.id.clone(), End::Expired))
+            }
+            Phase::Active if fault.ends() <= now => {
+                let who = fault.restored_by.clone();
+                let end = who.map_or(End::Deadline, |who| End::Restored { who });
+                Some(Due::Unsteer(fault.id.clone(), end))
             }
             Phase::Active if fault.next_on.is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
             Phase::Active if fault.next_step.is_some_and(|step| step <= now) => {
@@ -232,9 +288,9 @@ impl Ledger {
     /// When to look again.
     pub fn next_due(&self) -> Option<BootTime> {
         let next = |fault: &Fault| match &fault.phase {
+            Phase::Prepared { expires } => *expires,
             Phase::Active => {
-                let end = fault.timing.deadline + AFTER_THE_KERNEL;
-                [fault.next_on, fault.next_step].into_iter().flatten().fold(end, BootTime::min)
+                [fault.next_on, fault.next_step].into_iter().flatten().fold(fault.ends(), BootTime::min)
             }
             Phase::Draining { until, .. } => *until,
             Phase::Stuck { retry_at, .. } => *retry_at,
@@ -245,6 +301,7 @@ impl Ledger {
     /// The fault no longer hits packets. Its queues are left alone until they have drained.
     pub fn unsteered(&mut self, now: BootTime, id: &FaultId, end: End) {
         if let Some(fault) = self.faults.get_mut(id) {
+            fault.ended = Some(now);
             fault.phase = Phase::Draining { until: now + fault.drain(), end };
         }
     }
@@ -263,6 +320,7 @@ impl Ledger {
     pub fn removed(&mut self, id: &FaultId) -> Option<(Fault, End)> {
         let fault = self.faults.remove(id)?;
         let end = match &fault.phase {
+            Phase::Prepared { .. } => End::Expired,
             Phase::Active => End::Deadline,
             Phase::Draining { end, .. } | Phase::Stuck { end, .. } => end.clone(),
         };
@@ -273,7 +331,7 @@ impl Ledger {
     pub fn refused(&mut self, now: BootTime, id: &FaultId, next: Next, end: End) {
         let wait = match self.faults.get(id).map(|fault| &fault.phase) {
             Some(Phase::Stuck { wait, .. }) => (*wait * 2).min(RETRY.1),
-            Some(Phase::Active | Phase::Draining { .. }) | None => RETRY.0,
+            Some(Phase::Prepared { .. } | Phase::Active | Phase::Draining { .. }) | None => RETRY.0,
         };
         self.refuse(now, id, next, wait, end);
     }
@@ -304,6 +362,7 @@ impl Ledger {
 /// The state as the API names it.
 pub fn state(fault: &Fault, now: BootTime) -> State {
     match fault.phase {
+        Phase::Prepared { .. } => State::Prepared,
         Phase::Active if fault.timing.has_begun(now) => State::Active,
         Phase::Active => State::Waiting,
         Phase::Draining { .. } => State::Restoring,

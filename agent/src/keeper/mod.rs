@@ -5,6 +5,7 @@
 mod apply;
 mod follow;
 mod handle;
+mod instant;
 mod journal;
 pub mod ledger;
 mod request;
@@ -39,6 +40,13 @@ enum Command {
         by: String,
         reply: Reply<FaultStatus>,
     },
+    /// A prepared fault starts at this instant.
+    Commit {
+        id: FaultId,
+        at: BootTime,
+        by: String,
+        reply: Reply<FaultStatus>,
+    },
     /// What the fault was planned from is otherwise now.
     Follow {
         id: FaultId,
@@ -53,10 +61,13 @@ enum Command {
     },
     Restore {
         id: FaultId,
+        /// Now, without it.
+        at: Option<BootTime>,
         by: String,
         reply: Reply<FaultStatus>,
     },
     RestoreAll {
+        at: Option<BootTime>,
         by: String,
         reply: Reply<Vec<FaultStatus>>,
     },
@@ -179,7 +190,7 @@ impl<K: Kernel> Keeper<K> {
         for begun in unfinished {
             tracing::info!(id = %begun.id, "the kernel ended this fault when the earlier agent died");
             if let Err(error) =
-                journal.end(wall(Duration::ZERO), begun.id, End::AgentDied, Default::default(), None)
+                journal.end(wall(Duration::ZERO), None, begun.id, End::AgentDied, Default::default(), None)
             {
                 tracing::warn!(%error, "the journal cannot be written");
             }
@@ -229,10 +240,17 @@ impl<K: Kernel> Keeper<K> {
             Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),
             Command::Vanished { id, what, reply } => send(reply, self.vanished(&id, what).await),
             Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
-            Command::Restore { id, by, reply } => {
+            Command::Commit { id, at, by, reply } => send(reply, self.commit(&id, at, by)),
+            Command::Restore { id, at: Some(at), by, reply } => {
+                send(reply, self.restore_at(&id, at, by).await);
+            }
+            Command::Restore { id, at: None, by, reply } => {
                 send(reply, self.restore(&id, End::Restored { who: by }).await)
             }
-            Command::RestoreAll { by, reply } => {
+            Command::RestoreAll { at: Some(at), by, reply } => {
+                send(reply, Ok(self.restore_all_at(at, &by).await));
+            }
+            Command::RestoreAll { at: None, by, reply } => {
                 send(reply, Ok(self.restore_all(&End::Restored { who: by }).await));
             }
             Command::Get { id, reply } => send(reply, self.get(&id).await),
@@ -300,8 +318,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// Packets that are steered into a queue that somebody has deleted would vanish: a delay must not become a cut.
     async fn end_without_queue(&mut self) {
-        let shaping =
-            self.ledger.faults().filter(|fault| fault.phase == Phase::Active && fault.engine.is_some());
+        let shaping = self.ledger.faults().filter(|fault| !fault.phase.is_over() && fault.engine.is_some());
         let shaping = shaping.map(|fault| (fault.id.clone(), fault.plans().cloned().collect::<Vec<_>>()));
         for (id, plans) in shaping.collect::<Vec<_>>() {
             for plan in plans {
@@ -325,7 +342,9 @@ impl<K: Kernel> Keeper<K> {
     fn tell(&self, id: &FaultId, kind: EventKind, text: String) {
         match kind {
             EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
-            EventKind::Injected
+            EventKind::Prepared
+            | EventKind::Committed
+            | EventKind::Injected
             | EventKind::Started
             | EventKind::Followed
             | EventKind::Changed

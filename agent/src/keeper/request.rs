@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus};
+use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Span};
 
 use crate::kernel::Refusal;
 use crate::netns::Netns;
@@ -19,6 +20,8 @@ pub struct Request {
     pub by: String,
     /// Plan it, and touch nothing.
     pub dry_run: bool,
+    /// Build it, and wait this long to be told when it starts.
+    pub prepare: Option<Span>,
 }
 
 /// What plans are made of, as it was found out; some of it changes while the fault lasts.
@@ -82,6 +85,12 @@ pub enum Error {
     Journal(io::Error),
     #[error("{0} has just ended")]
     Over(FaultId),
+    #[error("{id} cannot start {late:?} ago: nothing was started")]
+    TooLate { id: FaultId, late: Duration },
+    #[error("{0} has been committed already, to another instant")]
+    Committed(FaultId),
+    #[error("a prepared fault starts when it is committed: drop its `start_in`")]
+    PreparedLater,
     #[error("the agent is stopping")]
     Stopping,
 }

@@ -18,7 +18,9 @@ impl<K: Kernel> Keeper<K> {
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         let before = status(fault, BootTime::now());
         match fault.phase.clone() {
-            Phase::Active | Phase::Stuck { next: Next::Unsteer, .. } => self.unsteer(id, end).await?,
+            Phase::Prepared { .. } | Phase::Active | Phase::Stuck { next: Next::Unsteer, .. } => {
+                self.unsteer(id, end).await?;
+            }
             Phase::Stuck { next: Next::Remove, .. } => self.remove(id).await?,
             Phase::Draining { .. } => {}
         }
@@ -82,6 +84,7 @@ impl<K: Kernel> Keeper<K> {
         let Some(fault) = self.ledger.get(id) else { return Ok(()) };
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         let end = match &fault.phase {
+            Phase::Prepared { .. } => End::Expired,
             Phase::Active => End::Deadline,
             Phase::Draining { end, .. } | Phase::Stuck { end, .. } => end.clone(),
         };
@@ -114,7 +117,7 @@ impl<K: Kernel> Keeper<K> {
                 Some(Verdict::Inconclusive { .. }) | None => "what was there before is not known".to_owned(),
             };
             self.tell(id, EventKind::Restored, format!("nothing of it is left; it hit {hits}; {change}"));
-            self.write_end(id, end, hits, as_before);
+            self.write_end(id, fault.ended, end, hits, as_before);
         }
         self.leave_unused().await;
         Ok(())
@@ -138,8 +141,16 @@ impl<K: Kernel> Keeper<K> {
         verdict
     }
 
-    pub(super) fn write_end(&mut self, id: &FaultId, end: End, hits: Hits, as_before: Option<Verdict>) {
-        if let Err(error) = self.journal.end(wall(Duration::ZERO), id.clone(), end, hits, as_before) {
+    pub(super) fn write_end(
+        &mut self,
+        id: &FaultId,
+        ended: Option<BootTime>,
+        end: End,
+        hits: Hits,
+        as_before: Option<Verdict>,
+    ) {
+        let ended = ended.map(BootTime::nanos);
+        if let Err(error) = self.journal.end(wall(Duration::ZERO), ended, id.clone(), end, hits, as_before) {
             tracing::warn!(%id, %error, "the fault is over, but the journal cannot be written");
         }
     }

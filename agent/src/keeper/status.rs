@@ -58,7 +58,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// Reads the kernel back for a fault in force.
     pub(super) async fn judge(&mut self, id: &FaultId) {
-        let Some(fault) = self.ledger.get(id).filter(|fault| fault.phase == Phase::Active).cloned() else {
+        let Some(fault) = self.ledger.get(id).filter(|fault| !fault.phase.is_over()).cloned() else {
             return;
         };
         let verdict = self.read_back(&fault).await;
@@ -91,6 +91,7 @@ impl<K: Kernel> Keeper<K> {
 /// As the API tells it.
 pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
     let remaining = match fault.phase {
+        Phase::Prepared { expires } => now.until(expires),
         Phase::Active => now.until(fault.timing.deadline),
         Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
     };
@@ -111,6 +112,7 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         protects: fault.protects.clone(),
         by: fault.by.clone(),
         injected_at: fault.injected_at.clone(),
+        started_boot_ns: fault.started.map(BootTime::nanos),
         ends_at: wall(remaining),
         remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
         verdict: fault.verdict.clone(),

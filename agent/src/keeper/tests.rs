@@ -8,6 +8,7 @@ use crate::plan::Address;
 use partition_agent_proto::{State, Verdict};
 
 mod follow;
+mod instant;
 mod timing;
 
 fn request(id: &str, json: &str) -> Request {
@@ -22,6 +23,7 @@ fn request(id: &str, json: &str) -> Request {
         },
         by: "test".to_owned(),
         dry_run: false,
+        prepare: None,
     }
 }
 

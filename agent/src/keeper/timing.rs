@@ -22,7 +22,14 @@ const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 impl Timing {
     /// Of a fault that is asked for now.
     pub fn new(spec: &FaultSpec, now: BootTime) -> Self {
-        let start = now + spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default();
+        Self::starting(
+            spec,
+            now + spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default(),
+        )
+    }
+
+    /// Of a fault that starts at this instant.
+    pub fn starting(spec: &FaultSpec, start: BootTime) -> Self {
         let ramp = spec.ramp.as_ref().map(|ramp| ramp.over.duration());
         Self { start, deadline: start + spec.duration.duration(), flap: spec.flap, ramp }
     }

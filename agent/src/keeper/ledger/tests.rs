@@ -47,6 +47,9 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         timing,
         next_on: None,
         next_step: None,
+        started: None,
+        ended: None,
+        restored_by: None,
         engine: None,
         verdict: Verdict::Confirmed,
         elsewhere: Hits::default(),
@@ -60,15 +63,31 @@ fn at(millis: u64) -> BootTime {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Waits {
+    /// To be committed, until it expires.
+    Commit(u64),
+    /// For the instant that it was committed to.
+    Start(u64),
     Deadline(u64),
+    /// For an earlier deadline, that somebody restored it at.
+    Restore(u64),
     Drain(u64),
     RetryUnsteer(u64, u64),
     RetryRemove(u64, u64),
 }
 
+impl Waits {
+    /// Whether it is not over.
+    fn stands(self) -> bool {
+        matches!(self, Self::Commit(_) | Self::Start(_) | Self::Deadline(_) | Self::Restore(_))
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Inject { id: u8, latency: bool, millis: u64 },
+    Prepare { id: u8, latency: bool, millis: u64 },
+    Commit { id: u8, millis: u64 },
+    RestoreAt { id: u8, millis: u64 },
     Rearm { id: u8, millis: u64 },
     Restore { id: u8, refused: bool },
     Wait { millis: u64, refused: bool },
@@ -82,6 +101,13 @@ fn ops() -> impl Strategy<Value = Op> {
             latency,
             millis
         }),
+        (id(), any::<bool>(), 1_u64..5000).prop_map(|(id, latency, millis)| Op::Prepare {
+            id,
+            latency,
+            millis
+        }),
+        (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Commit { id, millis }),
+        (id(), 1_u64..5000).prop_map(|(id, millis)| Op::RestoreAt { id, millis }),
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Rearm { id, millis }),
         (id(), any::<bool>()).prop_map(|(id, refused)| Op::Restore { id, refused }),
         (0_u64..8000, any::<bool>()).prop_map(|(millis, refused)| Op::Wait { millis, refused }),
@@ -89,6 +115,8 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 const GRACE: u64 = 20;
+/// What a fault lasts when nobody says.
+const MINUTE: u64 = 60_000;
 const DRAIN: u64 = 2100;
 
 #[derive(Default)]
@@ -101,7 +129,12 @@ impl Model {
     fn due_at(waits: Waits) -> u64 {
         match waits {
             Waits::Deadline(at) => at + GRACE,
-            Waits::Drain(at) | Waits::RetryUnsteer(at, _) | Waits::RetryRemove(at, _) => at,
+            Waits::Commit(at)
+            | Waits::Start(at)
+            | Waits::Restore(at)
+            | Waits::Drain(at)
+            | Waits::RetryUnsteer(at, _)
+            | Waits::RetryRemove(at, _) => at,
         }
     }
 
@@ -127,7 +160,12 @@ impl Model {
         let (_, waits) = self.faults.get_mut(id).unwrap();
         let wait = match *waits {
             Waits::RetryRemove(_, wait) => (wait * 2).min(60_000),
-            Waits::Deadline(_) | Waits::Drain(_) | Waits::RetryUnsteer(..) => 1000,
+            Waits::Commit(_)
+            | Waits::Start(_)
+            | Waits::Deadline(_)
+            | Waits::Restore(_)
+            | Waits::Drain(_)
+            | Waits::RetryUnsteer(..) => 1000,
         };
         *waits = Waits::RetryRemove(now + wait, wait);
     }
@@ -142,10 +180,27 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
     prop_assert_eq!(due.len(), expected.len());
     for (due, id) in due.into_iter().zip(expected) {
         match due {
-            Due::Arm(id) | Due::Grow(id) => prop_assert!(false, "{id} neither flaps nor grows"),
+            Due::Grow(id) => prop_assert!(false, "{id} does not grow"),
+            Due::Arm(found) => {
+                let Waits::Start(start) = model.faults[&id].1 else {
+                    return Err(TestCaseError::fail(format!("{found} is armed out of turn")));
+                };
+                ledger.armed(&found, now, false);
+                model.faults.get_mut(&id).unwrap().1 = Waits::Deadline(start + MINUTE);
+            }
             Due::Unsteer(found, end) => {
                 prop_assert_eq!(found.as_str(), &id);
-                prop_assert!(matches!(model.faults[&id].1, Waits::Deadline(_) | Waits::RetryUnsteer(..)));
+                match model.faults[&id].1 {
+                    Waits::Commit(_) => prop_assert_eq!(&end, &End::Expired),
+                    Waits::Deadline(_) => prop_assert_eq!(&end, &End::Deadline),
+                    Waits::Restore(_) => prop_assert_eq!(&end, &End::Restored { who: "test".to_owned() }),
+                    Waits::RetryUnsteer(..) => {}
+                    // Nobody looked from its start to its end.
+                    Waits::Start(start) if start + MINUTE + GRACE <= model.now => {
+                        prop_assert_eq!(&end, &End::Deadline);
+                    }
+                    waits => prop_assert!(false, "{found} ends while it waits for {waits:?}"),
+                }
                 if refused {
                     ledger.refused(now, &found, Next::Unsteer, end);
                 } else {
@@ -179,10 +234,15 @@ proptest! {
             match op {
                 Op::Inject { id, latency, millis } => {
                     let id = format!("f{id}");
-                    let admission = ledger.admit(&id.parse().unwrap(), &spec(latency));
+                    let admission = ledger.admit(&id.parse().unwrap(), &spec(latency), false);
                     match (model.faults.get(&id), admission) {
-                        (Some((same, Waits::Deadline(_))), Admission::Same) => prop_assert_eq!(*same, latency),
-                        (Some((same, Waits::Deadline(_))), Admission::Taken(_)) => prop_assert_ne!(*same, latency),
+                        (Some((same, waits)), Admission::Same) => {
+                            prop_assert_eq!(*same, latency);
+                            prop_assert!(waits.stands() && !matches!(waits, Waits::Commit(_)), "{waits:?}");
+                        }
+                        (Some((same, waits)), Admission::Taken(_)) if waits.stands() => {
+                            prop_assert!(*same != latency || matches!(waits, Waits::Commit(_)), "{waits:?}");
+                        }
                         (Some(_), Admission::Taken(_)) => {}
                         (None, Admission::Full(most)) => prop_assert_eq!((most, model.faults.len()), (MOST, MOST)),
                         (None, Admission::New) => {
@@ -194,6 +254,41 @@ proptest! {
                         (there, admission) => prop_assert!(false, "{there:?} {admission:?}"),
                     }
                 }
+                Op::Prepare { id, latency, millis } => {
+                    let id = format!("f{id}");
+                    match ledger.admit(&id.parse().unwrap(), &spec(latency), true) {
+                        Admission::New => {
+                            let prepared = fault(&id, ledger.next_slot(), latency, BootTime::NEVER, BootTime::NEVER);
+                            let expires = at(model.now + millis);
+                            ledger.prepare(Fault { phase: Phase::Prepared { expires }, ..prepared });
+                            model.faults.insert(id, (latency, Waits::Commit(model.now + millis)));
+                        }
+                        // Committed since or not: a retry finds what it prepared.
+                        Admission::Same => {
+                            let (same, waits) = model.faults[&id];
+                            prop_assert!(same == latency && waits.stands(), "{waits:?}");
+                        }
+                        Admission::Taken(_) => {
+                            let (same, waits) = model.faults[&id];
+                            prop_assert!(same != latency || !waits.stands(), "{waits:?}");
+                        }
+                        Admission::Full(_) => prop_assert_eq!(model.faults.len(), MOST),
+                    }
+                }
+                Op::Commit { id, millis } => {
+                    let id = format!("f{id}");
+                    if let Some((_, waits @ Waits::Commit(_))) = model.faults.get_mut(&id) {
+                        *waits = Waits::Start(model.now + millis);
+                        ledger.commit(&id.parse().unwrap(), at(model.now + millis));
+                    }
+                }
+                Op::RestoreAt { id, millis } => {
+                    let id = format!("f{id}");
+                    if let Some((_, waits @ Waits::Deadline(_))) = model.faults.get_mut(&id) {
+                        *waits = Waits::Restore(model.now + millis);
+                        ledger.restore_at(&id.parse().unwrap(), at(model.now + millis), "test".to_owned());
+                    }
+                }
                 Op::Rearm { id, millis } => {
                     let id = format!("f{id}");
                     if let Some((_, Waits::Deadline(deadline))) = model.faults.get_mut(&id) {
@@ -203,7 +298,7 @@ proptest! {
                 }
                 Op::Restore { id, refused } => {
                     let id = format!("f{id}");
-                    if let Some((_, Waits::Deadline(_))) = model.faults.get(&id) {
+                    if model.faults.get(&id).is_some_and(|(_, waits)| waits.stands()) {
                         let who = End::Restored { who: "test".to_owned() };
                         let fault = id.parse().unwrap();
                         if refused {
@@ -226,7 +321,8 @@ proptest! {
                 let phase = &ledger.get(&id.parse().unwrap()).unwrap().phase;
                 let agrees = matches!(
                     (waits, phase),
-                    (Waits::Deadline(_), Phase::Active)
+                    (Waits::Commit(_), Phase::Prepared { .. })
+                        | (Waits::Start(_) | Waits::Deadline(_) | Waits::Restore(_), Phase::Active)
                         | (Waits::Drain(_), Phase::Draining { .. })
                         | (Waits::RetryUnsteer(..), Phase::Stuck { next: Next::Unsteer, .. })
                         | (Waits::RetryRemove(..), Phase::Stuck { next: Next::Remove, .. })
