@@ -114,6 +114,11 @@ impl<'de> Deserialize<'de> for Ports {
                 Ports::one(u16::try_from(port).map_err(|_| wrong())?).map_err(|_| wrong())
             }
 
+            // Integers of TOML have a sign.
+            fn visit_i64<E: de::Error>(self, port: i64) -> Result<Ports, E> {
+                self.visit_u64(u64::try_from(port).map_err(|_| E::custom(PortsError(port.to_string())))?)
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Ports, E> {
                 text.parse().map_err(E::custom)
             }

@@ -1,27 +1,33 @@
 //! Hosts, and what they are called together: the words of `fleet.toml` and of every other source of hosts. Values only;
 //! who reads them from where is the command line's business.
 
+mod check;
 mod cuts;
+mod members;
 mod select;
 mod share;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::Serialize;
+
 use crate::{Percent, Ports};
 
+pub use check::Mistake;
 pub use cuts::Cuts;
-pub use select::{SelectError, Selector, SelectorError};
+pub use members::SelectError;
+pub use select::{Selector, SelectorError, is_name};
 pub use share::ShareError;
 
 /// Every host that can be named, and the names that they have together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fleet {
-    /// By name.
+    /// By name, in lower case.
     pub hosts: BTreeMap<String, FleetHost>,
     /// Named groups, beside those that labels make.
     pub groups: BTreeMap<String, Selector>,
-    /// What hosts offer, by name.
+    /// What hosts offer, by name, in lower case.
     pub services: BTreeMap<String, Service>,
     /// Ways between hosts, and from hosts to services, by name.
     pub links: BTreeMap<String, Link>,
@@ -29,8 +35,21 @@ pub struct Fleet {
     pub max_share: Percent,
 }
 
+/// Without hosts; 66% of a group may be hit at once.
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            hosts: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            services: BTreeMap::new(),
+            links: BTreeMap::new(),
+            max_share: Percent::new(66.0).unwrap_or(Percent::ALL),
+        }
+    }
+}
+
 /// One host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FleetHost {
     /// Where its agent is: `http://10.0.0.11:7433`. None: it has no agent, and can only be a peer of others.
     pub agent: Option<String>,
@@ -41,7 +60,7 @@ pub struct FleetHost {
 }
 
 /// Something that answers on ports.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Service {
     /// Where it is, for what is outside of the fleet.
     pub addresses: Vec<IpAddr>,
@@ -54,7 +73,7 @@ pub struct Service {
 }
 
 /// A way that has a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// The hosts at this end; they have agents.
     pub from: Selector,
@@ -63,7 +82,8 @@ pub struct Link {
 }
 
 /// The far end of a [`Link`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkEnd {
     /// Of the fleet, by name.
     Service(String),
