@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Change, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem,
+    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem,
     Span,
 };
 use reqwest::{Method, RequestBuilder};
@@ -54,6 +54,8 @@ impl Default for AgentAddress {
     }
 }
 
+/// Cheap to clone: the connections are shared.
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: String,
@@ -73,6 +75,17 @@ impl Client {
         };
         let http = builder.build().map_err(|error| Failure::Failed(error.to_string()))?;
         Ok(Self { http, base, at })
+    }
+
+    /// Of one agent among many, over connections that are shared with the others.
+    pub fn of(http: &reqwest::Client, url: String) -> Self {
+        let http = http.clone();
+        Self { http, base: url.clone(), at: AgentAddress::Http(url) }
+    }
+
+    /// Where the agent is.
+    pub fn address(&self) -> String {
+        self.at.to_string()
     }
 
     /// Whether there is an agent at all.
@@ -99,6 +112,21 @@ impl Client {
         self.send(request.json(spec)).await
     }
 
+    /// Built and cutting nothing, until it is committed or this long has passed.
+    pub async fn prepare(&self, id: &FaultId, spec: &FaultSpec, patience: Span) -> Answer<FaultStatus> {
+        self.send(self.request(Method::PUT, &format!("/v1/faults/{id}?prepare={patience}")).json(spec)).await
+    }
+
+    /// To an instant of the agent's own boot clock, in nanoseconds.
+    pub async fn commit(&self, id: &FaultId, at_boot_ns: u64) -> Answer<FaultStatus> {
+        let commit = Commit { at_boot_ns };
+        self.send(self.request(Method::POST, &format!("/v1/faults/{id}/commit")).json(&commit)).await
+    }
+
+    pub async fn clock(&self) -> Answer<Clock> {
+        self.send(self.request(Method::GET, "/v1/clock")).await
+    }
+
     pub async fn faults(&self) -> Answer<Vec<FaultStatus>> {
         self.send(self.request(Method::GET, "/v1/faults")).await
     }
@@ -111,12 +139,14 @@ impl Client {
         self.send(self.request(Method::PATCH, &format!("/v1/faults/{id}")).json(&Change { duration })).await
     }
 
-    pub async fn restore(&self, id: &FaultId) -> Answer<FaultStatus> {
-        self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}"))).await
+    /// At an instant of the agent's own boot clock, in nanoseconds, or now.
+    pub async fn restore(&self, id: &FaultId, at_boot_ns: Option<u64>) -> Answer<FaultStatus> {
+        self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}{}", at(at_boot_ns)))).await
     }
 
-    pub async fn restore_all(&self) -> Answer<Vec<FaultStatus>> {
-        self.send(self.request(Method::DELETE, "/v1/faults")).await
+    /// The same for every fault.
+    pub async fn restore_all(&self, at_boot_ns: Option<u64>) -> Answer<Vec<FaultStatus>> {
+        self.send(self.request(Method::DELETE, &format!("/v1/faults{}", at(at_boot_ns)))).await
     }
 
     pub async fn history(&self, limit: usize) -> Answer<Vec<History>> {
@@ -158,6 +188,10 @@ impl Client {
     fn strange(&self, what: &str) -> Failure {
         Failure::Failed(format!("{} answers, but not like a partition-agent: {what}", self.at))
     }
+}
+
+fn at(boot_ns: Option<u64>) -> String {
+    boot_ns.map(|nanos| format!("?at_boot_ns={nanos}")).unwrap_or_default()
 }
 
 #[cfg(test)]

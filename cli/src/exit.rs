@@ -26,6 +26,12 @@ impl Failure {
             Self::Unreachable { .. } => 3,
         })
     }
+
+    /// Nobody answered within this time.
+    pub fn unanswered(at: String, patience: std::time::Duration) -> Self {
+        let why = format!("no answer within {patience:?}");
+        Self::Unreachable { at, why, hint: "is the host up, and may it be reached from here?" }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -46,7 +46,7 @@ impl Foreground {
         let finder = self.config.finder();
         let found = finder.find(&spec, keep).await.map_err(|error| api::not_found(&error))?;
         let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());
-        let request = Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run };
+        let request = Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run, prepare: None };
         let events = self.keeper.events();
         let injected = self.keeper.inject(request).await;
         let (new, status) = injected.map_err(|error| api::problem(&error))?;
@@ -65,7 +65,7 @@ impl Foreground {
     pub async fn stop(self) -> Vec<FaultStatus> {
         let by = "the end of the foreground".to_owned();
         // The only error is that the keeper has ended, and then the kernel has ended every fault.
-        let left = self.keeper.restore_all(by).await.unwrap_or_default();
+        let left = self.keeper.restore_all(None, by).await.unwrap_or_default();
         self.keeper.shutdown().await;
         left.into_iter().filter(|fault| fault.state == State::Stuck).collect()
     }

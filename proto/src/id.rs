@@ -24,6 +24,16 @@ impl FaultId {
     /// A readable id for a fault that was given none: its first kind, its first target and the low 16 bits of `salt`.
     #[must_use]
     pub fn suggest(spec: &FaultSpec, salt: u64) -> Self {
+        Self(format!("{}-{:04x}", Self::readable(spec), salt & 0xffff))
+    }
+
+    /// The same for a fleet, where nobody can ask every host whether an id is taken: with the low 48 bits of `salt`.
+    #[must_use]
+    pub fn unique(spec: &FaultSpec, salt: u64) -> Self {
+        Self(format!("{}-{:012x}", Self::readable(spec), salt & 0xffff_ffff_ffff))
+    }
+
+    fn readable(spec: &FaultSpec) -> String {
         let kind = spec.kinds.first().map_or("fault", Kind::name);
         let target = &spec.target;
         let target = match (
@@ -48,7 +58,7 @@ impl FaultId {
         let target = target.chars().map(plain).collect::<String>();
         let target = target.trim_matches(['-', '_', '.']);
         let target = target.get(..24).unwrap_or(target);
-        Self(format!("{kind}-{target}-{:04x}", salt & 0xffff))
+        format!("{kind}-{target}")
     }
 
     /// The id as text.
@@ -108,6 +118,9 @@ mod tests {
             let id = FaultId::suggest(&serde_json::from_str(&json).unwrap(), 0x1_7f3a);
             assert_eq!(id.as_str().parse::<FaultId>().unwrap(), id);
             assert!(id.as_str().ends_with("-7f3a"));
+            let id = FaultId::unique(&serde_json::from_str(&json).unwrap(), 0x1_7f3a);
+            assert_eq!(id.as_str().parse::<FaultId>().unwrap(), id);
+            assert!(id.as_str().ends_with("-000000017f3a"));
         }
     }
 

@@ -63,7 +63,7 @@ pub struct PlaceStatus {
 
 /// A fault's life: `prepared` until it is committed, `waiting` for its start, `active`, `restoring`, then it is history. `stuck` when the kernel refuses to
 /// undo it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Planned, not in the kernel.

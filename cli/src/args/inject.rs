@@ -1,7 +1,7 @@
 //! `inject`: every flag, and the fault that they make.
 
 use clap::ValueEnum;
-use partition_agent_proto::{Direction, Engine, FaultId, FaultSpec, Flap, Span};
+use partition_agent_proto::{Direction, Engine, FaultId, FaultSpec, Flap, Percent, Span, Target};
 
 use super::kinds::KindArgs;
 use super::scope::ScopeArgs;
@@ -39,6 +39,15 @@ pub struct InjectArgs {
     #[arg(long, value_name = "TIME", help_heading = "When")]
     pub ramp: Option<Span>,
 
+    /// On a fleet: between the two ends of this link
+    #[arg(long, value_name = "LINK", conflicts_with_all = ["peer", "port", "local_port", "all_traffic", "direction"], help_heading = "Whose packets")]
+    pub link: Option<String>,
+    /// With --link: only from its first end to the other
+    #[arg(long, requires = "link", help_heading = "Whose packets")]
+    pub one_way: bool,
+    #[command(flatten)]
+    pub together: TogetherArgs,
+
     /// Name of the fault; repeating a command with its name is harmless
     #[arg(long, value_name = "ID")]
     pub id: Option<FaultId>,
@@ -50,11 +59,33 @@ pub struct InjectArgs {
     pub wait: bool,
 }
 
+/// How a fleet starts.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[command(next_help_heading = "On a fleet")]
+pub struct TogetherArgs {
+    /// Go ahead with the hosts that agree
+    #[arg(long)]
+    pub best_effort: bool,
+    /// No more than this share of a group at once [default: that of the fleet, 66% if it says none]
+    #[arg(long, value_name = "PERCENT")]
+    pub max_share: Option<Percent>,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Way {
     Egress,
     Ingress,
     Both,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Egress => Self::Egress,
+            Way::Ingress => Self::Ingress,
+            Way::Both => Self::Both,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,16 +99,19 @@ impl InjectArgs {
     /// # Errors
     /// Flags that make no fault together.
     pub fn spec(&self) -> Result<FaultSpec, String> {
-        let direction = match self.direction {
-            Way::Egress => Direction::Egress,
-            Way::Ingress => Direction::Ingress,
-            Way::Both => Direction::Both,
-        };
+        self.spec_of(self.target.target()?, self.direction.into())
+    }
+
+    /// Of this target and direction, and everything else as it was typed.
+    ///
+    /// # Errors
+    /// Flags that make no fault together.
+    pub fn spec_of(&self, target: Target, direction: Direction) -> Result<FaultSpec, String> {
         let (kinds, ingress_kinds) = self.kinds.kinds(direction)?;
         let spec = FaultSpec {
             kinds,
             ingress_kinds,
-            target: self.target.target(),
+            target,
             scope: self.scope.scope(),
             direction,
             interface: self.interface.clone(),

@@ -14,7 +14,8 @@ use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
 
-pub use inject::InjectArgs;
+pub use inject::{InjectArgs, TogetherArgs};
+pub use target::PeerArg;
 
 /// Make this host lose, delay and cut network traffic for a while. The kernel ends every fault by itself: at its
 /// deadline, and when the agent dies.
@@ -93,6 +94,9 @@ pub struct RestoreArgs {
     /// Every fault
     #[arg(long, group = "what")]
     pub all: bool,
+    /// On a fleet: at one instant, instead of as soon as each host hears of it
+    #[arg(long)]
+    pub together: bool,
 }
 
 #[derive(Debug, clap::Args)]

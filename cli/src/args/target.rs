@@ -1,15 +1,18 @@
 //! Whose packets: the flags, and the target that they make.
 
+use std::str::FromStr;
+
 use clap::ValueEnum;
-use partition_agent_proto::{ConnectionState, Peer, Percent, Ports, Protocol, Target};
+use partition_agent_proto::fleet::Selector;
+use partition_agent_proto::{ConnectionState, Peer, PeerError, Percent, Ports, Protocol, Target};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Whose packets")]
 pub struct TargetArgs {
     /// Whom: an address, a network, a host name, a name of the agent's configuration or compose:PROJECT/SERVICE, each with
-    /// optional :PORTS
+    /// optional :PORTS; on a fleet also its hosts, its services and its groups, as @GROUP
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
-    pub peer: Vec<Peer>,
+    pub peer: Vec<PeerArg>,
     /// Ports at the other end, one or a range; without --peer, of everybody
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub port: Vec<Ports>,
@@ -27,7 +30,7 @@ pub struct TargetArgs {
     pub flows: Option<Percent>,
     /// Whom to leave alone, in the syntax of --peer
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
-    pub except: Vec<Peer>,
+    pub except: Vec<PeerArg>,
     /// Everybody and everything, but what the agent protects
     #[arg(long, conflicts_with_all = ["peer", "port", "local_port", "protocol"])]
     pub all_traffic: bool,
@@ -47,10 +50,52 @@ pub enum State {
     Established,
 }
 
+/// A peer, or a group of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PeerArg {
+    Peer(Peer),
+    /// Of a fleet, with the ports that all of it is to be known by.
+    Group(Selector, Option<Ports>),
+}
+
+impl FromStr for PeerArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.starts_with('@') {
+            return text.parse().map(Self::Peer).map_err(|error: PeerError| error.to_string());
+        }
+        let (group, ports) = match text.rsplit_once(':') {
+            Some((group, ports)) => {
+                (group, Some(ports.parse::<Ports>().map_err(|error| error.to_string())?))
+            }
+            None => (text, None),
+        };
+        let group = group.parse::<Selector>().map_err(|error| error.to_string())?;
+        Ok(Self::Group(group, ports))
+    }
+}
+
 impl TargetArgs {
-    pub fn target(&self) -> Target {
+    /// Of one host, which knows no groups.
+    ///
+    /// # Errors
+    /// A group.
+    pub fn target(&self) -> Result<Target, String> {
+        let alone = |peer: &PeerArg| match peer {
+            PeerArg::Peer(peer) => Ok(peer.clone()),
+            PeerArg::Group(group, _) => {
+                Err(format!("`{group}` is a group of a fleet: name the fleet with --fleet, or the hosts with --on"))
+            }
+        };
+        let all = |peers: &[PeerArg]| peers.iter().map(alone).collect::<Result<Vec<_>, _>>();
+        Ok(self.target_of(all(&self.peer)?, all(&self.except)?))
+    }
+
+    /// Of these peers, and everything else as it was typed.
+    pub fn target_of(&self, peers: Vec<Peer>, except: Vec<Peer>) -> Target {
         Target {
-            peers: self.peer.clone(),
+            peers,
             ports: self.port.clone(),
             local_ports: self.local_port.clone(),
             protocol: self.protocol.map(|protocol| match protocol {
@@ -64,7 +109,7 @@ impl TargetArgs {
                 State::Established => ConnectionState::Established,
             }),
             flows: self.flows,
-            except: self.except.clone(),
+            except,
             all_traffic: self.all_traffic,
         }
     }

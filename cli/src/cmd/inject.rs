@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, State};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::InjectArgs;
 use crate::client::{AgentAddress, Client};
 use crate::exit::Failure;
 use crate::foreground::{self, Foreground};
+use crate::interrupt::Interrupt;
 use crate::render;
 
 pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
@@ -31,7 +31,7 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> R
     show(&fault, json, false)?;
     let left = || async { client.fault(&fault.id).await.ok() };
     if wait(&fault, json, interrupt, left).await == Ended::Interrupted {
-        let restored = client.restore(&fault.id).await?;
+        let restored = client.restore(&fault.id, None).await?;
         if !json {
             render::restored(&restored)?;
         }
@@ -85,26 +85,6 @@ enum Ended {
 /// How often the bar moves, and how often the agent is asked whether somebody else ended the fault.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_QUESTION: u32 = 10;
-
-/// Ctrl-C, a polite kill, and a terminal that goes away. Listened for before there is a fault to end.
-struct Interrupt([Signal; 3]);
-
-impl Interrupt {
-    fn listen() -> std::io::Result<Self> {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [int, term, hup] = kinds.map(signal);
-        Ok(Self([int?, term?, hup?]))
-    }
-
-    async fn comes(&mut self) {
-        let [int, term, hup] = &mut self.0;
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-            _ = hup.recv() => {}
-        }
-    }
-}
 
 /// Until the fault is over, with a bar on a terminal.
 async fn wait<F, L>(fault: &FaultStatus, json: bool, mut interrupt: Interrupt, left: F) -> Ended

@@ -14,10 +14,10 @@ pub async fn run(agent: Option<AgentAddress>, json: bool, args: RestoreArgs) -> 
     let mut failed = false;
     let mut restored = Vec::new();
     if args.all {
-        restored = client.restore_all().await?;
+        restored = client.restore_all(None).await?;
     }
     for id in &args.ids {
-        match client.restore(id).await {
+        match client.restore(id, None).await {
             Ok(fault) => restored.push(fault),
             Err(Failure::Refused(problem)) => {
                 render::complain(&problem);

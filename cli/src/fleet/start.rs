@@ -84,10 +84,8 @@ pub async fn start(orders: &[Order], how: &How, progress: &Progress) -> Outcome 
             Err(failure) => drop(outcome.failed.insert(name, failure)),
         }
     }
-    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
     if stops(&outcome, how) || ready.is_empty() {
-        // One that did not answer may have prepared all the same.
-        revoke(&members, how, &mut outcome, progress).await;
+        revoke(orders, &ready[..0], how, &mut outcome, progress).await;
         return outcome;
     }
 
@@ -96,12 +94,11 @@ pub async fn start(orders: &[Order], how: &How, progress: &Progress) -> Outcome 
     let at = BootTime::now() + lead + how.start_in.map(Span::duration).unwrap_or_default();
     for (name, answer) in commit(&ready, how, at, lead * 2 / 3, progress).await {
         if let Err(failure) = answer {
-            ready.retain(|one| one.member.name != name);
             outcome.failed.insert(name, failure);
         }
     }
     if stops(&outcome, how) {
-        revoke(&members, how, &mut outcome, progress).await;
+        revoke(orders, &ready, how, &mut outcome, progress).await;
         return outcome;
     }
 
@@ -110,14 +107,18 @@ pub async fn start(orders: &[Order], how: &How, progress: &Progress) -> Outcome 
     }
     for (name, answer) in look(&ready, how, progress).await {
         match answer {
-            Ok(status) => drop(outcome.started.insert(name, status)),
-            Err(failure) => drop(outcome.failed.insert(name, failure)),
+            // The answer to its commit was lost, and it started all the same.
+            Ok(status) => {
+                outcome.failed.remove(&name);
+                outcome.started.insert(name, status);
+            }
+            Err(failure) => drop(outcome.failed.entry(name).or_insert(failure)),
         }
     }
     if stops(&outcome, how) {
         outcome.was_in_force = !outcome.started.is_empty();
         outcome.started.clear();
-        revoke(&members, how, &mut outcome, progress).await;
+        revoke(orders, &ready, how, &mut outcome, progress).await;
         return outcome;
     }
     let instants = ready.iter().filter_map(|one| {
@@ -199,26 +200,43 @@ async fn look(ready: &[Ready], how: &How, progress: &Progress) -> Answers<FaultS
     .await
 }
 
-/// Takes it back everywhere, whatever has become of it there. Who cannot be told is named.
-async fn revoke(members: &[Member], how: &How, outcome: &mut Outcome, progress: &Progress) {
-    let answers = fan_out(members, REVOKE, progress, Step::Restored, |member| async move {
-        match member.client.restore(&how.id, None).await {
+/// Takes it back everywhere, whatever has become of it there. Who was told the instant, and cannot be told to forget it, is named:
+/// it may start there. All others have nothing that could start; what they prepared expires.
+async fn revoke(
+    orders: &[Order],
+    committed: &[Ready],
+    how: &How,
+    outcome: &mut Outcome,
+    progress: &Progress,
+) {
+    for (name, answer) in withdraw(orders, &how.id, progress).await {
+        match answer {
+            Ok(restored) => {
+                outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
+            }
+            Err(failure) if committed.iter().any(|one| one.member.name == name) => {
+                outcome.unknown.insert(name, failure);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes a fault back on every host, in whatever state it is there: nothing, where there is none.
+pub async fn withdraw(
+    orders: &[Order],
+    id: &FaultId,
+    progress: &Progress,
+) -> Answers<Option<FaultStatus>> {
+    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
+    fan_out(&members, REVOKE, progress, Step::Restored, |member| async move {
+        match member.client.restore(id, None).await {
             // It never got there, or is over.
             Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(None),
             answer => answer.map(Some),
         }
     })
-    .await;
-    for (name, answer) in answers {
-        match answer {
-            Ok(restored) => {
-                outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
-            }
-            // An agent that was never there has nothing that could start.
-            Err(Failure::Unreachable { .. }) if outcome.failed.get(&name).is_some_and(Failure::is_refusal_to_connect) => {}
-            Err(failure) => drop(outcome.unknown.insert(name, failure)),
-        }
-    }
+    .await
 }
 
 async fn sleep_until(at: BootTime) -> std::io::Result<()> {

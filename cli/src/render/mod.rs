@@ -1,5 +1,7 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
+pub mod fleet;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -21,6 +23,16 @@ fn write(text: &str) -> Result<(), Failure> {
 /// What went wrong, on standard error; where nobody reads that, the exit status has to do.
 pub fn complain(what: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "partition-agent: {what}");
+}
+
+/// More of the same, a line further in.
+pub fn complain_more(what: &str) {
+    let _ = writeln!(io::stderr(), "  {what}");
+}
+
+/// A step of something that is under way.
+pub fn progress(what: &str) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// A line of text.
@@ -86,7 +98,7 @@ pub fn restored(fault: &FaultStatus) -> Result<(), Failure> {
     let how = match fault.state {
         State::Restored => "restored; nothing of it is left".to_owned(),
         State::Restoring => "out of force; packets that it delayed are on their way".to_owned(),
-        State::Pending | State::Waiting | State::Active | State::Stuck => {
+        State::Pending | State::Prepared | State::Waiting | State::Active | State::Stuck => {
             format!("{}: {}", fault.state, fault.verdict)
         }
     };
@@ -133,15 +145,19 @@ pub fn history(over: &[History]) -> Result<(), Failure> {
             fault.by.clone(),
             fault.end.to_string(),
             fault.hits.to_string(),
-            match &fault.as_before {
-                Some(Verdict::Confirmed) => "yes".to_owned(),
-                Some(Verdict::Mismatch { found }) => format!("no: {found}"),
-                Some(Verdict::Inconclusive { .. }) | None => "not known".to_owned(),
-            },
+            as_before(fault.as_before.as_ref()),
             fault.spec.to_string(),
         ]
     });
     table(["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows.collect())
+}
+
+fn as_before(as_before: Option<&Verdict>) -> String {
+    match as_before {
+        Some(Verdict::Confirmed) => "yes".to_owned(),
+        Some(Verdict::Mismatch { found }) => format!("no: {found}"),
+        Some(Verdict::Inconclusive { .. }) | None => "not known".to_owned(),
+    }
 }
 
 /// The links that people know.

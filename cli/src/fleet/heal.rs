@@ -1,0 +1,122 @@
+//! Heals: at once, as soon as each host hears of it, or together, at one instant. Healing is never all or nothing: who can be
+//! told is healed, whoever cannot, and every kernel ends its faults by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use partition_agent_core::clock::{Alarm, BootTime};
+use partition_agent_proto::{FaultId, FaultStatus, ProblemCode};
+
+use super::fan_out::{Answers, fan_out};
+use super::members::Member;
+use super::offset::{Offset, Spread};
+use super::progress::{Progress, Step};
+use crate::exit::Failure;
+
+/// How long a host may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far away a common instant is: at least so long, and at most.
+const LEAD: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(5));
+
+/// How long after the instant an agent is asked for the first time when its fault ended, and how long again and again.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// How much of an agent's history is looked through for its end.
+const HISTORY: usize = 1_000;
+
+/// Which faults.
+#[derive(Debug, Clone)]
+pub enum What {
+    All,
+    Ids(Vec<FaultId>),
+}
+
+/// What became of it.
+pub struct Healed {
+    /// The faults of each host, as they are afterwards.
+    pub answers: Answers<Vec<FaultStatus>>,
+    /// How far apart the ends were, of a heal together.
+    pub spread: Option<Spread>,
+}
+
+pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed {
+    let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| async move {
+        restore(&member, what, None).await
+    })
+    .await;
+    Healed { answers, spread: None }
+}
+
+pub async fn together(members: &[Member], what: &What, progress: &Progress) -> Healed {
+    let begun = BootTime::now();
+    let clocks = fan_out(members, PATIENCE, progress, Step::Asked, |member| async move {
+        Offset::measure(&member.client).await
+    })
+    .await;
+    let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
+    let at = BootTime::now() + lead;
+    let offset = |name: &str| clocks.get(name).and_then(|clock| clock.as_ref().ok()).copied();
+    let answers = fan_out(members, PATIENCE, progress, Step::Armed, |member| {
+        // One whose clock is not known is told all the same, and heals at once.
+        let theirs = offset(&member.name).map(|offset| offset.theirs(at));
+        async move { restore(&member, what, theirs).await }
+    })
+    .await;
+
+    // The only error is that there is no timer; then the ends are asked for too early, and again.
+    if let Ok(mut alarm) = Alarm::new() {
+        alarm.ring(Some(at + LOOK.0)).await;
+    }
+    let ids = |name: &str| {
+        let answer = answers.get(name).and_then(|answer| answer.as_ref().ok());
+        answer.into_iter().flatten().map(|fault| fault.id.clone()).collect::<BTreeSet<_>>()
+    };
+    let ends = fan_out(members, LOOK.1, progress, Step::Restored, |member| {
+        let ids = ids(&member.name);
+        async move { ends(&member, &ids).await }
+    })
+    .await;
+    let instants = ends.iter().filter_map(|(name, ends)| {
+        let offset = offset(name)?;
+        // A host's faults end one after the other; the last one counts.
+        let last = ends.as_ref().ok()?.iter().max()?;
+        Some((offset.ours(*last), offset.bound))
+    });
+    let spread = Spread::of(instants.collect::<Vec<_>>());
+    Healed { answers, spread }
+}
+
+async fn restore(member: &Member, what: &What, at: Option<u64>) -> Result<Vec<FaultStatus>, Failure> {
+    let ids = match what {
+        What::All => return member.client.restore_all(at).await,
+        What::Ids(ids) => ids,
+    };
+    let mut restored = Vec::new();
+    for id in ids {
+        match member.client.restore(id, at).await {
+            Ok(fault) => restored.push(fault),
+            // It is on other hosts only.
+            Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(restored)
+}
+
+/// When these faults ended, in nanoseconds of the agent's clock.
+async fn ends(member: &Member, ids: &BTreeSet<FaultId>) -> Result<Vec<u64>, Failure> {
+    loop {
+        let mut ended = BTreeMap::new();
+        for over in member.client.history(HISTORY).await? {
+            // Newest first: an id may have been used before.
+            if ids.contains(&over.id) {
+                ended.entry(over.id).or_insert(over.ended_boot_ns);
+            }
+        }
+        if ended.len() == ids.len() {
+            return Ok(ended.into_values().flatten().collect());
+        }
+        tokio::time::sleep(LOOK.0).await;
+    }
+}

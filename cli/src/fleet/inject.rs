@@ -1,0 +1,159 @@
+//! `inject` and `partition` on a fleet: the orders, all or none at one instant, and what became of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use partition_agent_proto::{FaultId, FaultSpec, Percent};
+
+use super::fan_out::fan_out;
+use super::members::Order;
+use super::orders::{link_orders, orders};
+use super::progress::{Progress, Step};
+use super::start::{How, Outcome, start, withdraw};
+use super::team::Team;
+use crate::args::{InjectArgs, TogetherArgs};
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::render;
+
+/// How long an agent may take to plan.
+const PLAN: Duration = Duration::from_secs(20);
+
+/// How often `--wait` asks whether it is over.
+const ASK: Duration = Duration::from_secs(1);
+
+/// A command, ready for all of its hosts.
+pub struct Command {
+    pub id: Option<FaultId>,
+    /// In a few words, for people.
+    pub what: String,
+    pub specs: BTreeMap<String, FaultSpec>,
+    /// The hosts that count as hit.
+    pub hit: BTreeSet<String>,
+    pub together: TogetherArgs,
+    pub start_in: Option<partition_agent_proto::Span>,
+    pub wait: bool,
+}
+
+pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    let usage = |error: super::orders::OrderError| Failure::Usage(error.to_string());
+    let names = team.members.iter().map(|member| member.name.clone()).collect::<BTreeSet<_>>();
+    let mut specs = match &args.link {
+        Some(link) => link_orders(&team.fleet, link, &args).map_err(usage)?,
+        None => orders(&team.fleet, &names, &args).map_err(usage)?,
+    };
+    // The instant is everybody's, so the way to it is not the agents' business.
+    for spec in specs.values_mut() {
+        spec.start_in = None;
+    }
+    if args.dry_run {
+        return plans(team, &specs, json).await;
+    }
+    let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
+    let hit = specs.keys().cloned().collect();
+    let (id, together, start_in, wait) = (args.id, args.together, args.start_in, args.wait);
+    begin(team, json, Command { id, what, specs, hit, together, start_in, wait }).await
+}
+
+/// Puts it into force everywhere, or nowhere.
+pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode, Failure> {
+    check_share(team, &command)?;
+    let orders = team.members.iter().filter_map(|member| {
+        let spec = command.specs.get(&member.name)?.clone();
+        Some(Order { member: member.clone(), spec })
+    });
+    let orders = orders.collect::<Vec<_>>();
+    let first = orders.first().ok_or_else(|| Failure::Usage("there is no host to tell".to_owned()))?;
+    let id = command.id.clone().unwrap_or_else(|| FaultId::unique(&first.spec, fastrand::u64(..)));
+    let how = How { id, best_effort: command.together.best_effort, start_in: command.start_in };
+    let mut interrupt = Interrupt::listen()?;
+    let progress = Progress::new(orders.iter().map(|order| order.member.name.clone()), json);
+    let outcome = tokio::select! {
+        outcome = start(&orders, &how, &progress) => outcome,
+        () = interrupt.comes() => {
+            let left = withdraw(&orders, &how.id, &progress).await;
+            drop(progress);
+            render::fleet::withdrawn(&how.id, &left)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    drop(progress);
+    if json {
+        render::json(&render::fleet::Report::new(&how.id, &outcome))?;
+    } else {
+        render::fleet::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
+    }
+    if command.wait && !outcome.started.is_empty() {
+        wait(&orders, &how.id, interrupt, json).await?;
+    }
+    Ok(outcome.code())
+}
+
+impl Outcome {
+    /// 0 everywhere, 3 where nobody could be reached, else 1.
+    fn code(&self) -> ExitCode {
+        let unreachable = |failure: &Failure| matches!(failure, Failure::Unreachable { .. });
+        if self.failed.is_empty() {
+            ExitCode::SUCCESS
+        } else if self.started.is_empty() && !self.was_in_force && self.failed.values().all(unreachable) {
+            ExitCode::from(3)
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_share(team: &Team, command: &Command) -> Result<(), Failure> {
+    let most = command.together.max_share.unwrap_or(team.fleet.max_share);
+    if most == Percent::ALL {
+        return Ok(());
+    }
+    team.fleet.check_share(&command.hit, most).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What every agent would do; nothing is touched.
+async fn plans(team: &Team, specs: &BTreeMap<String, FaultSpec>, json: bool) -> Result<ExitCode, Failure> {
+    let members = team.named(|name| specs.contains_key(name));
+    let progress = Progress::new(specs.keys().cloned(), json);
+    let answers = fan_out(&members, PLAN, &progress, Step::Asked, |member| {
+        let spec = specs.get(&member.name).cloned();
+        async move {
+            let spec = spec.ok_or_else(|| Failure::Failed("no order".to_owned()))?;
+            member.client.inject(None, &spec, true).await
+        }
+    })
+    .await;
+    drop(progress);
+    render::fleet::plans(&answers, json)?;
+    let failed = answers.values().any(Result::is_err);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Until it is over on every host; an interrupt ends it.
+async fn wait(
+    orders: &[Order],
+    id: &FaultId,
+    mut interrupt: Interrupt,
+    json: bool,
+) -> Result<(), Failure> {
+    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
+    let quiet = Progress::new([], true);
+    loop {
+        tokio::select! {
+            () = interrupt.comes() => {
+                let left = withdraw(orders, id, &quiet).await;
+                return if json { Ok(()) } else { render::fleet::withdrawn(id, &left) };
+            }
+            () = tokio::time::sleep(ASK) => {}
+        }
+        let standing = fan_out(&members, PLAN, &quiet, Step::Asked, |member| async move {
+            member.client.fault(id).await
+        })
+        .await;
+        // Who does not answer is left to its kernel.
+        if standing.values().all(Result::is_err) {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `status`, `history`, `doctor`, `change` and `restore` on a fleet: one question to all, and the answers side by side.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use partition_agent_proto::{Check, ProblemCode, State};
+use serde::Serialize;
+
+use super::fan_out::{Answers, fan_out};
+use super::heal::{self, What};
+use super::progress::{Progress, Step};
+use super::team::Team;
+use crate::args::{ChangeArgs, HistoryArgs, RestoreArgs, StatusArgs};
+use crate::exit::Failure;
+use crate::render;
+
+/// How long a host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often `--wait` asks.
+const ASK: Duration = Duration::from_millis(500);
+
+fn progress(team: &Team, quiet: bool) -> Progress {
+    Progress::new(team.members.iter().map(|member| member.name.clone()), quiet)
+}
+
+/// By host: what it answered, or why not.
+fn as_json<T: Serialize>(answers: &Answers<T>) -> Result<(), Failure> {
+    let each = answers.iter().map(|(name, answer)| {
+        let answer = match answer {
+            Ok(answer) => serde_json::json!(answer),
+            Err(failure) => serde_json::json!({ "error": failure.to_string() }),
+        };
+        (name, answer)
+    });
+    render::json(&each.collect::<BTreeMap<_, _>>())
+}
+
+/// 0 where all answered, 3 where none did, else 1.
+fn code<T>(answers: &Answers<T>) -> ExitCode {
+    if answers.values().all(Result::is_ok) {
+        ExitCode::SUCCESS
+    } else if answers.values().all(|answer| matches!(answer, Err(Failure::Unreachable { .. }))) {
+        ExitCode::from(3)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCode, Failure> {
+    let answers = loop {
+        let answers = fan_out(&team.members, PATIENCE, &progress(team, true), Step::Asked, |member| {
+            let id = args.id.clone();
+            async move {
+                let Some(id) = id else { return member.client.faults().await };
+                match member.client.fault(&id).await {
+                    Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(Vec::new()),
+                    answer => answer.map(|fault| vec![fault]),
+                }
+            }
+        })
+        .await;
+        let over = answers.values().all(|answer| answer.as_ref().is_ok_and(Vec::is_empty));
+        if !args.wait || over {
+            break answers;
+        }
+        tokio::time::sleep(ASK).await;
+    };
+    if json {
+        as_json(&answers)?;
+    } else {
+        render::fleet::faults(&answers)?;
+    }
+    Ok(code(&answers))
+}
+
+pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {
+    let answers = fan_out(&team.members, PATIENCE, &progress(team, true), Step::Asked, |member| async move {
+        member.client.history(args.limit).await
+    })
+    .await;
+    if json {
+        as_json(&answers)?;
+    } else {
+        render::fleet::history(&answers)?;
+    }
+    Ok(code(&answers))
+}
+
+/// A line for each host: its kernel, and what is missing there.
+pub async fn doctor(team: &Team, json: bool) -> Result<ExitCode, Failure> {
+    let answers = fan_out(&team.members, PATIENCE, &progress(team, json), Step::Asked, |member| async move {
+        member.client.info().await
+    })
+    .await;
+    if json {
+        as_json(&answers)?;
+        return Ok(code(&answers));
+    }
+    for (name, info) in answers.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?))) {
+        let missing = info.features.iter().filter(|feature| feature.check != Check::Works);
+        let missing = missing.map(|feature| feature.name.as_str()).collect::<Vec<_>>().join(", ");
+        let what = if missing.is_empty() { "everything works".to_owned() } else { format!("without {missing}") };
+        render::line(&format!("{name}: {} on kernel {}, {what}", info.version, info.kernel))?;
+    }
+    render::fleet::failures(&answers);
+    Ok(code(&answers))
+}
+
+pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCode, Failure> {
+    let answers = fan_out(&team.members, PATIENCE, &progress(team, json), Step::Asked, |member| {
+        let id = args.id.clone();
+        async move { member.client.change(&id, args.duration).await.map(|fault| vec![fault]) }
+    })
+    .await;
+    if json {
+        as_json(&answers)?;
+    } else {
+        render::fleet::faults(&answers)?;
+    }
+    Ok(code(&answers))
+}
+
+pub async fn restore(team: &Team, json: bool, args: RestoreArgs) -> Result<ExitCode, Failure> {
+    let what = if args.all { What::All } else { What::Ids(args.ids) };
+    let progress = progress(team, json);
+    let healed = if args.together {
+        heal::together(&team.members, &what, &progress).await
+    } else {
+        heal::now(&team.members, &what, &progress).await
+    };
+    drop(progress);
+    if json {
+        as_json(&healed.answers)?;
+    } else {
+        render::fleet::healed(&healed)?;
+    }
+    let restored = || healed.answers.values().filter_map(|answer| answer.as_ref().ok()).flatten();
+    if restored().any(|fault| fault.state == State::Stuck) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let What::Ids(ids) = &what {
+        let unknown = ids.iter().filter(|id| !restored().any(|fault| fault.id == **id));
+        let unknown = unknown.map(ToString::to_string).collect::<Vec<_>>();
+        if !unknown.is_empty() {
+            return Err(Failure::Failed(format!("no host that answers has a fault {}", unknown.join(", "))));
+        }
+    }
+    Ok(code(&healed.answers))
+}
