@@ -5,7 +5,9 @@ mod client;
 mod cmd;
 mod demo;
 mod exit;
+mod fleet;
 mod foreground;
+mod interrupt;
 mod render;
 
 use std::process::ExitCode;
