@@ -1,5 +1,7 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
+mod fleet;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use partition_agent_proto::{
 use serde::Serialize;
 
 use crate::exit::Failure;
+
+pub use fleet::fleet;
 
 /// Writes to standard output. A reader that has had enough (`| head`) is no error.
 fn write(text: &str) -> Result<(), Failure> {
