@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Args { agent, json, verb } = args;
+    let Args { agent, fleet, json, verb } = args;
     match verb {
         Verb::Serve(serve) => cmd::serve::run(&serve),
         Verb::Demo(demo) => demo::run(&demo),
@@ -41,7 +41,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Change(change) => block_on(cmd::change::run(agent, json, change)),
         Verb::Status(status) => block_on(cmd::status::run(agent, json, status)),
         Verb::History(history) => block_on(cmd::history::run(agent, json, history)),
-        Verb::Profiles => cmd::profiles::run(args.json),
+        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
+        Verb::Profiles => cmd::profiles::run(json),
         Verb::Doctor => block_on(cmd::doctor::run(agent, json)),
     }
 }

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod fleet;
 mod inject;
 mod kinds;
 mod scope;
@@ -14,6 +15,7 @@ use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
 
+pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use inject::{InjectArgs, TogetherArgs};
 pub use target::PeerArg;
 
@@ -25,6 +27,8 @@ pub struct Args {
     /// Where the agent is: unix:PATH or http://HOST:PORT
     #[arg(long, global = true, env = "PARTITION_AGENT", value_name = "ADDRESS")]
     pub agent: Option<AgentAddress>,
+    #[command(flatten)]
+    pub fleet: FleetArgs,
     /// Answer in JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -54,6 +58,8 @@ pub enum Verb {
     History(HistoryArgs),
     /// Tell what this kernel can do, what is missing, and which package brings it
     Doctor,
+    /// Show the fleet, or what is wrong with it
+    Fleet(FleetVerbArgs),
     /// List the links that `inject --profile` knows
     Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root

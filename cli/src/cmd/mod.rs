@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod doctor;
+pub mod fleet;
 pub mod history;
 pub mod inject;
 pub mod profiles;

@@ -1,6 +1,7 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
-pub mod fleet;
+mod fleet;
+pub mod team;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use partition_agent_proto::{
 use serde::Serialize;
 
 use crate::exit::Failure;
+
+pub use fleet::fleet;
 
 /// Writes to standard output. A reader that has had enough (`| head`) is no error.
 fn write(text: &str) -> Result<(), Failure> {

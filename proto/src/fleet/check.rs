@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::members::nearest;
-use super::{Fleet, FleetHost, Link, LinkEnd, SelectError, Service, is_name};
+use super::{Fleet, FleetHost, Link, LinkEnd, SelectError, Service, is_group_name, is_name};
 
 /// Something that is wrong in a [`Fleet`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,10 @@ impl Fleet {
         self.check_hosts(&mut mistakes);
         for (name, selector) in &self.groups {
             let at = format!("groups.{name}");
-            mistakes.name(&at, name);
+            if !is_group_name(name) {
+                mistakes
+                    .note(&at, format!("`{name}` cannot be a group: it is empty, or has `,` or `=` in it"));
+            }
             mistakes.note_error(&at, self.select(selector));
         }
         for (name, service) in &self.services {
@@ -65,6 +68,8 @@ impl Fleet {
             }
             if let Some(agent) = agent
                 && let Some(other) = agents.insert(agent, name)
+                // With an address in common, that has been told.
+                && !self.hosts.get(other).is_some_and(|other| other.addresses.iter().any(|it| own.contains(it)))
             {
                 let why = format!("{agent} is the agent of {other} already: every host has its own");
                 mistakes.note(&format!("{at}.agent"), why);
@@ -262,7 +267,7 @@ mod tests {
     fn groups_select_somebody() {
         only_mistake(&sound(&[("app", "wbe-1")]), "groups.app: `wbe-1` selects no host");
         only_mistake(&sound(&[("app", "@app")]), "groups.app: the group `app` is made of itself");
-        only_mistake(&sound(&[("a,b", "web-1")]), "groups.a,b: `a,b` cannot be a name");
+        only_mistake(&sound(&[("a,b", "web-1")]), "groups.a,b: `a,b` cannot be a group");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{Percent, Ports};
 pub use check::Mistake;
 pub use cuts::Cuts;
 pub use members::SelectError;
-pub use select::{Selector, SelectorError, is_name};
+pub use select::{Selector, SelectorError, is_group_name, is_name};
 pub use share::ShareError;
 
 /// Every host that can be named, and the names that they have together.

@@ -92,6 +92,14 @@ pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 253 && text.bytes().all(is_in_names)
 }
 
+/// Whether a group may be called this: what can be written after an `@` and is no label.
+#[must_use]
+pub fn is_group_name(text: &str) -> bool {
+    let written = format!("@{text}");
+    let is_it = |term: Term| term.what == What::Group(text.to_owned());
+    written.trim() == written && !text.contains(',') && written.parse().is_ok_and(is_it)
+}
+
 fn is_in_names(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':')
 }
@@ -218,6 +226,16 @@ mod tests {
             ("a*b*c", "abab", false),
         ] {
             assert_eq!(What::matches(pattern, name), is, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn names_of_groups_can_be_written_in_selectors() {
+        for text in ["app", "node exporter", "a/b", "@x", "!x"] {
+            assert!(is_group_name(text), "{text}");
+        }
+        for text in ["", "a,b", "a=b", "a\nb", "a "] {
+            assert!(!is_group_name(text), "{text}");
         }
     }
 

@@ -1,11 +1,23 @@
-//! Whom a verb is for: one agent, or the agents of a fleet.
+//! What hosts of a fleet do together: how they are asked, how they start and end at one instant, and what they say of each other.
+
+mod fan_out;
+mod heal;
+mod inject;
+mod judge;
+mod look;
+mod matrix;
+mod members;
+mod offset;
+mod orders;
+mod progress;
+mod start;
 
 use std::collections::BTreeSet;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use partition_agent_proto::fleet::{Fleet, Selector};
 
-use super::members::Member;
+use members::Member;
 use crate::client::{AgentAddress, Client};
 use crate::exit::Failure;
 

@@ -11,7 +11,7 @@ use super::members::Order;
 use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
 use super::start::{How, Outcome, start, withdraw};
-use super::team::Team;
+use super::Team;
 use crate::args::{InjectArgs, TogetherArgs};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
@@ -74,15 +74,15 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
         () = interrupt.comes() => {
             let left = withdraw(&orders, &how.id, &progress).await;
             drop(progress);
-            render::fleet::withdrawn(&how.id, &left)?;
+            render::team::withdrawn(&how.id, &left)?;
             return Ok(ExitCode::FAILURE);
         }
     };
     drop(progress);
     if json {
-        render::json(&render::fleet::Report::new(&how.id, &outcome))?;
+        render::json(&render::team::Report::new(&how.id, &outcome))?;
     } else {
-        render::fleet::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
+        render::team::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
     }
     if command.wait && !outcome.started.is_empty() {
         wait(&orders, &how.id, interrupt, json).await?;
@@ -125,7 +125,7 @@ async fn plans(team: &Team, specs: &BTreeMap<String, FaultSpec>, json: bool) -> 
     })
     .await;
     drop(progress);
-    render::fleet::plans(&answers, json)?;
+    render::team::plans(&answers, json)?;
     let failed = answers.values().any(Result::is_err);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -143,7 +143,7 @@ async fn wait(
         tokio::select! {
             () = interrupt.comes() => {
                 let left = withdraw(orders, id, &quiet).await;
-                return if json { Ok(()) } else { render::fleet::withdrawn(id, &left) };
+                return if json { Ok(()) } else { render::team::withdrawn(id, &left) };
             }
             () = tokio::time::sleep(ASK) => {}
         }

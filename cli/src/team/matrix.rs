@@ -15,7 +15,7 @@ use super::fan_out::{Answers, fan_out};
 use super::judge::{Cell, Seen, cell, service_cell};
 use super::members::Member;
 use super::progress::{Progress, Step};
-use super::team::Team;
+use super::Team;
 use crate::exit::Failure;
 
 /// More hosts than this would be more pairs than anybody reads.

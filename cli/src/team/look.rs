@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::fan_out::{Answers, fan_out};
 use super::heal::{self, What};
 use super::progress::{Progress, Step};
-use super::team::Team;
+use super::Team;
 use crate::args::{ChangeArgs, HistoryArgs, RestoreArgs, StatusArgs};
 use crate::exit::Failure;
 use crate::render;
@@ -70,7 +70,7 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
     if json {
         as_json(&answers)?;
     } else {
-        render::fleet::faults(&answers)?;
+        render::team::faults(&answers)?;
     }
     Ok(code(&answers))
 }
@@ -83,7 +83,7 @@ pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitC
     if json {
         as_json(&answers)?;
     } else {
-        render::fleet::history(&answers)?;
+        render::team::history(&answers)?;
     }
     Ok(code(&answers))
 }
@@ -104,7 +104,7 @@ pub async fn doctor(team: &Team, json: bool) -> Result<ExitCode, Failure> {
         let what = if missing.is_empty() { "everything works".to_owned() } else { format!("without {missing}") };
         render::line(&format!("{name}: {} on kernel {}, {what}", info.version, info.kernel))?;
     }
-    render::fleet::failures(&answers);
+    render::team::failures(&answers);
     Ok(code(&answers))
 }
 
@@ -117,7 +117,7 @@ pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCod
     if json {
         as_json(&answers)?;
     } else {
-        render::fleet::faults(&answers)?;
+        render::team::faults(&answers)?;
     }
     Ok(code(&answers))
 }
@@ -134,7 +134,7 @@ pub async fn restore(team: &Team, json: bool, args: RestoreArgs) -> Result<ExitC
     if json {
         as_json(&healed.answers)?;
     } else {
-        render::fleet::healed(&healed)?;
+        render::team::healed(&healed)?;
     }
     let restored = || healed.answers.values().filter_map(|answer| answer.as_ref().ok()).flatten();
     if restored().any(|fault| fault.state == State::Stuck) {
