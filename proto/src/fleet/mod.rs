@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use crate::{Percent, Ports};
 
-pub use cuts::Cuts;
+pub use cuts::{Cuts, OverlapError};
 pub use select::{SelectError, Selector, SelectorError};
 pub use share::ShareError;
 
