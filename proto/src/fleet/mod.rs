@@ -2,6 +2,7 @@
 //! who reads them from where is the command line's business.
 
 mod cuts;
+mod partition;
 mod select;
 mod share;
 
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use crate::{Percent, Ports};
 
 pub use cuts::{Cuts, OverlapError};
+pub use partition::{Partition, PartitionError};
 pub use select::{SelectError, Selector, SelectorError};
 pub use share::ShareError;
 
