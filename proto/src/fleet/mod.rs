@@ -1,6 +1,7 @@
 //! Hosts, and what they are called together: the words of `fleet.toml` and of every other source of hosts. Values only;
 //! who reads them from where is the command line's business.
 
+mod compile;
 mod cuts;
 mod partition;
 mod select;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 
 use crate::{Percent, Ports};
 
+pub use compile::{CompileError, Ends, HostFault, Party, compile};
 pub use cuts::{Cuts, OverlapError};
 pub use partition::{Partition, PartitionError};
 pub use select::{SelectError, Selector, SelectorError};
