@@ -37,9 +37,9 @@ pub enum Partition {
         /// For a shuffle, without which Jepsen has none.
         seed: Option<u64>,
     },
-    /// Everybody reaches a majority, itself included, and no two reach the same one. Jepsen's is exact up to five parties, with
-    /// links of one direction where a majority is even, and random above; here it is the same graph every time, for
-    /// every number, and whoever reaches somebody is reached by it.
+    /// Everybody reaches a majority, itself included, and no two reach the same one. Jepsen's has links of one direction for
+    /// three parties and is random above five; here it is the same graph every time, whoever reaches somebody is reached
+    /// by it, and no link could be spared.
     MajoritiesRing {
         /// For a shuffle of who stands where.
         seed: Option<u64>,
