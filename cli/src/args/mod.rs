@@ -4,6 +4,7 @@ mod inject;
 mod kinds;
 mod scope;
 mod target;
+mod timing;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};
