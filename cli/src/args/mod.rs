@@ -2,6 +2,10 @@
 
 mod inject;
 mod kinds;
+#[cfg_attr(not(test), expect(dead_code, reason = "until the verb is there"))]
+mod parting;
+#[cfg_attr(not(test), expect(dead_code, reason = "until the verb is there"))]
+mod partition;
 mod scope;
 mod target;
 mod timing;
