@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem,
-    Span,
+    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info,
+    KEEP_HEADER, Problem, Span,
 };
 use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
@@ -78,14 +78,14 @@ impl Client {
     }
 
     /// Connections that many agents are asked over.
-    pub fn shared(token: Option<&str>) -> Answer<reqwest::Client> {
-        let _ = token;
+    pub fn shared() -> Answer<reqwest::Client> {
         let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
         builder.build().map_err(|error| Failure::Failed(error.to_string()))
     }
 
     /// Of one agent among many, over connections that are shared with the others.
-    pub fn of(http: &reqwest::Client, url: String) -> Self {
+    pub fn of(http: &reqwest::Client, url: String, token: Option<String>) -> Self {
+        let _ = token;
         let http = http.clone();
         Self { http, base: url.clone(), at: AgentAddress::Http(url) }
     }
@@ -128,6 +128,16 @@ impl Client {
     pub async fn commit(&self, id: &FaultId, at_boot_ns: u64) -> Answer<FaultStatus> {
         let commit = Commit { at_boot_ns };
         self.send(self.request(Method::POST, &format!("/v1/faults/{id}/commit")).json(&commit)).await
+    }
+
+    /// Whom this agent reaches.
+    pub async fn reach(&self, request: &ReachRequest) -> Answer<Vec<Reach>> {
+        self.send(self.request(Method::POST, "/v1/reach").json(request)).await
+    }
+
+    /// Whom it heard in a round.
+    pub async fn heard(&self, round: u64) -> Answer<Vec<Heard>> {
+        self.send(self.request(Method::GET, &format!("/v1/heard?round={round}"))).await
     }
 
     pub async fn clock(&self) -> Answer<Clock> {
@@ -195,6 +205,13 @@ impl Client {
     fn strange(&self, what: &str) -> Failure {
         Failure::Failed(format!("{} answers, but not like a partition-agent: {what}", self.at))
     }
+}
+
+/// The token of a file.
+pub fn read_token(path: &std::path::Path) -> Answer<String> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
 }
 
 fn at(boot_ns: Option<u64>) -> String {

@@ -9,13 +9,16 @@ mod fleet;
 mod foreground;
 mod interrupt;
 mod render;
+mod team;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Verb};
+use args::{Args, FleetArgs, Verb};
+use client::AgentAddress;
 use exit::Failure;
+use team::Team;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -36,14 +39,68 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabHost(host) => demo::lab::host(&host),
         Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
         Verb::LabRespond(respond) => demo::lab::respond(&respond),
-        Verb::Inject(inject) => block_on(cmd::inject::run(agent, json, *inject)),
-        Verb::Restore(restore) => block_on(cmd::restore::run(agent, json, restore)),
-        Verb::Change(change) => block_on(cmd::change::run(agent, json, change)),
-        Verb::Status(status) => block_on(cmd::status::run(agent, json, status)),
-        Verb::History(history) => block_on(cmd::history::run(agent, json, history)),
-        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
         Verb::Profiles => cmd::profiles::run(json),
-        Verb::Doctor => block_on(cmd::doctor::run(agent, json)),
+        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
+        Verb::Partition(args) => {
+            block_on(async { team::partition(&Team::gather(&fleet).await?, json, *args).await })
+        }
+        Verb::Matrix(args) => {
+            block_on(async { team::matrix(&Team::gather(&fleet).await?, json, args).await })
+        }
+        Verb::Inject(args) => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::inject::run(agent, json, *args).await,
+                Whom::Many(team) => team::inject(&team, json, *args).await,
+            }
+        }),
+        Verb::Restore(args) => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::restore::run(agent, json, args).await,
+                Whom::Many(team) => team::restore(&team, json, args).await,
+            }
+        }),
+        Verb::Change(args) => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::change::run(agent, json, args).await,
+                Whom::Many(team) => team::change(&team, json, args).await,
+            }
+        }),
+        Verb::Status(args) => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::status::run(agent, json, args).await,
+                Whom::Many(team) => team::status(&team, json, args).await,
+            }
+        }),
+        Verb::History(args) => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::history::run(agent, json, args).await,
+                Whom::Many(team) => team::history(&team, json, args).await,
+            }
+        }),
+        Verb::Doctor => block_on(async {
+            match whom(agent, &fleet).await? {
+                Whom::One(agent) => cmd::doctor::run(agent, json).await,
+                Whom::Many(team) => team::doctor(&team, json).await,
+            }
+        }),
+    }
+}
+
+/// Whom a verb is for.
+enum Whom {
+    /// The agent that was named, or the one of this host.
+    One(Option<AgentAddress>),
+    Many(Box<Team>),
+}
+
+/// Hosts of a fleet, where one was named or some of its hosts were.
+async fn whom(agent: Option<AgentAddress>, fleet: &FleetArgs) -> Result<Whom, Failure> {
+    match (agent, fleet.is_named()) {
+        (agent, false) => Ok(Whom::One(agent)),
+        (None, true) => Ok(Whom::Many(Box::new(Team::gather(fleet).await?))),
+        (Some(_), true) => {
+            Err(Failure::Usage("--agent is one agent, and --fleet and --on are many: name either".to_owned()))
+        }
     }
 }
 

@@ -33,6 +33,12 @@ impl FaultId {
         Self(format!("{}-{:012x}", Self::readable(spec), salt & 0xffff_ffff_ffff))
     }
 
+    /// The same for a partition, where every host has another target.
+    #[must_use]
+    pub fn partition(salt: u64) -> Self {
+        Self(format!("partition-{:012x}", salt & 0xffff_ffff_ffff))
+    }
+
     fn readable(spec: &FaultSpec) -> String {
         let kind = spec.kinds.first().map_or("fault", Kind::name);
         let target = &spec.target;

@@ -201,7 +201,7 @@ impl fmt::Display for Target {
     }
 }
 
-fn list<T: fmt::Display>(items: &[T]) -> String {
+pub(crate) fn list<T: fmt::Display>(items: &[T]) -> String {
     let text = |items: &[T]| items.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
     match items {
         [first, second, _, rest @ ..] if !rest.is_empty() => {

@@ -19,6 +19,13 @@ pub struct FleetArgs {
     pub on: Option<Selector>,
 }
 
+impl FleetArgs {
+    /// Whether a command is for many hosts.
+    pub fn is_named(&self) -> bool {
+        self.source.is_some() || self.on.is_some()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub struct FleetVerbArgs {
     #[command(subcommand)]

@@ -1,15 +1,26 @@
 //! `inject`: every flag, and the fault that they make.
 
 use clap::ValueEnum;
-use partition_agent_proto::{Direction, Engine, FaultId, FaultSpec, Flap, Percent, Span, Target};
+use partition_agent_proto::{Direction, Engine, FaultId, FaultSpec, Percent, Target};
 
 use super::kinds::KindArgs;
 use super::scope::ScopeArgs;
 use super::target::TargetArgs;
-use super::values;
+use super::timing::TimingArgs;
 
 #[derive(Debug, clap::Args)]
 pub struct InjectArgs {
+    // Before those that have a heading, which clap would go on with.
+    /// Name of the fault; repeating a command with its name is harmless
+    #[arg(long, value_name = "ID")]
+    pub id: Option<FaultId>,
+    /// Only show the plan
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stay until the fault is over; Ctrl-C ends it
+    #[arg(long, conflicts_with = "dry_run")]
+    pub wait: bool,
+
     #[command(flatten)]
     pub kinds: KindArgs,
     #[command(flatten)]
@@ -25,38 +36,16 @@ pub struct InjectArgs {
     /// What shapes packets [default: netem, or the emulator where the kernel has none]
     #[arg(long, value_enum, value_name = "ENGINE", help_heading = "Where")]
     pub engine: Option<EngineArg>,
-
-    /// How long
-    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true, default_value_t = FaultSpec::default_duration(), help_heading = "When")]
-    pub duration: Span,
-    /// Build it now, start it this much later
-    #[arg(long, value_name = "TIME", help_heading = "When")]
-    pub start_in: Option<Span>,
-    /// Off and on again: ON/OFF, as 30s/10s
-    #[arg(long, value_name = "TIMES", value_parser = values::flap, help_heading = "When")]
-    pub flap: Option<Flap>,
-    /// Let it grow over this time, from nothing or from the first of two values: --loss 5%..50% --ramp 1m
-    #[arg(long, value_name = "TIME", help_heading = "When")]
-    pub ramp: Option<Span>,
-
+    #[command(flatten)]
+    pub timing: TimingArgs,
+    #[command(flatten)]
+    pub together: TogetherArgs,
     /// On a fleet: between the two ends of this link
     #[arg(long, value_name = "LINK", conflicts_with_all = ["peer", "port", "local_port", "all_traffic", "direction"], help_heading = "Whose packets")]
     pub link: Option<String>,
     /// With --link: only from its first end to the other
     #[arg(long, requires = "link", help_heading = "Whose packets")]
     pub one_way: bool,
-    #[command(flatten)]
-    pub together: TogetherArgs,
-
-    /// Name of the fault; repeating a command with its name is harmless
-    #[arg(long, value_name = "ID")]
-    pub id: Option<FaultId>,
-    /// Only show the plan
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Stay until the fault is over; Ctrl-C ends it
-    #[arg(long, conflicts_with = "dry_run")]
-    pub wait: bool,
 }
 
 /// How a fleet starts.
@@ -120,10 +109,10 @@ impl InjectArgs {
                 Some(EngineArg::Netem) => Engine::Netem,
                 Some(EngineArg::Emulator) => Engine::Emulator,
             },
-            start_in: self.start_in,
-            flap: self.flap,
-            ramp: self.kinds.ramp(self.ramp)?,
-            duration: self.duration,
+            start_in: self.timing.start_in,
+            flap: self.timing.flap,
+            ramp: self.kinds.ramp(self.timing.ramp)?,
+            duration: self.timing.duration,
         };
         spec.validate().map_err(|error| error.to_string())?;
         Ok(spec)

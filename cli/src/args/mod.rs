@@ -3,8 +3,11 @@
 mod fleet;
 mod inject;
 mod kinds;
+mod parting;
+mod partition;
 mod scope;
 mod target;
+mod timing;
 mod values;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +20,7 @@ use crate::client::AgentAddress;
 
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use inject::{InjectArgs, TogetherArgs};
+pub use partition::PartitionArgs;
 pub use target::PeerArg;
 
 /// Make this host lose, delay and cut network traffic for a while. The kernel ends every fault by itself: at its
@@ -48,6 +52,10 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Put a fault into force; without an agent, in the foreground until Ctrl-C
     Inject(Box<InjectArgs>),
+    /// Part the hosts of a fleet
+    Partition(Box<PartitionArgs>),
+    /// Show who reaches whom in a fleet, against what the faults in force say
+    Matrix(MatrixArgs),
     /// End faults before their time
     Restore(RestoreArgs),
     /// Move a fault's deadline
@@ -123,6 +131,16 @@ pub struct StatusArgs {
     /// Stay until the fault is over; without an id, until there is none left
     #[arg(long)]
     pub wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct MatrixArgs {
+    /// Look again and again, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// With --watch: how long from one look to the next
+    #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch")]
+    pub every: Span,
 }
 
 #[derive(Debug, clap::Args)]

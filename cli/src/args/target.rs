@@ -66,9 +66,7 @@ impl FromStr for PeerArg {
             return text.parse().map(Self::Peer).map_err(|error: PeerError| error.to_string());
         }
         let (group, ports) = match text.rsplit_once(':') {
-            Some((group, ports)) => {
-                (group, Some(ports.parse::<Ports>().map_err(|error| error.to_string())?))
-            }
+            Some((group, ports)) => (group, Some(ports.parse::<Ports>().map_err(|error| error.to_string())?)),
             None => (text, None),
         };
         let group = group.parse::<Selector>().map_err(|error| error.to_string())?;
@@ -84,9 +82,9 @@ impl TargetArgs {
     pub fn target(&self) -> Result<Target, String> {
         let alone = |peer: &PeerArg| match peer {
             PeerArg::Peer(peer) => Ok(peer.clone()),
-            PeerArg::Group(group, _) => {
-                Err(format!("`{group}` is a group of a fleet: name the fleet with --fleet, or the hosts with --on"))
-            }
+            PeerArg::Group(group, _) => Err(format!(
+                "`{group}` is a group of a fleet: name the fleet with --fleet, or the hosts with --on"
+            )),
         };
         let all = |peers: &[PeerArg]| peers.iter().map(alone).collect::<Result<Vec<_>, _>>();
         Ok(self.target_of(all(&self.peer)?, all(&self.except)?))

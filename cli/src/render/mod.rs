@@ -1,6 +1,8 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
+pub mod cuts;
 mod fleet;
+pub mod matrix;
 pub mod team;
 
 use std::io::{self, Write};
@@ -16,7 +18,7 @@ use crate::exit::Failure;
 pub use fleet::fleet;
 
 /// Writes to standard output. A reader that has had enough (`| head`) is no error.
-fn write(text: &str) -> Result<(), Failure> {
+pub fn write(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Failure::from),

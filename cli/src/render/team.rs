@@ -121,11 +121,15 @@ fn verdicts(started: &BTreeMap<String, FaultStatus>) -> String {
 /// A start that was interrupted.
 pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<(), Failure> {
     let unknown = left.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().err()?)));
-    let unknown = unknown.map(|(name, failure)| format!("{name} ({})", one_line(failure))).collect::<Vec<_>>();
+    let unknown =
+        unknown.map(|(name, failure)| format!("{name} ({})", one_line(failure))).collect::<Vec<_>>();
     if unknown.is_empty() {
         return line(&format!("{id}: interrupted; nothing of it is left on any host"));
     }
-    complain(&format!("{id}: interrupted; not told to forget it: {}; their kernels end it", unknown.join(", ")));
+    complain(&format!(
+        "{id}: interrupted; not told to forget it: {}; their kernels end it",
+        unknown.join(", ")
+    ));
     Ok(())
 }
 
@@ -134,7 +138,10 @@ pub fn plans(answers: &Answers<FaultStatus>, as_json: bool) -> Result<(), Failur
     if as_json {
         let plans = answers.iter().map(|(name, answer)| {
             let answer = answer.as_ref().map_err(ToString::to_string);
-            (name, answer.map_or_else(|why| serde_json::json!({ "error": why }), |plan| serde_json::json!(plan)))
+            (
+                name,
+                answer.map_or_else(|why| serde_json::json!({ "error": why }), |plan| serde_json::json!(plan)),
+            )
         });
         return json(&plans.collect::<BTreeMap<_, _>>());
     }

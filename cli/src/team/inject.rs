@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use partition_agent_proto::{FaultId, FaultSpec, Percent};
 
+use super::Team;
 use super::fan_out::fan_out;
 use super::members::Order;
 use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
 use super::start::{How, Outcome, start, withdraw};
-use super::Team;
 use crate::args::{InjectArgs, TogetherArgs};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
@@ -38,11 +38,20 @@ pub struct Command {
 
 pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let usage = |error: super::orders::OrderError| Failure::Usage(error.to_string());
-    let names = team.members.iter().map(|member| member.name.clone()).collect::<BTreeSet<_>>();
+    let names = team.hosts.iter().cloned().collect::<BTreeSet<_>>();
     let mut specs = match &args.link {
         Some(link) => link_orders(&team.fleet, link, &args).map_err(usage)?,
-        None => orders(&team.fleet, &names, &args).map_err(usage)?,
+        None if team.chosen => orders(&team.fleet, &names, &args).map_err(usage)?,
+        None => {
+            let why = "on which hosts? --on '*' is all of them, and --link NAME those at its end";
+            return Err(Failure::Usage(why.to_owned()));
+        }
     };
+    let without = specs.keys().filter(|name| team.members.iter().all(|member| member.name != **name));
+    let without = without.cloned().collect::<Vec<_>>().join(", ");
+    if !without.is_empty() {
+        return Err(Failure::Usage(format!("{without}: not among the chosen hosts with an agent")));
+    }
     // The instant is everybody's, so the way to it is not the agents' business.
     for spec in specs.values_mut() {
         spec.start_in = None;
@@ -52,7 +61,7 @@ pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, 
     }
     let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
     let hit = specs.keys().cloned().collect();
-    let (id, together, start_in, wait) = (args.id, args.together, args.start_in, args.wait);
+    let (id, together, start_in, wait) = (args.id, args.together, args.timing.start_in, args.wait);
     begin(team, json, Command { id, what, specs, hit, together, start_in, wait }).await
 }
 
@@ -131,12 +140,7 @@ async fn plans(team: &Team, specs: &BTreeMap<String, FaultSpec>, json: bool) -> 
 }
 
 /// Until it is over on every host; an interrupt ends it.
-async fn wait(
-    orders: &[Order],
-    id: &FaultId,
-    mut interrupt: Interrupt,
-    json: bool,
-) -> Result<(), Failure> {
+async fn wait(orders: &[Order], id: &FaultId, mut interrupt: Interrupt, json: bool) -> Result<(), Failure> {
     let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
     let quiet = Progress::new([], true);
     loop {
@@ -147,10 +151,15 @@ async fn wait(
             }
             () = tokio::time::sleep(ASK) => {}
         }
-        let standing = fan_out(&members, PLAN, &quiet, Step::Asked, |member| async move {
-            member.client.fault(id).await
-        })
-        .await;
+        let standing =
+            fan_out(
+                &members,
+                PLAN,
+                &quiet,
+                Step::Asked,
+                |member| async move { member.client.fault(id).await },
+            )
+            .await;
         // Who does not answer is left to its kernel.
         if standing.values().all(Result::is_err) {
             return Ok(());

@@ -7,11 +7,12 @@ use std::time::Duration;
 use partition_agent_proto::{Check, ProblemCode, State};
 use serde::Serialize;
 
+use super::Team;
 use super::fan_out::{Answers, fan_out};
 use super::heal::{self, What};
+use super::matrix;
 use super::progress::{Progress, Step};
-use super::Team;
-use crate::args::{ChangeArgs, HistoryArgs, RestoreArgs, StatusArgs};
+use crate::args::{ChangeArgs, HistoryArgs, MatrixArgs, RestoreArgs, StatusArgs};
 use crate::exit::Failure;
 use crate::render;
 
@@ -101,7 +102,8 @@ pub async fn doctor(team: &Team, json: bool) -> Result<ExitCode, Failure> {
     for (name, info) in answers.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?))) {
         let missing = info.features.iter().filter(|feature| feature.check != Check::Works);
         let missing = missing.map(|feature| feature.name.as_str()).collect::<Vec<_>>().join(", ");
-        let what = if missing.is_empty() { "everything works".to_owned() } else { format!("without {missing}") };
+        let what =
+            if missing.is_empty() { "everything works".to_owned() } else { format!("without {missing}") };
         render::line(&format!("{name}: {} on kernel {}, {what}", info.version, info.kernel))?;
     }
     render::team::failures(&answers);
@@ -120,6 +122,22 @@ pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCod
         render::team::faults(&answers)?;
     }
     Ok(code(&answers))
+}
+
+/// Who reaches whom; 1 where somebody is not as expected.
+pub async fn matrix(team: &Team, json: bool, args: MatrixArgs) -> Result<ExitCode, Failure> {
+    loop {
+        let found = matrix::look(team, json || args.watch).await?;
+        if json {
+            render::json(&render::matrix::Told::new(&found))?;
+        } else {
+            render::matrix::found(&found)?;
+        }
+        if !args.watch {
+            return Ok(found.code());
+        }
+        tokio::time::sleep(args.every.duration()).await;
+    }
 }
 
 pub async fn restore(team: &Team, json: bool, args: RestoreArgs) -> Result<ExitCode, Failure> {

@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use partition_agent_proto::fleet::{Fleet, Service};
 use partition_agent_proto::{How, Reach, ReachRequest, ReachTarget, Span};
 
+use super::Team;
 use super::fan_out::{Answers, fan_out};
-use super::judge::{Cell, Seen, cell, service_cell};
+use super::judge::{Cell, Seen, Verdict, cell, service_cell};
 use super::members::Member;
 use super::progress::{Progress, Step};
-use super::Team;
 use crate::exit::Failure;
 
 /// More hosts than this would be more pairs than anybody reads.
@@ -40,6 +41,20 @@ pub struct Matrix {
     pub cells: BTreeMap<(String, String), Cell>,
     /// Agents that did not answer.
     pub silent: BTreeMap<String, Failure>,
+}
+
+impl Matrix {
+    /// 0 where all is as expected, 3 where nobody answered, else 1.
+    pub fn code(&self) -> ExitCode {
+        let expected = |cell: &Cell| cell.verdict == Verdict::AsExpected;
+        if self.silent.len() == self.hosts.len() {
+            ExitCode::from(3)
+        } else if self.silent.is_empty() && self.cells.values().all(expected) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// An address family has a round of its own.
@@ -116,7 +131,8 @@ pub async fn look(team: &Team, quiet: bool) -> Result<Matrix, Failure> {
         }
         for (nth, place) in places.iter().enumerate() {
             let to = SERVICES + u32::try_from(nth).unwrap_or_default();
-            let offered_by = owner(&team.fleet, place).and_then(|name| matrix.hosts.iter().position(|h| h == name));
+            let offered_by =
+                owner(&team.fleet, place).and_then(|name| matrix.hosts.iter().position(|h| h == name));
             for (from, name) in matrix.hosts.iter().enumerate() {
                 if let Some(cell) = service_cell(&seen, from, to, offered_by) {
                     add(&mut matrix.cells, name, &place.name, cell);
@@ -148,15 +164,12 @@ fn pairs(hosts: &[String]) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// What everybody answered, by number.
-fn seen(
-    members: &[Member],
-    answers: &Answers<Vec<Reach>>,
-    heard: &Answers<BTreeMap<u32, u32>>,
-) -> Vec<Seen> {
+fn seen(members: &[Member], answers: &Answers<Vec<Reach>>, heard: &Answers<BTreeMap<u32, u32>>) -> Vec<Seen> {
     let one = |member: &Member| Seen {
-        reach: answers.get(&member.name).and_then(|answer| answer.as_ref().ok()).map(|all| {
-            all.iter().map(|reach| (reach.to, reach.clone())).collect()
-        }),
+        reach: answers
+            .get(&member.name)
+            .and_then(|answer| answer.as_ref().ok())
+            .map(|all| all.iter().map(|reach| (reach.to, reach.clone())).collect()),
         heard: heard.get(&member.name).and_then(|answer| answer.as_ref().ok()).cloned(),
     };
     members.iter().map(one).collect()

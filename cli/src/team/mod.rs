@@ -1,71 +1,82 @@
 //! What hosts of a fleet do together: how they are asked, how they start and end at one instant, and what they say of each other.
 
-mod fan_out;
-mod heal;
+pub mod fan_out;
+pub mod heal;
 mod inject;
-mod judge;
+pub mod judge;
 mod look;
-mod matrix;
+pub mod matrix;
 mod members;
-mod offset;
+pub mod offset;
 mod orders;
+mod partition;
 mod progress;
-mod start;
-
-use std::collections::BTreeSet;
+pub mod start;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use partition_agent_proto::fleet::{Fleet, Selector};
+use partition_agent_proto::fleet::Fleet;
 
-use members::Member;
-use crate::client::{AgentAddress, Client};
+use crate::args::FleetArgs;
+use crate::client::{Client, read_token};
 use crate::exit::Failure;
+use crate::fleet;
+use members::Member;
 
-/// Whom a verb is for.
-pub enum At {
-    /// The agent that was named, or the one of this host.
-    One(Option<AgentAddress>),
-    Fleet(Box<Team>),
-}
+pub use inject::run as inject;
+pub use look::{change, doctor, history, matrix, restore, status};
+pub use partition::run as partition;
 
 /// Hosts of a fleet, and the ways to their agents.
 pub struct Team {
     pub fleet: Fleet,
-    /// Those that were chosen. Never empty.
+    /// Those that were chosen, by name.
+    pub hosts: Vec<String>,
+    /// Those of them that have an agent. Never empty.
     pub members: Vec<Member>,
-    /// How to name the fleet in another command.
+    /// How to name them in another command.
     pub flags: String,
+    /// Whether somebody chose them, or it is simply everybody.
+    chosen: bool,
 }
 
 impl Team {
-    /// The members of this name.
-    pub fn named(&self, names: impl Fn(&str) -> bool) -> Vec<Member> {
+    /// # Errors
+    /// A fleet that cannot be used, or nobody in it to ask.
+    pub async fn gather(args: &FleetArgs) -> Result<Self, Failure> {
+        let loaded = fleet::load(args.source.as_ref()).await?;
+        let fleet = loaded.fleet;
+        let names = match &args.on {
+            Some(on) => fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?,
+            None => fleet.hosts.keys().cloned().collect(),
+        };
+        let token = loaded.token_file.as_deref().map(read_token).transpose()?;
+        let http = Client::shared()?;
+        let member = |name: &String| {
+            let url = fleet.hosts.get(name)?.agent.clone()?;
+            Some(Member { name: name.clone(), client: Client::of(&http, url, token.clone()) })
+        };
+        let members = names.iter().filter_map(member).collect::<Vec<_>>();
+        if members.is_empty() {
+            let count = names.len();
+            return Err(Failure::Usage(format!(
+                "{}: none of these {count} hosts has an agent",
+                loaded.described
+            )));
+        }
+        allow_connections(members.len());
+        let source = args.source.as_ref().map(|source| format!(" --fleet {source}"));
+        let on = args.on.as_ref().map(|on| format!(" --on '{on}'"));
+        // A command without either is for this host.
+        let everybody = if source.is_none() && on.is_none() { Some(" --on '*'".to_owned()) } else { None };
+        let flags = [source, on, everybody].into_iter().flatten().collect();
+        let hosts = names.into_iter().collect();
+        Ok(Self { fleet, hosts, members, flags, chosen: args.on.is_some() })
+    }
+
+    /// The members of these names.
+    fn named(&self, names: impl Fn(&str) -> bool) -> Vec<Member> {
         self.members.iter().filter(|member| names(&member.name)).cloned().collect()
     }
-}
-
-/// The hosts that a selector means, all of them with agents.
-pub fn members(fleet: &Fleet, on: &Selector, token: Option<&str>) -> Result<Vec<Member>, Failure> {
-    let names = fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?;
-    let without = names.iter().filter(|name| fleet.hosts.get(*name).is_none_or(|host| host.agent.is_none()));
-    let without = without.map(String::as_str).collect::<Vec<_>>();
-    if !without.is_empty() {
-        let why = format!("{} cannot be told anything: the fleet has no agent there", without.join(", "));
-        return Err(Failure::Usage(why));
-    }
-    agents(fleet, &names, token)
-}
-
-/// The agents of those of these hosts that have one.
-pub fn agents(fleet: &Fleet, names: &BTreeSet<String>, token: Option<&str>) -> Result<Vec<Member>, Failure> {
-    let http = Client::shared(token)?;
-    let member = |name: &String| {
-        let url = fleet.hosts.get(name)?.agent.clone()?;
-        Some(Member { name: name.clone(), client: Client::of(&http, url) })
-    };
-    let members = names.iter().filter_map(member).collect::<Vec<_>>();
-    allow_connections(members.len());
-    Ok(members)
 }
 
 /// A connection to each agent is kept, and a process begins with room for 1,024 files or so.

@@ -73,7 +73,12 @@ impl Spread {
 impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1e3;
-        write!(f, "{:.1} ms (the clocks are known to {:.1} ms)", millis(self.micros), millis(self.bound_micros))
+        write!(
+            f,
+            "{:.1} ms (the clocks are known to {:.1} ms)",
+            millis(self.micros),
+            millis(self.bound_micros)
+        )
     }
 }
 

@@ -144,7 +144,8 @@ fn service(fleet: &Fleet, name: &str) -> Result<Vec<Owned>, OrderError> {
     let ports = service.ports.iter().copied().map(Some).collect::<Vec<_>>();
     let ports = if ports.is_empty() { vec![None] } else { ports };
     let peer = |(owner, address): &(Option<String>, std::net::IpAddr)| {
-        let each = |port: &Option<Ports>| (owner.clone(), Peer { host: Host::Net((*address).into()), port: *port });
+        let each =
+            |port: &Option<Ports>| (owner.clone(), Peer { host: Host::Net((*address).into()), port: *port });
         ports.iter().map(each).collect::<Vec<_>>()
     };
     Ok(places.iter().flat_map(peer).collect())

@@ -166,8 +166,7 @@ async fn commit(
     let all = fan_out(&members, patience, progress, Step::Armed, |member| {
         let theirs = offsets.get(&member.name).map(|offset| offset.theirs(at));
         async move {
-            let theirs =
-                theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
+            let theirs = theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
             member.client.commit(&how.id, theirs).await
         }
     });
@@ -223,11 +222,7 @@ async fn revoke(
 }
 
 /// Takes a fault back on every host, in whatever state it is there: nothing, where there is none.
-pub async fn withdraw(
-    orders: &[Order],
-    id: &FaultId,
-    progress: &Progress,
-) -> Answers<Option<FaultStatus>> {
+pub async fn withdraw(orders: &[Order], id: &FaultId, progress: &Progress) -> Answers<Option<FaultStatus>> {
     let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
     fan_out(&members, REVOKE, progress, Step::Restored, |member| async move {
         match member.client.restore(id, None).await {

@@ -2,8 +2,10 @@
 //! who reads them from where is the command line's business.
 
 mod check;
+mod compile;
 mod cuts;
 mod members;
+mod partition;
 mod select;
 mod share;
 
@@ -15,8 +17,10 @@ use serde::Serialize;
 use crate::{Percent, Ports};
 
 pub use check::Mistake;
-pub use cuts::Cuts;
+pub use compile::{CompileError, Ends, HostFault, Party, compile};
+pub use cuts::{Cuts, OverlapError};
 pub use members::SelectError;
+pub use partition::{Partition, PartitionError};
 pub use select::{Selector, SelectorError, is_group_name, is_name};
 pub use share::ShareError;
 

@@ -21,10 +21,7 @@ fn two(answered: [u16; 2], heard: [Option<u32>; 2], faults: [Option<(Effect, Eff
             error: None,
             faults: meets.into_iter().collect(),
         };
-        Seen {
-            reach: Some([(other, reach)].into()),
-            heard: heard[nth].map(|count| [(other, count)].into()),
-        }
+        Seen { reach: Some([(other, reach)].into()), heard: heard[nth].map(|count| [(other, count)].into()) }
     };
     vec![one(0), one(1)]
 }
