@@ -42,6 +42,8 @@ pub enum ProblemCode {
     NoSuchRoute,
     /// That id is another fault.
     Conflict,
+    /// No token, or not the agent's.
+    Unauthorized,
     /// A limit of the agent's configuration.
     Limit,
     /// The kernel said no.
@@ -62,6 +64,7 @@ impl ProblemCode {
             Self::TooLarge => 413,
             Self::NotFound | Self::NoSuchRoute => 404,
             Self::Conflict => 409,
+            Self::Unauthorized => 401,
             Self::Limit => 403,
             Self::KernelRefused | Self::Journal => 500,
             Self::Stopping => 503,
@@ -77,6 +80,7 @@ impl ProblemCode {
             Self::NotFound => "There is no such fault",
             Self::NoSuchRoute => "There is nothing here",
             Self::Conflict => "The id is taken by another fault",
+            Self::Unauthorized => "The agent asks for its token",
             Self::Limit => "The agent's configuration forbids it",
             Self::KernelRefused => "The kernel refused",
             Self::Journal => "The journal cannot be written",
