@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use partition_agent_core::token::Token;
 use partition_agent_proto::{
     Change, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info, KEEP_HEADER, Problem,
     Span,
 };
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 
@@ -54,6 +57,36 @@ impl Default for AgentAddress {
     }
 }
 
+/// Which agent to ask, and how to be let in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The one at the default socket without it.
+    pub agent: Option<AgentAddress>,
+    pub token_file: Option<PathBuf>,
+}
+
+impl Access {
+    /// Whether somebody chose the agent.
+    pub fn is_named(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// For agents on TCP: over a unix socket the kernel says who asks.
+    pub fn token(&self) -> Answer<Option<Token>> {
+        let token = self.token_file.as_deref().map(Token::read).transpose();
+        token.map_err(|error| Failure::Failed(error.to_string()))
+    }
+
+    pub fn client(&self) -> Answer<Client> {
+        let at = self.agent.clone().unwrap_or_default();
+        let token = match &at {
+            AgentAddress::Unix(_) => None,
+            AgentAddress::Http(_) => self.token()?,
+        };
+        Client::new(at, token.as_ref())
+    }
+}
+
 pub struct Client {
     http: reqwest::Client,
     base: String,
@@ -63,15 +96,23 @@ pub struct Client {
 type Answer<T> = Result<T, Failure>;
 
 impl Client {
-    pub fn new(at: Option<AgentAddress>) -> Answer<Self> {
-        let at = at.unwrap_or_default();
-        // An agent is asked directly: a proxy would be one more thing that a fault can cut.
-        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+    /// With the token, wherever it is.
+    pub fn new(at: AgentAddress, token: Option<&Token>) -> Answer<Self> {
+        let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(token.authorization()).map_err(|error| failed(&error))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        // An agent is asked directly: a proxy would be one more thing that a fault can cut. And it sends nobody elsewhere.
+        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none());
+        let builder = builder.default_headers(headers);
         let (builder, base) = match &at {
             AgentAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
             AgentAddress::Http(url) => (builder, url.clone()),
         };
-        let http = builder.build().map_err(|error| Failure::Failed(error.to_string()))?;
+        let http = builder.build().map_err(|error| failed(&error))?;
         Ok(Self { http, base, at })
     }
 

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Verb};
+use client::Access;
 use exit::Failure;
 
 fn main() -> ExitCode {
@@ -27,20 +28,21 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Args { agent, json, verb } = args;
+    let Args { agent, token_file, json, verb } = args;
+    let access = Access { agent, token_file };
     match verb {
-        Verb::Serve(serve) => cmd::serve::run(&serve),
+        Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::LabHost(host) => demo::lab::host(&host),
         Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
         Verb::LabRespond(respond) => demo::lab::respond(&respond),
-        Verb::Inject(inject) => block_on(cmd::inject::run(agent, json, *inject)),
-        Verb::Restore(restore) => block_on(cmd::restore::run(agent, json, restore)),
-        Verb::Change(change) => block_on(cmd::change::run(agent, json, change)),
-        Verb::Status(status) => block_on(cmd::status::run(agent, json, status)),
-        Verb::History(history) => block_on(cmd::history::run(agent, json, history)),
+        Verb::Inject(inject) => block_on(cmd::inject::run(access, json, *inject)),
+        Verb::Restore(restore) => block_on(cmd::restore::run(access, json, restore)),
+        Verb::Change(change) => block_on(cmd::change::run(access, json, change)),
+        Verb::Status(status) => block_on(cmd::status::run(access, json, status)),
+        Verb::History(history) => block_on(cmd::history::run(access, json, history)),
         Verb::Profiles => cmd::profiles::run(args.json),
-        Verb::Doctor => block_on(cmd::doctor::run(agent, json)),
+        Verb::Doctor => block_on(cmd::doctor::run(access, json)),
     }
 }
 
