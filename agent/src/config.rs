@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::finder::Finder;
 use crate::plan::ProtectedPort;
 use crate::scope::Engines;
+use crate::token::{Token, TokenError};
 
 /// Where `serve` looks without `--config`.
 pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
@@ -22,8 +23,12 @@ pub struct Config {
     pub socket: PathBuf,
     /// The group that may use the socket, where it exists. Root always may.
     pub group: String,
-    /// Also listen here; loopback only.
+    /// Also listen here; beyond loopback with a token only.
     pub listen: Option<SocketAddr>,
+    /// A file with the token that callers over TCP must have.
+    pub token_file: Option<PathBuf>,
+    /// Where other agents find out whether they reach this one: the port after that of `listen` without it, none with 0.
+    pub probe_port: Option<u16>,
     /// Journal and lock.
     pub state_dir: PathBuf,
     /// The longest fault.
@@ -48,6 +53,8 @@ impl Default for Config {
             socket: PathBuf::from(DEFAULT_SOCKET),
             group: "partition-agent".to_owned(),
             listen: None,
+            token_file: None,
+            probe_port: None,
             state_dir: PathBuf::from("/var/lib/partition-agent"),
             longest: Span::from_secs(24 * 3600),
             most_faults: 100,
@@ -68,10 +75,17 @@ pub enum ConfigError {
     #[error("{} is not a configuration:\n{source}", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
     #[error(
-        "refusing to listen on {0}: this version has no authentication on TCP, so it listens on loopback only; use the \
-         unix socket, or an ssh tunnel to it"
+        "refusing to listen on {0}: beyond loopback whoever reaches that port could cut this host off, so callers must have a \
+         token. Name a file with one (`openssl rand -hex 32` makes it) as `token_file`, or with --token-file; or listen on \
+         127.0.0.1, or use the unix socket"
     )]
-    NotLoopback(SocketAddr),
+    NoToken(SocketAddr),
+    #[error(
+        "there is no port after {0} to answer probes on: choose one with `probe_port`, or switch it off with 0"
+    )]
+    NoProbePort(SocketAddr),
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 impl Config {
@@ -113,9 +127,35 @@ impl Config {
     /// What is well-formed and must not be.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self.listen {
-            Some(address) if !address.ip().is_loopback() => Err(ConfigError::NotLoopback(address)),
+            Some(address) if self.is_remote() && self.token_file.is_none() => {
+                Err(ConfigError::NoToken(address))
+            }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether other hosts reach the API.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.listen.is_some_and(|address| !address.ip().is_loopback())
+    }
+
+    /// What callers over TCP must have, where they must.
+    ///
+    /// # Errors
+    /// A file that holds none.
+    pub fn token(&self) -> Result<Option<Token>, ConfigError> {
+        Ok(self.token_file.as_deref().map(Token::read).transpose()?)
+    }
+
+    /// Where probes are answered, for an API that listens here.
+    ///
+    /// # Errors
+    /// There is no next port.
+    pub fn probes(&self, api: SocketAddr) -> Result<Option<SocketAddr>, ConfigError> {
+        let next = || api.port().checked_add(1).ok_or(ConfigError::NoProbePort(api));
+        let port = self.probe_port.map_or_else(next, Ok)?;
+        Ok((port != 0).then(|| SocketAddr::new(api.ip(), port)))
     }
 }
 
@@ -149,8 +189,35 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
-        let config = parse("listen = '0.0.0.0:7433'").unwrap();
-        assert!(config.check().unwrap_err().to_string().contains("loopback only"));
         assert!(matches!(Config::load(Some(Path::new("/nonexistent"))), Err(ConfigError::Read { .. })));
+    }
+
+    #[test]
+    fn beyond_loopback_takes_a_token() {
+        for listen in ["0.0.0.0:7433", "10.0.0.1:7433", "[::]:7433"] {
+            let config = parse(&format!("listen = '{listen}'")).unwrap();
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(listen) && error.contains("token_file"), "{error}");
+            let config = Config { token_file: Some("/etc/token".into()), ..config };
+            assert!(config.check().is_ok() && config.is_remote());
+        }
+        for listen in ["127.0.0.1:7433", "[::1]:7433"] {
+            let config = parse(&format!("listen = '{listen}'")).unwrap();
+            assert!(config.check().is_ok() && !config.is_remote());
+        }
+        let missing = parse("token_file = '/nonexistent'").unwrap();
+        assert!(missing.token().unwrap_err().to_string().contains("/nonexistent"));
+    }
+
+    #[test]
+    fn probes_are_answered_on_the_next_port_or_another_one_or_none() {
+        let probes = |text: &str, api: &str| {
+            let probes = parse(text).unwrap().probes(api.parse().unwrap());
+            probes.map(|at| at.map(|at| at.to_string())).map_err(|error| error.to_string())
+        };
+        assert_eq!(probes("", "10.0.0.1:7433"), Ok(Some("10.0.0.1:7434".to_owned())));
+        assert_eq!(probes("probe_port = 9", "[::]:7433"), Ok(Some("[::]:9".to_owned())));
+        assert_eq!(probes("probe_port = 0", "10.0.0.1:65535"), Ok(None));
+        assert!(probes("", "10.0.0.1:65535").unwrap_err().contains("probe_port"));
     }
 }

@@ -1,10 +1,10 @@
 //! The flow of `serve`, top to bottom.
 //!
-//! Tasks: the keeper on its own thread (owns every fault and the kernel), one server for each listener, one for the
-//! watchdog where systemd asks for it. All of them wait; none of them polls.
+//! Tasks: the keeper on its own thread (owns every fault and the kernel), one server for each listener, one that answers the
+//! probes of other agents, one for the watchdog where systemd asks for it. All of them wait; none of them polls.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
 use crate::plan::Guard;
 use crate::privileges::{self, PrivilegeError};
+use crate::probe::Responder;
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,11 @@ pub enum DaemonError {
     Keeper(#[from] StartError),
     #[error("cannot listen on {at}: {source}")]
     Listen { at: String, source: io::Error },
+    #[error(
+        "cannot answer the probes of other agents on {at}, UDP and TCP: {source}; `probe_port` in the configuration chooses \
+         another port, or none with 0"
+    )]
+    Probes { at: SocketAddr, source: io::Error },
     #[error("cannot use the state directory {}: {source}", path.display())]
     StateDir { path: PathBuf, source: io::Error },
     #[error("cannot start the runtime: {0}")]
@@ -43,6 +49,7 @@ pub enum DaemonError {
 /// When it cannot start. What it serves has errors of its own.
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     config.check()?;
+    let token = config.token()?;
     privileges::require_net_admin()?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
@@ -52,7 +59,9 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         TcpListener::bind(at).and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp)).map_err(failed)
     });
     let tcp = tcp.transpose()?;
-    let tcp_port = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(|address| address.port());
+    let api = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+    let tcp_port = api.map(|address| address.port());
+    let responder = api.map(|api| answer_probes(config, api)).transpose()?.flatten();
     privileges::drop_the_rest(config.namespaces)?;
 
     // One thread is enough for a socket; the keeper has its own.
@@ -60,7 +69,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let served = runtime.block_on(async {
         let settings = Settings {
-            guard: Guard::new(&config.protect, tcp_port),
+            guard: Guard::new(&config.protect, tcp_port).and_far(tcp_port.filter(|_| config.is_remote())),
             state_dir: config.state_dir.clone(),
             longest: config.longest,
             most: config.most_faults,
@@ -71,9 +80,12 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         let unix = tokio::net::UnixListener::from_std(unix)
             .map_err(|e| listen(&config.socket.display().to_string(), e))?;
         tokio::spawn(api::serve_unix(unix, agent.clone()));
+        if let Some(responder) = responder {
+            responder.start(agent.rounds()).map_err(|e| listen("the port of the probes", e))?;
+        }
         if let Some(tcp) = tcp {
             let tcp = tokio::net::TcpListener::from_std(tcp).map_err(|e| listen("the TCP address", e))?;
-            tokio::spawn(api::serve_tcp(tcp, agent));
+            tokio::spawn(api::serve_tcp(tcp, agent, token));
         }
         tokio::spawn(watchdog(keeper.clone()));
         tracing::info!(socket = %config.socket.display(), port = tcp_port, "ready");
@@ -88,6 +100,12 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     // A socket that nobody listens on misleads those who look for an agent.
     let _ = std::fs::remove_file(&config.socket);
     served
+}
+
+/// Where other agents find out whether they reach this one.
+fn answer_probes(config: &Config, api: SocketAddr) -> Result<Option<Responder>, DaemonError> {
+    let bind = |at| Responder::bind(at).map_err(|source| DaemonError::Probes { at, source });
+    config.probes(api)?.map(bind).transpose()
 }
 
 /// Root and the group may connect; a socket that a dead agent left is replaced, one that answers is not.

@@ -16,5 +16,7 @@ mod names;
 pub mod netns;
 pub mod plan;
 pub mod privileges;
+pub mod probe;
 pub mod resolve;
 pub mod scope;
+pub mod token;

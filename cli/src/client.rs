@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use partition_agent_core::token::Token;
 use partition_agent_proto::{
-    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, History, Info,
-    KEEP_HEADER, Problem, Span,
+    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard, History, Info,
+    KEEP_HEADER, Problem, Reach, ReachRequest, Span,
 };
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 
@@ -54,6 +57,36 @@ impl Default for AgentAddress {
     }
 }
 
+/// Which agent to ask, and how to be let in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The one at the default socket without it.
+    pub agent: Option<AgentAddress>,
+    pub token_file: Option<PathBuf>,
+}
+
+impl Access {
+    /// Whether somebody chose the agent.
+    pub fn is_named(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// For agents on TCP: over a unix socket the kernel says who asks.
+    pub fn token(&self) -> Answer<Option<Token>> {
+        let token = self.token_file.as_deref().map(Token::read).transpose();
+        token.map_err(|error| Failure::Failed(error.to_string()))
+    }
+
+    pub fn client(&self) -> Answer<Client> {
+        let at = self.agent.clone().unwrap_or_default();
+        let token = match &at {
+            AgentAddress::Unix(_) => None,
+            AgentAddress::Http(_) => self.token()?,
+        };
+        Client::new(at, token.as_ref())
+    }
+}
+
 /// Cheap to clone: the connections are shared.
 #[derive(Clone)]
 pub struct Client {
@@ -65,10 +98,9 @@ pub struct Client {
 type Answer<T> = Result<T, Failure>;
 
 impl Client {
-    pub fn new(at: Option<AgentAddress>) -> Answer<Self> {
-        let at = at.unwrap_or_default();
-        // An agent is asked directly: a proxy would be one more thing that a fault can cut.
-        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+    /// With the token, wherever it is.
+    pub fn new(at: AgentAddress, token: Option<&Token>) -> Answer<Self> {
+        let builder = builder(token)?;
         let (builder, base) = match &at {
             AgentAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
             AgentAddress::Http(url) => (builder, url.clone()),
@@ -77,15 +109,13 @@ impl Client {
         Ok(Self { http, base, at })
     }
 
-    /// Connections that many agents are asked over.
-    pub fn shared() -> Answer<reqwest::Client> {
-        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
-        builder.build().map_err(|error| Failure::Failed(error.to_string()))
+    /// Connections that many agents are asked over, all with the same token.
+    pub fn shared(token: Option<&Token>) -> Answer<reqwest::Client> {
+        builder(token)?.build().map_err(|error| Failure::Failed(error.to_string()))
     }
 
     /// Of one agent among many, over connections that are shared with the others.
-    pub fn of(http: &reqwest::Client, url: String, token: Option<String>) -> Self {
-        let _ = token;
+    pub fn of(http: &reqwest::Client, url: String) -> Self {
         let http = http.clone();
         Self { http, base: url.clone(), at: AgentAddress::Http(url) }
     }
@@ -110,18 +140,13 @@ impl Client {
             Some(id) => self.request(Method::PUT, &format!("/v1/faults/{id}?dry_run={dry_run}")),
             None => self.request(Method::POST, &format!("/v1/faults?dry_run={dry_run}")),
         };
-        // Behind a pipe, sshd knows no addresses and says so in a form of its own.
-        let ssh = std::env::var("SSH_CONNECTION").ok().filter(|ssh| Connection::from_ssh(ssh).is_some());
-        let request = match ssh {
-            Some(connection) => request.header(KEEP_HEADER, connection),
-            None => request,
-        };
-        self.send(request.json(spec)).await
+        self.send(keep(request).json(spec)).await
     }
 
     /// Built and cutting nothing, until it is committed or this long has passed.
     pub async fn prepare(&self, id: &FaultId, spec: &FaultSpec, patience: Span) -> Answer<FaultStatus> {
-        self.send(self.request(Method::PUT, &format!("/v1/faults/{id}?prepare={patience}")).json(spec)).await
+        let request = self.request(Method::PUT, &format!("/v1/faults/{id}?prepare={patience}"));
+        self.send(keep(request).json(spec)).await
     }
 
     /// To an instant of the agent's own boot clock, in nanoseconds.
@@ -207,13 +232,29 @@ impl Client {
     }
 }
 
-/// The token of a file.
-pub fn read_token(path: &std::path::Path) -> Answer<String> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
-    Ok(text.trim().to_owned())
+/// Of a client that sends the token, wherever it is.
+fn builder(token: Option<&Token>) -> Answer<reqwest::ClientBuilder> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(token.authorization());
+        let mut value = value.map_err(|error| Failure::Failed(error.to_string()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    // An agent is asked directly: a proxy would be one more thing that a fault can cut. And it sends nobody elsewhere.
+    let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none());
+    Ok(builder.default_headers(headers))
 }
 
+/// Tells of the caller's own ssh connection. Behind a pipe, sshd knows no addresses and says so in a form of its own.
+fn keep(request: RequestBuilder) -> RequestBuilder {
+    match std::env::var("SSH_CONNECTION").ok().filter(|ssh| Connection::from_ssh(ssh).is_some()) {
+        Some(connection) => request.header(KEEP_HEADER, connection),
+        None => request,
+    }
+}
+
+/// The end of a path: at which instant, or now.
 fn at(boot_ns: Option<u64>) -> String {
     boot_ns.map(|nanos| format!("?at_boot_ns={nanos}")).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, FleetArgs, Verb};
-use client::AgentAddress;
+use client::Access;
 use exit::Failure;
 use team::Team;
 
@@ -32,9 +32,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Args { agent, fleet, json, verb } = args;
+    let Args { agent, token_file, fleet, json, verb } = args;
+    let access = Access { agent, token_file };
     match verb {
-        Verb::Serve(serve) => cmd::serve::run(&serve),
+        Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::LabHost(host) => demo::lab::host(&host),
         Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
@@ -42,44 +43,44 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
         Verb::Partition(args) => {
-            block_on(async { team::partition(&Team::gather(&fleet).await?, json, *args).await })
+            block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })
         }
         Verb::Matrix(args) => {
-            block_on(async { team::matrix(&Team::gather(&fleet).await?, json, args).await })
+            block_on(async { team::matrix(&Team::gather(&fleet, &access).await?, json, args).await })
         }
         Verb::Inject(args) => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::inject::run(agent, json, *args).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::inject::run(access, json, *args).await,
                 Whom::Many(team) => team::inject(&team, json, *args).await,
             }
         }),
         Verb::Restore(args) => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::restore::run(agent, json, args).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::restore::run(access, json, args).await,
                 Whom::Many(team) => team::restore(&team, json, args).await,
             }
         }),
         Verb::Change(args) => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::change::run(agent, json, args).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::change::run(access, json, args).await,
                 Whom::Many(team) => team::change(&team, json, args).await,
             }
         }),
         Verb::Status(args) => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::status::run(agent, json, args).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::status::run(access, json, args).await,
                 Whom::Many(team) => team::status(&team, json, args).await,
             }
         }),
         Verb::History(args) => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::history::run(agent, json, args).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::history::run(access, json, args).await,
                 Whom::Many(team) => team::history(&team, json, args).await,
             }
         }),
         Verb::Doctor => block_on(async {
-            match whom(agent, &fleet).await? {
-                Whom::One(agent) => cmd::doctor::run(agent, json).await,
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::doctor::run(access, json).await,
                 Whom::Many(team) => team::doctor(&team, json).await,
             }
         }),
@@ -89,16 +90,16 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
 /// Whom a verb is for.
 enum Whom {
     /// The agent that was named, or the one of this host.
-    One(Option<AgentAddress>),
+    One(Access),
     Many(Box<Team>),
 }
 
 /// Hosts of a fleet, where one was named or some of its hosts were.
-async fn whom(agent: Option<AgentAddress>, fleet: &FleetArgs) -> Result<Whom, Failure> {
-    match (agent, fleet.is_named()) {
-        (agent, false) => Ok(Whom::One(agent)),
-        (None, true) => Ok(Whom::Many(Box::new(Team::gather(fleet).await?))),
-        (Some(_), true) => {
+async fn whom(access: Access, fleet: &FleetArgs) -> Result<Whom, Failure> {
+    match (access.is_named(), fleet.is_named()) {
+        (_, false) => Ok(Whom::One(access)),
+        (false, true) => Ok(Whom::Many(Box::new(Team::gather(fleet, &access).await?))),
+        (true, true) => {
             Err(Failure::Usage("--agent is one agent, and --fleet and --on are many: name either".to_owned()))
         }
     }

@@ -14,6 +14,7 @@ mod peer;
 mod ports;
 mod problem;
 mod profile;
+mod reach;
 mod scope;
 mod status;
 mod target;
@@ -28,6 +29,7 @@ pub use peer::{Host, Peer, PeerError};
 pub use ports::{Ports, PortsError};
 pub use problem::{Problem, ProblemCode};
 pub use profile::{PROFILES, Profile};
+pub use reach::{Effect, Heard, How, Meets, Reach, ReachError, ReachRequest, ReachTarget, RoundTrips};
 pub use scope::{Scope, ScopeError};
 pub use status::{
     Change, Check, Clock, Commit, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History,

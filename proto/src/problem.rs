@@ -44,6 +44,8 @@ pub enum ProblemCode {
     Conflict,
     /// An instant that is past already.
     TooLate,
+    /// No token, or not the agent's.
+    Unauthorized,
     /// A limit of the agent's configuration.
     Limit,
     /// The kernel said no.
@@ -64,6 +66,7 @@ impl ProblemCode {
             Self::TooLarge => 413,
             Self::NotFound | Self::NoSuchRoute => 404,
             Self::Conflict | Self::TooLate => 409,
+            Self::Unauthorized => 401,
             Self::Limit => 403,
             Self::KernelRefused | Self::Journal => 500,
             Self::Stopping => 503,
@@ -80,6 +83,7 @@ impl ProblemCode {
             Self::NoSuchRoute => "There is nothing here",
             Self::Conflict => "The id is taken by another fault",
             Self::TooLate => "The instant is past",
+            Self::Unauthorized => "The agent asks for its token",
             Self::Limit => "The agent's configuration forbids it",
             Self::KernelRefused => "The kernel refused",
             Self::Journal => "The journal cannot be written",

@@ -39,6 +39,9 @@ fn body(method: &str, path: &str) -> &'static str {
         ("post", "/v1/faults") | ("put", _) => LOSS,
         ("patch", _) => r#"{"for":"1m"}"#,
         ("post", "/v1/probe") => r#"{"to":"127.0.0.1:1"}"#,
+        ("post", "/v1/reach") => {
+            r#"{"round":7,"from":1,"count":1,"targets":[{"to":2,"address":"127.0.0.1","port":1,"how":"tcp"}]}"#
+        }
         _ => "",
     }
 }
@@ -51,7 +54,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
             operations.push((method.clone(), path.clone(), operation.clone()));
         }
     }
-    assert!(operations.len() >= 12, "{operations:?}");
+    assert!(operations.len() >= 15, "{operations:?}");
     operations
 }
 
@@ -71,7 +74,7 @@ async fn every_documented_route_answers_as_documented() {
             if exists {
                 api.send("PUT", "/v1/faults/cut", LOSS).await.json::<Value>(201);
             }
-            let url = path.replace("{id}", "cut");
+            let url = path.replace("{id}", "cut").replace("/heard", "/heard?round=7");
             let response =
                 api.request(&method.to_uppercase(), &url).body(body(&method, &path)).send().await.unwrap();
             let status = response.status().as_u16();

@@ -11,4 +11,5 @@ mod profiles;
 mod restore;
 mod run;
 mod status;
+mod token;
 mod wait;

@@ -1,6 +1,8 @@
 //! An agent on the kernel in memory, served from a thread of the test: needs no root and no other process.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +13,10 @@ use partition_agent_core::finder::Finder;
 use partition_agent_core::keeper::{self, Handle, Settings};
 use partition_agent_core::kernel::fake::{Fake, World};
 use partition_agent_core::plan::Guard;
+use partition_agent_core::probe::Responder;
 use partition_agent_core::resolve::Peers;
 use partition_agent_core::scope::Engines;
+use partition_agent_core::token::Token;
 use partition_agent_proto::Span;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -23,15 +27,17 @@ pub struct Options {
     pub most: usize,
     pub peers: Peers,
     pub engines: Engines,
+    /// What callers over TCP must have.
+    pub token: Option<&'static str>,
 }
 
-/// An hour, 64 faults, no container engine, and one name: `redis` is 10.0.0.5:6379.
+/// An hour, 64 faults, no container engine, no token, and one name: `redis` is 10.0.0.5:6379.
 impl Default for Options {
     fn default() -> Self {
         let redis = "10.0.0.5:6379".parse().expect("a peer");
         let peers = Peers::from([("redis".to_owned(), vec![redis])]);
         let engines = Engines { sockets: Vec::new() };
-        Self { longest: Span::from_secs(3600), most: 64, peers, engines }
+        Self { longest: Span::from_secs(3600), most: 64, peers, engines, token: None }
     }
 }
 
@@ -39,6 +45,10 @@ impl Default for Options {
 pub struct FakeAgent {
     pub socket: PathBuf,
     pub tcp: SocketAddr,
+    /// Where it answers the probes of others.
+    pub probes: SocketAddr,
+    /// With its token, where it has one.
+    pub token_file: PathBuf,
     /// The way to the faults that does not go through the API.
     pub keeper: Handle,
     world: Arc<Mutex<World>>,
@@ -60,6 +70,15 @@ impl FakeAgent {
         let unix = UnixListener::bind(&socket).expect("a unix socket");
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a TCP port");
         let address = tcp.local_addr().expect("a bound address");
+        let responder = responder();
+        let probes = responder.local_addr().expect("a bound address");
+        let token_file = dir.path().join("token");
+        let token = options.token.map(|token| {
+            let mut file = std::fs::File::options();
+            let mut file = file.write(true).create_new(true).mode(0o600).open(&token_file).expect("a file");
+            file.write_all(token.as_bytes()).expect("a file can be written");
+            Token::read(&token_file).expect("a token")
+        });
 
         let fake = Fake::default();
         let world = Arc::clone(&fake.world);
@@ -79,15 +98,16 @@ impl FakeAgent {
                 unix.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true)).expect("listeners");
                 let unix = tokio::net::UnixListener::from_std(unix).expect("a unix listener");
                 let tcp = tokio::net::TcpListener::from_std(tcp).expect("a TCP listener");
+                responder.start(agent.rounds()).expect("a responder");
                 tokio::select! {
                     () = api::serve_unix(unix, agent.clone()) => {}
-                    () = api::serve_tcp(tcp, agent) => {}
+                    () = api::serve_tcp(tcp, agent, token) => {}
                     _ = stopped => {}
                 }
             });
         };
         let server = Some((stop, std::thread::spawn(serve)));
-        Self { socket, tcp: address, keeper, world, server, _dir: dir }
+        Self { socket, tcp: address, probes, token_file, keeper, world, server, _dir: dir }
     }
 
     /// The kernel: look into it, or tell it what to refuse.
@@ -101,6 +121,12 @@ impl FakeAgent {
         let world = self.world();
         world.is_clean() && world.timeouts.is_empty()
     }
+}
+
+/// On a port that is free for TCP, and by then for UDP as well.
+fn responder() -> Responder {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    (0..100).find_map(|_| Responder::bind(at).ok()).expect("a free port")
 }
 
 impl Drop for FakeAgent {

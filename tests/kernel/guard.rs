@@ -5,10 +5,11 @@ use std::process::Command;
 
 use harness::agent::Agent;
 use harness::binary;
-use harness::lab::{APP_TO_REDIS, Lab, REDIS, REDIS6, address};
+use harness::lab::{APP_TO_REDIS, Host, Lab, REDIS, REDIS6, address};
 use harness::traffic::{answers, serve_tcp};
 
 use crate::PATIENCE;
+use crate::fleet::Fleet;
 
 const ALL: &str = r#"{"kinds":[{"loss":{"percent":100}}],"target":{"all_traffic":true},"for":"10m"}"#;
 
@@ -60,6 +61,45 @@ fn the_api_over_tcp_survives_the_fault_that_it_asked_for() {
     assert!(cli(&["status"]).contains("active"));
     assert!(cli(&["restore", "f"]).contains("restored"));
     assert!(answers(&lab.app, "127.0.0.1:80".parse().unwrap(), PATIENCE));
+}
+
+#[test]
+fn agents_reach_each_other_while_all_between_them_is_cut_at_both_ends() {
+    let lab = Lab::new();
+    let Fleet { a, b, token } = Fleet::start(&lab);
+    let [of_a, of_b] = [APP_TO_REDIS, REDIS].map(|ip| format!("http://{ip}:7433"));
+    let others = [SocketAddr::new(address(APP_TO_REDIS), 80), SocketAddr::new(address(REDIS), 80)];
+    serve_tcp(&lab.app, others[0]);
+    serve_tcp(&lab.redis, others[1]);
+    let (program, token) = (binary().display().to_string(), token.path().display().to_string());
+    let cli = |host: &Host, agent: &str, words: &[&str]| {
+        let done = host.output(&program, &[&["--agent", agent, "--token-file", &token], words].concat());
+        assert!(done.status.success(), "{words:?}: {done:?}\n{}\n{}", a.log(), b.log());
+        harness::text(&done.stdout)
+    };
+    let reject = ALL.replace(r#"{"loss":{"percent":100}}"#, r#"{"reject":{"with":"host_unreachable"}}"#);
+    for spec in [ALL, &reject] {
+        for agent in [&a, &b] {
+            let protects = agent.inject("f", spec).protects;
+            for port in ["local port tcp/7433", "far port tcp/7433"] {
+                assert!(protects.contains(&port.to_owned()), "{protects:?}");
+            }
+        }
+        assert!(!answers(&lab.redis, others[0], PATIENCE) && !answers(&lab.app, others[1], PATIENCE));
+        // From either host to the agent of the other one.
+        assert!(cli(&lab.app, &of_b, &["status"]).contains("active"));
+        assert!(cli(&lab.redis, &of_a, &["status"]).contains("active"));
+        assert!(cli(&lab.app, &of_b, &["restore", "--all"]).contains("restored"));
+        assert!(!answers(&lab.redis, others[0], PATIENCE), "the other end is cut still");
+        assert!(cli(&lab.redis, &of_a, &["restore", "--all"]).contains("restored"));
+        assert!(answers(&lab.redis, others[0], PATIENCE) && answers(&lab.app, others[1], PATIENCE));
+    }
+    let stranger = lab.redis.output(&program, &["--agent", &of_a, "status"]);
+    assert_eq!(stranger.status.code(), Some(1));
+    assert!(harness::text(&stranger.stderr).contains("the request has no token"), "{stranger:?}");
+    for log in [a.log(), b.log()] {
+        assert!(!log.contains("the-token-of"), "{log}");
+    }
 }
 
 #[test]

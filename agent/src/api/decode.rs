@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use partition_agent_proto::{FaultId, Problem, ProblemCode};
@@ -13,14 +13,16 @@ use serde_json::Value;
 use super::BODY_LIMIT;
 use super::error::Refused;
 
-/// A JSON body, whatever its content type claims.
-pub struct Body<T>(pub T);
+/// A JSON body of so many bytes at most, whatever its content type claims.
+pub struct Body<T, const MOST: usize = BODY_LIMIT>(pub T);
 
-impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Serialize, S: Send + Sync, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Refused> {
+        DefaultBodyLimit::max(MOST).apply(&mut request);
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| unreadable(&rejection, MOST))?;
         let wrong = |code| {
             move |error: serde_json::Error| {
                 Refused(Problem::new(code, format!("the body is not what is expected here: {error}")))
@@ -53,9 +55,9 @@ fn names_its_fields(written: &Value, decoded: &Value) -> bool {
     }
 }
 
-fn unreadable(rejection: BytesRejection) -> Refused {
+fn unreadable(rejection: &BytesRejection, most: usize) -> Refused {
     let problem = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(ProblemCode::TooLarge, format!("the body is larger than {BODY_LIMIT} bytes"))
+        Problem::new(ProblemCode::TooLarge, format!("the body is larger than {most} bytes"))
             .hint("give a long list of targets a name under [peers] in the agent's configuration, and target the name")
     } else {
         Problem::new(ProblemCode::Malformed, format!("the body cannot be read: {rejection}"))

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -23,6 +23,7 @@ use super::decode::{Asked, Body, Nothing};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
 use crate::kernel::coverage;
+use crate::probe::connect;
 use crate::resolve;
 
 type Answer<T> = Result<T, Refused>;
@@ -33,17 +34,28 @@ type Answer<T> = Result<T, Refused>;
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Info>> {
     let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
-    let boot = BootTime::now().since_boot().as_nanos();
     let features = agent.keeper.features().await?;
     Ok(Json(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: kernel.unwrap_or_default(),
         pid: std::process::id(),
         faults: agent.keeper.list().await?.len(),
-        clock: Clock { boot_ns: u64::try_from(boot).unwrap_or(u64::MAX), wall: wall(Duration::ZERO) },
+        clock: clocks(),
         coverage: coverage(&features),
         features,
     }))
+}
+
+fn clocks() -> Clock {
+    let boot = BootTime::now().since_boot().as_nanos();
+    Clock { boot_ns: u64::try_from(boot).unwrap_or(u64::MAX), wall: wall(Duration::ZERO) }
+}
+
+/// The clocks alone: whoever wants to know how far they are from others asks often, and waits for nothing else.
+#[utoipa::path(get, path = "/v1/clock", responses((status = 200, body = Clock),
+              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
+    Json(clocks())
 }
 
 /// Of a request for the past.
@@ -103,17 +115,11 @@ pub async fn probe(
     let port = port.and_then(partition_agent_proto::Ports::single);
     let port = port.ok_or_else(|| invalid(format!("`{}` has no single port to connect to", asked.to)))?;
     let socket = SocketAddr::new(host.ip(), port);
-    let begun = Instant::now();
-    let outcome = tokio::time::timeout(patience.duration(), tokio::net::TcpStream::connect(socket)).await;
-    let error = match outcome {
-        Ok(Ok(_connection)) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("no answer in {patience}")),
-    };
+    let (took, error) = connect(socket, patience).await;
     Ok(Json(ProbeReply {
         address: socket.to_string(),
         connected: error.is_none(),
-        micros: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         error,
     }))
 }

@@ -4,13 +4,14 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::{faults, info};
+use super::{faults, info, reach};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "partition-agent", description = "Faults of one host: inject, look, change, restore."),
     paths(
         info::info,
+        info::clock,
         faults::list,
         faults::inject,
         faults::restore_all,
@@ -22,6 +23,8 @@ use super::{faults, info};
         info::history,
         info::events,
         info::probe,
+        reach::reach,
+        reach::heard,
         info::healthz
     )
 )]

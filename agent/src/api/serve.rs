@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Request, State};
+use axum::http::header;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
-use partition_agent_proto::Connection;
+use partition_agent_proto::{Connection, Problem, ProblemCode};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::error::Refused;
 use super::{Agent, app};
+use crate::token::Token;
 
 /// Who asks, as the kernel tells it.
 #[derive(Debug, Clone)]
@@ -70,10 +74,27 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent) {
     let _ = axum::serve(listener, app).await;
 }
 
-/// The same, over TCP.
-pub async fn serve_tcp(listener: TcpListener, agent: Agent) {
-    let app = app(agent).layer(middleware::from_fn(identify)).into_make_service_with_connect_info::<Caller>();
+/// The same, over TCP; with a token, for those who have it.
+pub async fn serve_tcp(listener: TcpListener, agent: Agent, token: Option<Token>) {
+    let app = app(agent).layer(middleware::from_fn(identify));
+    // The outermost: without the token nothing of a request is looked at, and nothing is told.
+    let app = match token {
+        Some(token) => app.layer(middleware::from_fn_with_state(Arc::new(token), admit)),
+        None => app,
+    };
+    let app = app.into_make_service_with_connect_info::<Caller>();
     let _ = axum::serve(listener, app).await;
+}
+
+async fn admit(State(token): State<Arc<Token>>, request: Request, next: Next) -> Response {
+    let detail = match request.headers().get(header::AUTHORIZATION) {
+        Some(value) if token.is_in(value.as_bytes()) => return next.run(request).await,
+        Some(_) => "the token of the request is not that of this agent",
+        None => "the request has no token",
+    };
+    let hint = "with --token-file FILE the command line sends one: it has to be in the file that `token_file` of the agent's \
+                configuration names";
+    Refused(Problem::new(ProblemCode::Unauthorized, detail).hint(hint)).into_response()
 }
 
 /// Hands the caller to the handlers.

@@ -1,9 +1,9 @@
 //! How everybody else talks to the keeper.
 
-use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Span};
+use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Meets, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Command, Error, Injected, Reply, Request, Sources};
+use super::{Command, Error, Injected, Question, Reply, Request, Sources};
 use crate::clock::BootTime;
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
@@ -94,6 +94,15 @@ impl Handle {
     /// Only when the keeper is gone.
     pub async fn features(&self) -> Result<Vec<Feature>, Error> {
         self.ask(|reply| Command::Features { reply }).await
+    }
+
+    /// What the faults that are in force now do to packets between this host and another end; those that do nothing to them are
+    /// left out.
+    ///
+    /// # Errors
+    /// Only when the keeper is gone.
+    pub async fn meets(&self, question: Question) -> Result<Vec<Meets>, Error> {
+        self.ask(|reply| Command::Meets { question, reply }).await
     }
 
     /// Restores everything and ends the keeper; returns when all that was delayed has arrived.

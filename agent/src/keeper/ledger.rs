@@ -371,4 +371,4 @@ pub fn state(fault: &Fault, now: BootTime) -> State {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -8,6 +8,7 @@ mod handle;
 mod instant;
 mod journal;
 pub mod ledger;
+mod meets;
 mod request;
 mod restore;
 mod status;
@@ -17,11 +18,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use partition_agent_proto::{End, Event, EventKind, FaultId, FaultStatus, Feature, History, Span};
+use partition_agent_proto::{End, Event, EventKind, FaultId, FaultStatus, Feature, History, Meets, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use handle::Handle;
 pub use journal::{JournalError, history};
+pub use meets::Question;
 pub use request::{Error, Injected, Request, Site, Sources};
 
 use crate::clock::{Alarm, BootTime, wall};
@@ -84,6 +86,10 @@ enum Command {
     },
     Features {
         reply: Reply<Vec<Feature>>,
+    },
+    Meets {
+        question: Question,
+        reply: Reply<Vec<Meets>>,
     },
     /// Restore everything, wait until it has drained, and end the task.
     Shutdown {
@@ -263,6 +269,12 @@ impl<K: Kernel> Keeper<K> {
                     self.features = Some(self.kernel.features().await);
                 }
                 send(reply, Ok(self.features.clone().unwrap_or_default()));
+            }
+            Command::Meets { question, reply } => {
+                let (guard, now) = (&self.settings.guard, BootTime::now());
+                let meets =
+                    self.ledger.faults().filter_map(|fault| meets::meets(fault, guard, &question, now));
+                send(reply, Ok(meets.collect()));
             }
             Command::Shutdown { reply } => {
                 self.restore_all(&End::Shutdown).await;

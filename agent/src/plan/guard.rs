@@ -1,5 +1,5 @@
-//! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; IPv6's link control; and,
-//! for each fault, the live connection of the person who asked for it.
+//! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; the port of the other agents
+//! of a fleet, at the far end; IPv6's link control; and, for each fault, the live connection of the person who asked for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,7 @@ use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
 use super::{RETURNED_FROM, RETURNED_MARK};
 
 const PORTS: &str = "guard_ports";
+const FAR_PORTS: &str = "guard_far_ports";
 pub const LOOPBACK: &str = "lo";
 
 /// What IPv6 itself needs, and IPv4 has in ARP or not at all: neighbour discovery (RFC 4861), multicast listener reports,
@@ -25,6 +26,12 @@ const LINK_CONTROL: [(u8, u8); 4] = [(133, 137), (130, 132), (143, 143), (2, 2)]
 pub struct ProtectedPort {
     pub protocol: Protocol,
     pub port: u16,
+}
+
+impl ProtectedPort {
+    fn tcp(port: u16) -> Self {
+        Self { protocol: Protocol::Tcp, port }
+    }
 }
 
 impl FromStr for ProtectedPort {
@@ -59,57 +66,65 @@ impl<'de> Deserialize<'de> for ProtectedPort {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     ports: Vec<ProtectedPort>,
+    /// Of other hosts.
+    far: Option<ProtectedPort>,
 }
 
 impl Guard {
     /// The configured ports, and the agent's own where it listens on TCP.
     pub fn new(configured: &[ProtectedPort], agent: Option<u16>) -> Self {
-        let agent = agent.map(|port| ProtectedPort { protocol: Protocol::Tcp, port });
+        let agent = agent.map(ProtectedPort::tcp);
         let mut ports = configured.iter().copied().chain(agent).collect::<Vec<_>>();
         ports.sort_unstable();
         ports.dedup();
-        Self { ports }
+        Self { ports, far: None }
+    }
+
+    /// The same, and this port of other hosts, over TCP: that of the other agents of a fleet. Whoever sits on a host that is cut
+    /// off can still heal all of them.
+    #[must_use]
+    pub fn and_far(self, agents: Option<u16>) -> Self {
+        Self { far: agents.map(ProtectedPort::tcp), ..self }
     }
 
     /// Whether this port of this host stays reachable over TCP.
     pub fn protects_tcp(&self, port: u16) -> bool {
-        self.ports.contains(&ProtectedPort { protocol: Protocol::Tcp, port })
+        self.ports.contains(&ProtectedPort::tcp(port))
+    }
+
+    /// Whether this port of other hosts does.
+    pub fn protects_far_tcp(&self, port: u16) -> bool {
+        self.far == Some(ProtectedPort::tcp(port))
     }
 
     /// For people.
     pub fn protects(&self) -> impl Iterator<Item = String> {
         let ports = self.ports.iter().map(|port| format!("local port {port}"));
-        std::iter::once("IPv6 link control".to_owned()).chain(ports)
+        let far = self.far.iter().map(|port| format!("far port {port}"));
+        std::iter::once("IPv6 link control".to_owned()).chain(ports).chain(far)
     }
 
     /// What every table begins with: the guard, then losses, then shaping. A loss lets the rest of the packets through;
     /// shaping takes its packet away, so the first one that matches wins.
     pub fn skeleton(&self) -> Ruleset {
         let mut ruleset = Ruleset::default();
-        ruleset.sets.push(self.ports());
+        ruleset.sets.extend(self.sets());
         for hook in Hook::BOTH {
             let [main, loss, shape] = [hook.name().to_owned(), loss_chain(hook), shape_chain(hook)];
             for name in [&loss, &shape, &main] {
                 ruleset.chains.push(Chain { name: name.clone(), base: None });
             }
-            let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
-            // On loopback both ends are this host, so either port may be the protected one.
-            let far_end = hook.other();
             // What the emulator gives back has met the faults already.
             let returned = match hook {
                 Hook::Egress => Expr::MarkIs(RETURNED_MARK),
                 Hook::Ingress => Expr::EtherSource(RETURNED_FROM),
             };
             let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Accept]);
-            let steps = [
-                vec![returned, Expr::Accept],
-                vec![protected(hook), Expr::Accept],
-                vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(far_end), Expr::Accept],
-                vec![Expr::Jump(loss)],
-                vec![Expr::Goto(shape)],
-            ];
+            let returned = [vec![returned, Expr::Accept]];
+            let faults = [vec![Expr::Jump(loss)], vec![Expr::Goto(shape)]];
+            let steps = control.into_iter().chain(returned).chain(self.protected(hook, &Expr::Accept));
             let rule = |exprs| Rule { chain: main.clone(), head: false, exprs, comment: None };
-            ruleset.rules.extend(control.into_iter().chain(steps).map(rule));
+            ruleset.rules.extend(steps.chain(faults).map(rule));
         }
         ruleset
     }
@@ -117,23 +132,37 @@ impl Guard {
     /// The same for a fault that rejects in the IP stack, where it has a table of its own: the set, and rules for the head of
     /// a chain.
     pub fn spare(&self, hook: Hook, ruleset: &mut Ruleset, chain: &str) {
-        let protected = |local: Hook| Expr::Member(local, Shape::LocalPort, PORTS.to_owned());
         let control = LINK_CONTROL.map(|(first, last)| vec![Expr::Icmpv6(first, last), Expr::Return]);
-        let ports = [
-            vec![protected(hook), Expr::Return],
-            vec![Expr::Interface(hook, LOOPBACK.to_owned()), protected(hook.other()), Expr::Return],
-        ];
         if !ruleset.sets.iter().any(|set| set.name == PORTS) {
-            ruleset.sets.push(self.ports());
+            ruleset.sets.extend(self.sets());
         }
         let rule = |exprs| Rule { chain: chain.to_owned(), head: false, exprs, comment: None };
-        ruleset.rules.extend(control.into_iter().chain(ports).map(rule));
+        ruleset.rules.extend(control.into_iter().chain(self.protected(hook, &Expr::Return)).map(rule));
     }
 
-    fn ports(&self) -> Set {
+    /// What is decided by ports.
+    fn protected(&self, hook: Hook, verdict: &Expr) -> Vec<Vec<Expr>> {
+        // This end of a packet that goes one way is the far end of one that goes the other.
+        let [near, far] = [hook, hook.other()];
+        let is_in = |end: Hook, set: &str| Expr::Member(end, Shape::LocalPort, set.to_owned());
+        // On loopback both ends are this host, so either port may be the protected one.
+        let loopback = Expr::Interface(hook, LOOPBACK.to_owned());
+        let mut rules = vec![
+            vec![is_in(near, PORTS), verdict.clone()],
+            vec![loopback, is_in(far, PORTS), verdict.clone()],
+        ];
+        rules.extend(self.far.map(|_| vec![is_in(far, FAR_PORTS), verdict.clone()]));
+        rules
+    }
+
+    fn sets(&self) -> impl Iterator<Item = Set> {
         let element = |port: &ProtectedPort| Element::LocalPort { protocol: port.protocol, port: port.port };
-        let elements = self.ports.iter().map(element).collect();
-        Set { name: PORTS.to_owned(), shape: Shape::LocalPort, timed: false, elements }
+        let set = move |name: &str, ports: &[ProtectedPort]| {
+            let elements = ports.iter().map(element).collect();
+            Set { name: name.to_owned(), shape: Shape::LocalPort, timed: false, elements }
+        };
+        let far = self.far.map(|far| set(FAR_PORTS, &[far]));
+        std::iter::once(set(PORTS, &self.ports)).chain(far)
     }
 }
 
@@ -185,6 +214,31 @@ mod tests {
         ] {
             assert!(rules.contains(&rule.to_owned()), "{rules:?}");
         }
+    }
+
+    #[test]
+    fn the_port_of_other_agents_is_guarded_at_the_far_end_where_there_are_any() {
+        let rules =
+            |guard: &Guard| guard.skeleton().rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let alone = Guard::new(&[], Some(7433));
+        let fleet = alone.clone().and_far(Some(7433));
+        for rule in [
+            "meta l4proto . th dport @guard_far_ports accept",
+            "meta l4proto . th sport @guard_far_ports accept",
+        ] {
+            assert!(rules(&fleet).contains(&rule.to_owned()), "{:?}", rules(&fleet));
+            assert!(!rules(&alone).contains(&rule.to_owned()), "{:?}", rules(&alone));
+        }
+        let mut spared = Ruleset::default();
+        for hook in Hook::BOTH {
+            fleet.spare(hook, &mut spared, "f1");
+        }
+        let far = spared.sets.iter().filter(|set| set.name == FAR_PORTS).flat_map(|set| &set.elements);
+        assert_eq!(far.map(ToString::to_string).collect::<Vec<_>>(), ["tcp . 7433"]);
+        let returns = |rule: &&Rule| rule.to_string().ends_with("@guard_far_ports return");
+        assert_eq!(spared.rules.iter().filter(returns).count(), 2);
+        let text = fleet.protects().collect::<Vec<_>>().join(", ");
+        assert_eq!(text, "IPv6 link control, local port tcp/7433, far port tcp/7433");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::netns::NetnsId;
 pub use draft::{Draft, Impossible};
 pub use element::{Element, End, Shape, protocol_number};
 pub use expr::{Expr, FLOW_SEED, FLOW_TIMEOUT_MS, MODULUS, stand_in};
-pub use guard::{Guard, ProtectedPort, hooked_chain};
+pub use guard::{Guard, LOOPBACK, ProtectedPort, hooked_chain};
 pub use impairment::{Chance, Impairment, LossModel, Reorder, Slot, Table};
 pub use ranges::{Family, Range};
 pub use resets::Resets;

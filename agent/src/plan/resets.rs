@@ -31,8 +31,9 @@ impl Resets {
         let loopback = |ip: IpAddr| ip.is_loopback();
         let kept = |keep: &Connection| keep.peer == peer && keep.local_port == local.port();
         // On loopback both ends are here, so either port may be the protected one.
-        let guarded =
-            guard.protects_tcp(local.port()) || (loopback(peer.ip()) && guard.protects_tcp(peer.port()));
+        let guarded = guard.protects_tcp(local.port())
+            || (loopback(peer.ip()) && guard.protects_tcp(peer.port()))
+            || guard.protects_far_tcp(peer.port());
         self.targets.iter().any(|target| is(target, port))
             && !self.except.iter().any(|except| is(except, peer.port()))
             && !self.keep.iter().any(kept)
@@ -52,5 +53,30 @@ impl fmt::Display for Resets {
             writeln!(f)?;
         }
         write!(f, "# except {} addresses and what the guard protects", self.except.len() + self.keep.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_guard_protects_is_not_reset() {
+        let everybody = Address { net: "0.0.0.0/0".parse().unwrap(), ports: None };
+        let resets =
+            Resets { targets: vec![everybody], near: false, except: vec![], keep: vec![], user: None };
+        let guard = Guard::new(&[], Some(7433)).and_far(Some(7433));
+        for (local, peer, reset) in [
+            ("10.0.0.1:50000", "10.0.0.2:80", true),
+            ("10.0.0.1:7433", "10.0.0.2:50000", false),
+            ("10.0.0.1:50000", "10.0.0.2:7433", false),
+            ("127.0.0.1:50000", "127.0.0.1:7433", false),
+        ] {
+            let [near, far] = [local, peer].map(|end| end.parse().unwrap());
+            assert_eq!(resets.hits(near, far, 0, &guard), reset, "{local} {peer}");
+        }
+        let alone = Guard::new(&[], Some(7433));
+        let [near, far] = ["10.0.0.1:50000", "10.0.0.2:7433"].map(|end| end.parse().unwrap());
+        assert!(resets.hits(near, far, 0, &alone));
     }
 }

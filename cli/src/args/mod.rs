@@ -33,6 +33,9 @@ pub struct Args {
     pub agent: Option<AgentAddress>,
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// File with the token of agents on TCP; with `serve`, of this one
+    #[arg(long, global = true, env = "PARTITION_AGENT_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -88,7 +91,7 @@ pub struct ServeArgs {
     /// Unix socket of the API
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Also listen on TCP; loopback only
+    /// Also listen on TCP; beyond loopback with a token only
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// Directory of the journal

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use crate::args::ChangeArgs;
-use crate::client::{AgentAddress, Client};
+use crate::client::Access;
 use crate::exit::Failure;
 use crate::render;
 
-pub async fn run(agent: Option<AgentAddress>, json: bool, args: ChangeArgs) -> Result<ExitCode, Failure> {
-    let fault = Client::new(agent)?.change(&args.id, args.duration).await?;
+pub async fn run(access: Access, json: bool, args: ChangeArgs) -> Result<ExitCode, Failure> {
+    let fault = access.client()?.change(&args.id, args.duration).await?;
     if json {
         render::json(&fault)?;
     } else {

@@ -7,16 +7,15 @@ use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::kernel::{Kernel, coverage};
 use partition_agent_proto::{Check, Feature};
 
-use crate::client::{AgentAddress, Client};
+use crate::client::Access;
 use crate::exit::Failure;
 use crate::{foreground, render};
 
-pub async fn run(agent: Option<AgentAddress>, json: bool) -> Result<ExitCode, Failure> {
-    let named = agent.is_some();
-    let client = Client::new(agent)?;
+pub async fn run(access: Access, json: bool) -> Result<ExitCode, Failure> {
+    let client = access.client()?;
     let (kernel, features) = match client.info().await {
         Ok(info) => (info.kernel, info.features),
-        Err(Failure::Unreachable { .. }) if !named && foreground::is_possible() => here().await?,
+        Err(Failure::Unreachable { .. }) if !access.is_named() && foreground::is_possible() => here().await?,
         Err(failure) => return Err(failure),
     };
     if json {

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use crate::args::HistoryArgs;
-use crate::client::{AgentAddress, Client};
+use crate::client::Access;
 use crate::exit::Failure;
 use crate::render;
 
-pub async fn run(agent: Option<AgentAddress>, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {
-    let over = Client::new(agent)?.history(args.limit).await?;
+pub async fn run(access: Access, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {
+    let over = access.client()?.history(args.limit).await?;
     if json {
         render::json(&over)?
     } else {

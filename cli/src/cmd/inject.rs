@@ -8,17 +8,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, State};
 
 use crate::args::InjectArgs;
-use crate::client::{AgentAddress, Client};
+use crate::client::Access;
 use crate::exit::Failure;
 use crate::foreground::{self, Foreground};
 use crate::interrupt::Interrupt;
 use crate::render;
 
-pub async fn run(agent: Option<AgentAddress>, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+pub async fn run(access: Access, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let spec = args.spec().map_err(Failure::Usage)?;
-    let named = agent.is_some();
-    let client = Client::new(agent)?;
-    if !named && foreground::is_possible() && !client.answers().await {
+    let client = access.client()?;
+    if !access.is_named() && foreground::is_possible() && !client.answers().await {
         return alone(json, args, spec).await;
     }
     if !args.wait {

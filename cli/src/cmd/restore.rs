@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use crate::args::RestoreArgs;
-use crate::client::{AgentAddress, Client};
+use crate::client::Access;
 use crate::exit::Failure;
 use crate::render;
 use partition_agent_proto::State;
 
 /// Tries every fault that was named, whatever becomes of the others.
-pub async fn run(agent: Option<AgentAddress>, json: bool, args: RestoreArgs) -> Result<ExitCode, Failure> {
-    let client = Client::new(agent)?;
+pub async fn run(access: Access, json: bool, args: RestoreArgs) -> Result<ExitCode, Failure> {
+    let client = access.client()?;
     let mut failed = false;
     let mut restored = Vec::new();
     if args.all {

@@ -1,6 +1,7 @@
 //! `serve`: the daemon.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use partition_agent_core::config::Config;
@@ -10,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::ServeArgs;
 use crate::exit::Failure;
 
-pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     // Standard error, as systemd and containers expect; RUST_LOG asks for more.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -26,6 +27,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     }
     if let Some(listen) = args.listen {
         config.listen = Some(listen);
+    }
+    if token_file.is_some() {
+        config.token_file = token_file;
     }
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);

@@ -6,15 +6,15 @@ use std::time::Duration;
 use partition_agent_proto::{FaultId, ProblemCode};
 
 use crate::args::StatusArgs;
-use crate::client::{AgentAddress, Client};
+use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::render;
 
 /// How often `--wait` asks.
 const ASK: Duration = Duration::from_millis(250);
 
-pub async fn run(agent: Option<AgentAddress>, json: bool, args: StatusArgs) -> Result<ExitCode, Failure> {
-    let client = Client::new(agent)?;
+pub async fn run(access: Access, json: bool, args: StatusArgs) -> Result<ExitCode, Failure> {
+    let client = access.client()?;
     if let Some(id) = &args.id {
         let fault = client.fault(id).await?;
         if json {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Team;
 use super::fan_out::{Answers, fan_out};
 use super::heal::{self, What};
-use super::matrix;
+use super::matrix::look;
 use super::progress::{Progress, Step};
 use crate::args::{ChangeArgs, HistoryArgs, MatrixArgs, RestoreArgs, StatusArgs};
 use crate::exit::Failure;
@@ -127,7 +127,7 @@ pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCod
 /// Who reaches whom; 1 where somebody is not as expected.
 pub async fn matrix(team: &Team, json: bool, args: MatrixArgs) -> Result<ExitCode, Failure> {
     loop {
-        let found = matrix::look(team, json || args.watch).await?;
+        let found = look(team, json || args.watch).await?;
         if json {
             render::json(&render::matrix::Told::new(&found))?;
         } else {

@@ -17,7 +17,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use partition_agent_proto::fleet::Fleet;
 
 use crate::args::FleetArgs;
-use crate::client::{Client, read_token};
+use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::fleet;
 use members::Member;
@@ -42,18 +42,19 @@ pub struct Team {
 impl Team {
     /// # Errors
     /// A fleet that cannot be used, or nobody in it to ask.
-    pub async fn gather(args: &FleetArgs) -> Result<Self, Failure> {
+    pub async fn gather(args: &FleetArgs, access: &Access) -> Result<Self, Failure> {
         let loaded = fleet::load(args.source.as_ref()).await?;
         let fleet = loaded.fleet;
         let names = match &args.on {
             Some(on) => fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?,
             None => fleet.hosts.keys().cloned().collect(),
         };
-        let token = loaded.token_file.as_deref().map(read_token).transpose()?;
-        let http = Client::shared()?;
+        let token_file = access.token_file.clone().or(loaded.token_file);
+        let token = Access { agent: None, token_file }.token()?;
+        let http = Client::shared(token.as_ref())?;
         let member = |name: &String| {
             let url = fleet.hosts.get(name)?.agent.clone()?;
-            Some(Member { name: name.clone(), client: Client::of(&http, url, token.clone()) })
+            Some(Member { name: name.clone(), client: Client::of(&http, url) })
         };
         let members = names.iter().filter_map(member).collect::<Vec<_>>();
         if members.is_empty() {

@@ -13,7 +13,7 @@ fn spec(latency: bool) -> FaultSpec {
     .unwrap()
 }
 
-fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) -> Fault {
+pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) -> Fault {
     let spec = spec(latency);
     let plan = Plan::new(&Draft {
         spec: &spec,

@@ -26,6 +26,8 @@ pub struct Fault {
 
 /// What of this host no fault touches.
 pub const PROTECTED: [(Protocol, u16); 2] = [(Protocol::Tcp, 6), (Protocol::Udp, 5)];
+/// And what of others: a port of TCP.
+pub const PROTECTED_FAR: u16 = 4;
 /// Neighbour discovery, multicast listeners, "packet too big".
 const LINK_CONTROL: [u8; 10] = [133, 134, 135, 136, 137, 130, 131, 132, 143, 2];
 
@@ -60,7 +62,7 @@ impl Model {
             faults.filter_map(|fault| fault.rejects(packet, told(fault).is_some())).collect::<Vec<_>>()
         };
         let (surely, maybe) = (rejecting(true), rejecting(false));
-        if out && !packet.returned && !is_protected(packet) && maybe.is_empty() {
+        if out && !packet.returned && !is_protected(packet, packet.far) && maybe.is_empty() {
             let flows = self.faults.iter().filter(|fault| fault.is_told_by_the_ip_stack(packet));
             self.known.extend(flows.map(|fault| flow(fault, packet, packet.far)));
         }
@@ -80,7 +82,7 @@ impl Model {
                 continue;
             }
             let mut others = self.faults.iter().filter(|other| other.slot != fault.slot);
-            let lost = !is_protected(packet) && others.any(|other| other.rejects(packet, false).is_some());
+            let lost = others.any(|other| other.rejects(packet, false).is_some());
             *self.told.entry(flow(fault, packet, packet.meant)).or_default() |= !lost;
         }
     }
@@ -90,7 +92,8 @@ impl Model {
             rejecting.iter().map(|end| Fate { thrown: thrown.to_vec(), end: end.clone() }).collect::<Vec<_>>()
         };
         let out = packet.hook == Hook::Egress;
-        if is_protected(packet) || (packet.returned && (out || rejecting.is_empty())) {
+        let passes = packet.returned || is_protected(packet, packet.far);
+        if (passes && rejecting.is_empty()) || (packet.returned && out) {
             return vec![Fate { thrown: Vec::new(), end: End::Passes }];
         }
         // What goes out is rejected before it comes to an interface, what comes in after it has.
@@ -128,11 +131,13 @@ impl Model {
     }
 }
 
-fn is_protected(packet: &Packet) -> bool {
+/// As the far end is known where it is asked: as the program meant it, or as it is on the wire.
+fn is_protected(packet: &Packet, far: Far) -> bool {
     let protects = |port: u16| PROTECTED.contains(&(packet.protocol, port));
     // On loopback the far end is this host, too.
     protects(packet.near_port)
-        || (packet.interface == "lo" && protects(packet.far.port))
+        || (packet.interface == "lo" && protects(far.port))
+        || (packet.protocol, far.port) == (Protocol::Tcp, PROTECTED_FAR)
         || (packet.protocol == Protocol::Icmp
             && packet.far.address.is_ipv6()
             && LINK_CONTROL.contains(&packet.icmp_type))
@@ -251,8 +256,8 @@ impl Fault {
             Kind::Reject { with } => Some(*with),
             _ => None,
         })?;
-        let for_its =
-            |far: Far| self.names(far, packet) && !self.spares(far, packet) && self.takes(far, packet);
+        let spares = |far: Far| self.spares(far, packet) || is_protected(packet, far);
+        let for_its = |far: Far| self.names(far, packet) && !spares(far) && self.takes(far, packet);
         let local = packet.origin != Origin::Forwarded;
         let meant = match packet.hook {
             Hook::Egress => {
@@ -261,7 +266,7 @@ impl Fault {
             }
             Hook::Ingress if self.sender.is_some() => {
                 let far = packet.far;
-                local && told && !self.spares(far, packet) && self.takes(far, packet)
+                local && told && !spares(far) && self.takes(far, packet)
             }
             Hook::Ingress => for_its(packet.far),
         };

@@ -11,7 +11,7 @@ use partition_agent_proto::{
 use proptest::prelude::*;
 
 use super::interpreter::Kernel;
-use super::model::{Fault, Model, PROTECTED};
+use super::model::{Fault, Model, PROTECTED, PROTECTED_FAR};
 use super::packet::{Far, Origin, Packet};
 use crate::plan::guard::ProtectedPort;
 use crate::plan::{Address, Draft, Family, Guard, Hook, MARK_BITS, Place, Plan, Sender};
@@ -227,7 +227,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 pub fn guard() -> Guard {
     let ports = PROTECTED.map(|(protocol, port)| ProtectedPort { protocol, port });
-    Guard::new(&ports, None)
+    Guard::new(&ports, None).and_far(Some(PROTECTED_FAR))
 }
 
 pub fn plan(fault: &Fault, guard: &Guard) -> Plan {

@@ -1,0 +1,224 @@
+//! One request to find out who is reached: all of its targets at once, each held against what this host's own faults say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use partition_agent_proto::{
+    Effect, FaultId, How, Meets, Protocol, Reach, ReachRequest, ReachTarget, RoundTrips, Span,
+};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::sender::{Pace, Sender, micros};
+use crate::keeper::{Error, Handle, Question};
+
+/// Targets that are tried at the same time: each has a socket.
+const AT_ONCE: usize = 256;
+
+/// What all targets of a request share.
+pub struct Prober {
+    keeper: Handle,
+    timeout: Span,
+    /// Of this very host.
+    own: BTreeSet<IpAddr>,
+    sender: Sender,
+    http: Result<reqwest::Client, String>,
+}
+
+impl Prober {
+    /// Everything that is asked for, in that order. Dropped, it stops.
+    ///
+    /// # Errors
+    /// Only when the keeper is gone.
+    pub async fn all(request: ReachRequest, keeper: Handle) -> Result<Vec<Reach>, Error> {
+        let agents = request.targets.iter().filter(|target| target.how == How::Host);
+        let agents = agents.map(ReachTarget::socket).collect::<Vec<_>>();
+        let pace = Pace {
+            round: request.round,
+            from: request.from,
+            count: request.count,
+            every: request.every.duration(),
+            timeout: request.timeout.duration(),
+        };
+        let sender = Sender::open(pace, &agents);
+        let (own, http) = (own_addresses(), client(request.timeout));
+        let prober = Arc::new(Self { keeper, timeout: request.timeout, own, sender, http });
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for (nth, target) in request.targets.into_iter().enumerate() {
+            let (prober, places) = (Arc::clone(&prober), Arc::clone(&places));
+            tasks.spawn(async move {
+                // Nobody closes it.
+                let _place = places.acquire().await;
+                (nth, prober.one(&target).await)
+            });
+        }
+        let mut done = tasks.join_all().await;
+        done.sort_unstable_by_key(|(nth, _)| *nth);
+        done.into_iter().map(|(_, reach)| reach).collect()
+    }
+
+    fn is_here(&self, to: SocketAddr) -> bool {
+        to.ip().is_loopback() || self.own.contains(&to.ip())
+    }
+
+    async fn one(&self, target: &ReachTarget) -> Result<Reach, Error> {
+        let to = target.socket();
+        let protocols: &[Protocol] = match target.how {
+            How::Host => &[Protocol::Udp, Protocol::Tcp],
+            How::Tcp | How::Http { .. } => &[Protocol::Tcp],
+        };
+        let question = Question { to, here: self.is_here(to), protocols };
+        self.sender.turn(target.to).await;
+        let before = self.keeper.meets(question).await?;
+        let tried = match &target.how {
+            How::Host => self.agent(target.to, to).await,
+            How::Tcp => self.service(to).await,
+            How::Http { path } => self.get(to, path).await,
+        };
+        let after = self.keeper.meets(question).await?;
+        Ok(Reach { to: target.to, faults: throughout(&before, &after), ..tried })
+    }
+
+    async fn agent(&self, number: u32, to: SocketAddr) -> Reach {
+        let (trips, (_, refused)) = tokio::join!(self.sender.ask(to, number), connect(to, self.timeout));
+        Reach {
+            sent: trips.sent,
+            answered: u16::try_from(trips.times.len()).unwrap_or(u16::MAX),
+            rtt_micros: trips.round_trips(),
+            connected: Some(refused.is_none()),
+            error: trips.error.or(refused),
+            ..nothing()
+        }
+    }
+
+    async fn service(&self, to: SocketAddr) -> Reach {
+        let (took, refused) = connect(to, self.timeout).await;
+        let took = micros(took);
+        let opened = refused.is_none().then_some(RoundTrips { min: took, median: took });
+        Reach { rtt_micros: opened, connected: Some(refused.is_none()), error: refused, ..nothing() }
+    }
+
+    /// Only the head of the answer is read.
+    async fn get(&self, to: SocketAddr, path: &str) -> Reach {
+        let http = match &self.http {
+            Ok(http) => http,
+            Err(error) => return Reach { error: Some(error.clone()), ..nothing() },
+        };
+        match http.get(format!("http://{to}{path}")).send().await {
+            Ok(answer) => {
+                Reach { connected: Some(true), status: Some(answer.status().as_u16()), ..nothing() }
+            }
+            Err(error) => {
+                let connected = Some(!error.is_connect());
+                Reach { connected, error: Some(innermost(&error)), ..nothing() }
+            }
+        }
+    }
+}
+
+/// Opens a connection and closes it: how long that took or was tried, and why it did not open.
+pub async fn connect(to: SocketAddr, patience: Span) -> (Duration, Option<String>) {
+    let begun = Instant::now();
+    let outcome = tokio::time::timeout(patience.duration(), TcpStream::connect(to)).await;
+    let error = match outcome {
+        Ok(Ok(_connection)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("no answer in {patience}")),
+    };
+    (begun.elapsed(), error)
+}
+
+/// Each `GET` has a connection of its own, since an open one says nothing of new ones, and follows nobody elsewhere.
+fn client(timeout: Span) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("partition-agent/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        // One time for the connection and one for the answer, so that the two can be told apart.
+        .connect_timeout(timeout.duration())
+        .timeout(timeout.duration() * 2);
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// The one that says why.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut why: &dyn std::error::Error = error;
+    while let Some(source) = why.source() {
+        why = source;
+    }
+    why.to_string()
+}
+
+/// The addresses of this host; of loopback's not all that are its.
+fn own_addresses() -> BTreeSet<IpAddr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let address = |address: nix::sys::socket::SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    all.filter_map(|interface| address(interface.address?)).collect()
+}
+
+fn nothing() -> Reach {
+    Reach {
+        to: 0,
+        sent: 0,
+        answered: 0,
+        rtt_micros: None,
+        connected: None,
+        status: None,
+        error: None,
+        faults: Vec::new(),
+    }
+}
+
+/// What faults did all the while. What came, went or changed meanwhile did something in between.
+fn throughout(before: &[Meets], after: &[Meets]) -> Vec<Meets> {
+    let by_id = |all: &[Meets]| {
+        let each = all.iter().map(|meets| (meets.id.clone(), (meets.egress, meets.ingress)));
+        each.collect::<BTreeMap<FaultId, (Effect, Effect)>>()
+    };
+    let (before, after) = (by_id(before), by_id(after));
+    let same = |one: Effect, other: Effect| if one == other { one } else { Effect::Impaired };
+    let ids = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
+    let merge = |id: &FaultId| {
+        let [was, is] = [&before, &after].map(|all| all.get(id).copied().unwrap_or_default());
+        Meets { id: id.clone(), egress: same(was.0, is.0), ingress: same(was.1, is.1) }
+    };
+    ids.into_iter().map(merge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meets(id: &str, egress: Effect, ingress: Effect) -> Meets {
+        Meets { id: id.parse().unwrap(), egress, ingress }
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_neither_one_nor_the_other() {
+        use Effect::{Cut, Impaired, None};
+        let before = [meets("stays", Cut, None), meets("ends", Cut, None), meets("turns", Cut, None)];
+        let after = [meets("comes", None, Cut), meets("stays", Cut, None), meets("turns", None, Cut)];
+        let expected = [
+            meets("comes", None, Impaired),
+            meets("ends", Impaired, None),
+            meets("stays", Cut, None),
+            meets("turns", Impaired, Impaired),
+        ];
+        assert_eq!(throughout(&before, &after), expected);
+    }
+
+    #[test]
+    fn this_host_knows_its_own_addresses() {
+        let own = own_addresses();
+        let is_own = |text: &str| own.contains(&text.parse().unwrap());
+        assert!(is_own("127.0.0.1") && !is_own("192.0.2.1"), "{own:?}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The word that callers over TCP have to know.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use subtle::ConstantTimeEq;
+
+/// Shorter ones can be guessed.
+const SHORTEST: usize = 16;
+/// Far below what a header may hold.
+const LONGEST: usize = 1_024;
+
+/// Whoever has it may do everything. It is never printed.
+#[derive(Clone)]
+pub struct Token(String);
+
+/// Why a file holds no [`Token`].
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("cannot read the token file {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(
+        "every user of this host may read or write the token file {path} (its mode is {mode:04o}): `chmod o= {path}`, and put \
+         a new token into it",
+        path = path.display()
+    )]
+    Open { path: PathBuf, mode: u32 },
+    #[error("the token file {path} is empty: `openssl rand -hex 32 > {path}` makes a token", path = path.display())]
+    Empty { path: PathBuf },
+    #[error("the token in {} has {length} bytes: at least {SHORTEST}, at most {LONGEST}", path.display())]
+    Length { path: PathBuf, length: usize },
+    #[error("what is in {} is no token: it is one word of visible ASCII characters", path.display())]
+    Word { path: PathBuf },
+}
+
+impl Token {
+    /// The one word in a file that others may neither read nor write.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file, and never what is in it.
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let failed = |source| TokenError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        // Of what was opened, not of what the path names by now.
+        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
+        if mode & 0o006 != 0 {
+            return Err(TokenError::Open { path: path.to_owned(), mode });
+        }
+        let mut text = String::new();
+        // White space around it aside, twice as much as there may be.
+        let most = u64::try_from(2 * LONGEST).unwrap_or(u64::MAX);
+        file.take(most).read_to_string(&mut text).map_err(failed)?;
+        Self::parse(text.trim(), path)
+    }
+
+    fn parse(word: &str, path: &Path) -> Result<Self, TokenError> {
+        let path = path.to_owned();
+        match word.len() {
+            0 => Err(TokenError::Empty { path }),
+            _ if !word.bytes().all(|byte| byte.is_ascii_graphic()) => Err(TokenError::Word { path }),
+            length if !(SHORTEST..=LONGEST).contains(&length) => Err(TokenError::Length { path, length }),
+            _ => Ok(Self(word.to_owned())),
+        }
+    }
+
+    /// Whether the value of an `Authorization` header has this token: RFC 6750. How long it takes does not depend on how
+    /// much of the token is right.
+    #[must_use]
+    pub fn is_in(&self, authorization: &[u8]) -> bool {
+        const SCHEME: &[u8] = b"bearer ";
+        let Some((scheme, word)) = authorization.split_at_checked(SCHEME.len()) else { return false };
+        scheme.eq_ignore_ascii_case(SCHEME) && self.0.as_bytes().ct_eq(word).into()
+    }
+
+    /// The value of an `Authorization` header.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const WORD: &str = "0123456789abcdef";
+
+    fn read(text: &[u8], mode: u32) -> Result<Token, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+        Token::read(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_is_one_word_and_white_space_around_it_is_none_of_it() {
+        for text in [WORD.to_owned(), format!("{WORD}\n"), format!("\r\n {WORD}\t\n")] {
+            assert_eq!(read(text.as_bytes(), 0o640).unwrap().authorization(), format!("Bearer {WORD}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_with_its_reason_and_without_its_text() {
+        let long = "a".repeat(LONGEST + 1);
+        let endless = "a".repeat(100_000);
+        for (text, reason) in [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("0123456789abcde", "has 15 bytes: at least 16"),
+            (&long, "at most 1024"),
+            (&endless, "at most 1024"),
+            ("0123456789 abcdef", "one word"),
+            ("0123456789\nabcdef", "one word"),
+            ("0123456789abcdéf", "one word"),
+        ] {
+            let error = read(text.as_bytes(), 0o600).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+            assert!(!error.contains("0123"), "{error}");
+        }
+        assert!(read(b"0123456789abcdef\xff", 0o600).unwrap_err().contains("cannot read"));
+        assert!(Token::read(Path::new("/nonexistent")).unwrap_err().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn a_file_that_every_user_may_read_or_write_is_refused() {
+        for mode in [0o644, 0o604, 0o602, 0o666] {
+            let error = read(WORD.as_bytes(), mode).unwrap_err();
+            assert!(error.contains(&format!("{mode:04o}")) && error.contains("chmod o="), "{error}");
+        }
+        for mode in [0o600, 0o400, 0o640, 0o660] {
+            assert!(read(WORD.as_bytes(), mode).is_ok(), "{mode:04o}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_in_a_bearer_header_is_it() {
+        let token = read(WORD.as_bytes(), 0o600).unwrap();
+        assert!(token.is_in(token.authorization().as_bytes()));
+        assert!(token.is_in(format!("bEARER {WORD}").as_bytes()), "schemes have no case: RFC 9110, 11.1");
+        for wrong in [
+            "",
+            WORD,
+            "Bearer",
+            "Bearer ",
+            "Bearer 0123456789abcde",
+            "Bearer 0123456789abcdeg",
+            "Bearer 0123456789abcdef0",
+            "Bearer  0123456789abcdef",
+            "Basic 0123456789abcdef",
+            "Bearer\t0123456789abcdef",
+            "Bearer 0123456789ABCDEF",
+        ] {
+            assert!(!token.is_in(wrong.as_bytes()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn it_is_not_printed() {
+        let token = read(WORD.as_bytes(), 0o600).unwrap();
+        assert_eq!(format!("{token:?} {:?}", Some(&token)), "Token Some(Token)");
+    }
+}
