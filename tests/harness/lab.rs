@@ -63,8 +63,8 @@ impl Lab {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = |role: &str| format!("pa-test-{}-{number}-{role}", std::process::id());
         let [app, redis, db] = ["app", "redis", "db"].map(name);
-        ip(
-            &["-batch", "-"],
+        batch(
+            &[],
             &format!(
                 "netns add {app}\nnetns add {redis}\nnetns add {db}\n\
              link add to-redis netns {app} type veth peer name eth0 netns {redis}\n\
@@ -92,7 +92,7 @@ impl Default for Lab {
 }
 
 impl Host {
-    fn open(namespace: String) -> Self {
+    pub(crate) fn open(namespace: String) -> Self {
         let file = File::open(format!("/run/netns/{namespace}")).expect("`ip netns add` made it");
         Self { namespace, file }
     }
@@ -148,13 +148,18 @@ impl Host {
     }
 
     fn ip(&self, batch: &str) {
-        ip(&["-n", &self.namespace, "-batch", "-"], batch);
+        self::batch(&["-n", &self.namespace], batch);
     }
 }
 
-fn ip(arguments: &[&str], batch: &str) {
-    let mut child =
-        Command::new("ip").args(arguments).stdin(Stdio::piped()).spawn().expect("iproute2 is installed");
+/// One call of `ip` for many lines.
+pub(crate) fn batch(arguments: &[&str], batch: &str) {
+    let mut child = Command::new("ip")
+        .args(arguments)
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("iproute2 is installed");
     child.stdin.take().expect("piped").write_all(batch.as_bytes()).expect("ip reads its batch");
     assert!(child.wait().expect("ip ends").success(), "ip {arguments:?} failed (root?)");
 }

@@ -20,7 +20,7 @@ impl Snapshot {
         let tools = host.sh(
             "tc qdisc show; ip -o link show | while IFS=': @' read -r _ dev _; do \
              for at in root ingress egress; do tc filter show dev $dev $at 2>/dev/null; done; done; \
-             for dev in to-redis to-db; do ethtool -k $dev; done; \
+             ip -o link show | while IFS=': @' read -r _ dev _; do ethtool -k $dev; done; \
              nft -a list ruleset; ip -d link show; ip rule; ip addr show; ip route show table all; ip -6 route show table all",
         );
         let mut sysctls = BTreeMap::new();

@@ -114,9 +114,11 @@ pub fn cell(seen: &[Seen], from: usize, to: usize) -> Option<Cell> {
     // What was answered has arrived, whether or not the other can be asked.
     let answered = reach.map_or(0, |reach| u32::from(reach.answered));
     let arrived = heard.unwrap_or_default().max(answered);
-    let found = match (sent, arrived, heard) {
-        (0, _, _) | (_, 0, None) => Found::Unknown,
-        (sent, arrived, _) if arrived >= sent => Found::Open,
+    let found = match (reach, arrived, heard) {
+        // Refused by this host itself: no datagram left it.
+        (Some(reach), 0, _) if reach.sent == 0 => Found::Cut,
+        (None, _, _) | (_, 0, None) => Found::Unknown,
+        (Some(_), arrived, _) if arrived >= sent => Found::Open,
         (_, 0, Some(_)) => Found::Cut,
         (_, _, _) => Found::Lossy,
     };

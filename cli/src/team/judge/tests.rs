@@ -73,6 +73,13 @@ fn what_lets_some_through_is_never_unexpected() {
 }
 
 #[test]
+fn what_its_own_host_refuses_to_send_is_cut() {
+    let mut seen = two([0, 0], [Some(0), Some(0)], [Some((CUT, NONE)), None]);
+    seen[0].reach.as_mut().unwrap().get_mut(&1).unwrap().sent = 0;
+    assert_eq!(found(&seen)[0], (Found::Cut, Verdict::AsExpected));
+}
+
+#[test]
 fn a_silent_agent_is_unknown_unless_it_answered_a_datagram() {
     let mut seen = two([5, 0], [Some(5), None], [None, None]);
     assert_eq!(cell(&seen, 0, 1).unwrap().found, Found::Open);
