@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the environment, what would change the outcome.
-const AMBIENT: [&str; 5] = ["PARTITION_AGENT", "SSH_CONNECTION", "RUST_LOG", "http_proxy", "HTTP_PROXY"];
+const AMBIENT: [&str; 6] =
+    ["PARTITION_AGENT", "PARTITION_AGENT_FLEET", "SSH_CONNECTION", "RUST_LOG", "http_proxy", "HTTP_PROXY"];
 
 /// What is left of a program that has ended.
 #[derive(Debug)]
