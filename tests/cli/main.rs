@@ -5,6 +5,7 @@
 mod address;
 mod exit;
 mod flags;
+mod fleet;
 mod inject;
 mod pipes;
 mod profiles;

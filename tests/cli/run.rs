@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the environment, what would change the outcome.
-const AMBIENT: [&str; 6] = [
+const AMBIENT: [&str; 7] = [
     "PARTITION_AGENT",
+    "PARTITION_AGENT_FLEET",
     "PARTITION_AGENT_TOKEN_FILE",
     "SSH_CONNECTION",
     "RUST_LOG",
