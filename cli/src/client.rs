@@ -11,7 +11,7 @@ use partition_agent_proto::{
 };
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
@@ -144,9 +144,16 @@ impl Client {
     }
 
     /// Built and cutting nothing, until it is committed or this long has passed.
-    pub async fn prepare(&self, id: &FaultId, spec: &FaultSpec, patience: Span) -> Answer<FaultStatus> {
+    /// Whether it is new, and how it stands.
+    pub async fn prepare(
+        &self,
+        id: &FaultId,
+        spec: &FaultSpec,
+        patience: Span,
+    ) -> Answer<(bool, FaultStatus)> {
         let request = self.request(Method::PUT, &format!("/v1/faults/{id}?prepare={patience}"));
-        self.send(keep(request).json(spec)).await
+        let (status, fault) = self.answer(keep(request).json(spec)).await?;
+        Ok((status == StatusCode::CREATED, fault))
     }
 
     /// To an instant of the agent's own boot clock, in nanoseconds.
@@ -200,12 +207,17 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
+        Ok(self.answer(request).await?.1)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<(StatusCode, T)> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let ok = response.status().is_success();
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if ok {
-            return serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()));
+            let answer = serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()))?;
+            return Ok((status, answer));
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(problem.into()),

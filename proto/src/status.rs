@@ -263,6 +263,9 @@ pub enum End {
     },
     /// It was prepared, and nobody committed it in time: it never came into force.
     Expired,
+    /// It was committed to an instant at which the agent did not run: it never came into force, since a host that starts
+    /// late does not start with the others.
+    Missed,
     /// It never came into force.
     Failed {
         /// Which step, and the kernel's words.
@@ -279,6 +282,7 @@ impl fmt::Display for End {
             Self::AgentDied => f.write_str("agent died"),
             Self::Vanished { what } => write!(f, "{what} is gone"),
             Self::Expired => f.write_str("never committed"),
+            Self::Missed => f.write_str("missed its start"),
             Self::Failed { why } => write!(f, "failed: {why}"),
         }
     }

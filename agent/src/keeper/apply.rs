@@ -186,6 +186,7 @@ impl<K: Kernel> Keeper<K> {
             next_step: None,
             started: None,
             ended: None,
+            committed: false,
             restored_by: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },

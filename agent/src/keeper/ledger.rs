@@ -22,6 +22,9 @@ use crate::plan::Plan;
 /// How much later than the kernel the agent looks.
 const AFTER_THE_KERNEL: Duration = Duration::from_millis(20);
 
+/// How late a fault may start that starts together with others.
+const LATE: Duration = Duration::from_secs(1);
+
 /// How long to wait before a refused undo is tried again: the first time, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -45,6 +48,8 @@ pub struct Fault {
     /// When its targets were in the kernel for the first time, and when they were out of it.
     pub started: Option<BootTime>,
     pub ended: Option<BootTime>,
+    /// Whether it starts with others, at an instant that somebody committed it to, or not at all.
+    pub committed: bool,
     /// Who moved its deadline to where it is in order to restore it.
     pub restored_by: Option<String>,
     /// What shapes its packets, where something does.
@@ -104,6 +109,10 @@ impl Fault {
         } else {
             self.timing.deadline + AFTER_THE_KERNEL
         }
+    }
+
+    fn has_missed_its_start(&self, now: BootTime) -> bool {
+        self.committed && self.started.is_none() && self.timing.start + LATE <= now
     }
 
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
@@ -216,6 +225,7 @@ impl Ledger {
         if let Some(fault) = self.faults.get_mut(id) {
             fault.timing = Timing::starting(&fault.spec, start);
             (fault.next_on, fault.next_step) = (Some(start), None);
+            fault.committed = true;
             fault.phase = Phase::Active;
         }
     }
@@ -270,6 +280,9 @@ impl Ledger {
                 let who = fault.restored_by.clone();
                 let end = who.map_or(End::Deadline, |who| End::Restored { who });
                 Some(Due::Unsteer(fault.id.clone(), end))
+            }
+            Phase::Active if fault.has_missed_its_start(now) => {
+                Some(Due::Unsteer(fault.id.clone(), End::Missed))
             }
             Phase::Active if fault.next_on.is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
             Phase::Active if fault.next_step.is_some_and(|step| step <= now) => {

@@ -11,7 +11,7 @@ use super::fan_out::fan_out;
 use super::members::Order;
 use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
-use super::start::{How, Outcome, start, withdraw};
+use super::start::{How, Outcome, Start};
 use crate::args::{InjectArgs, TogetherArgs};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
@@ -78,23 +78,23 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
     let how = How { id, best_effort: command.together.best_effort, start_in: command.start_in };
     let mut interrupt = Interrupt::listen()?;
     let progress = Progress::new(orders.iter().map(|order| order.member.name.clone()), json);
+    let start = Start::new(&orders, &how, &progress);
     let outcome = tokio::select! {
-        outcome = start(&orders, &how, &progress) => outcome,
+        outcome = start.run() => outcome,
         () = interrupt.comes() => {
-            let left = withdraw(&orders, &how.id, &progress).await;
+            let left = start.withdraw().await;
             drop(progress);
             render::team::withdrawn(&how.id, &left)?;
             return Ok(ExitCode::FAILURE);
         }
     };
-    drop(progress);
     if json {
         render::json(&render::team::Report::new(&how.id, &outcome))?;
     } else {
         render::team::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
     }
     if command.wait && !outcome.started.is_empty() {
-        wait(&orders, &how.id, interrupt, json).await?;
+        wait(&start, interrupt, json).await?;
     }
     Ok(outcome.code())
 }
@@ -140,28 +140,17 @@ async fn plans(team: &Team, specs: &BTreeMap<String, FaultSpec>, json: bool) -> 
 }
 
 /// Until it is over on every host; an interrupt ends it.
-async fn wait(orders: &[Order], id: &FaultId, mut interrupt: Interrupt, json: bool) -> Result<(), Failure> {
-    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
-    let quiet = Progress::new([], true);
+async fn wait(start: &Start<'_>, mut interrupt: Interrupt, json: bool) -> Result<(), Failure> {
     loop {
         tokio::select! {
             () = interrupt.comes() => {
-                let left = withdraw(orders, id, &quiet).await;
-                return if json { Ok(()) } else { render::team::withdrawn(id, &left) };
+                let left = start.withdraw().await;
+                return if json { Ok(()) } else { render::team::withdrawn(start.id(), &left) };
             }
             () = tokio::time::sleep(ASK) => {}
         }
-        let standing =
-            fan_out(
-                &members,
-                PLAN,
-                &quiet,
-                Step::Asked,
-                |member| async move { member.client.fault(id).await },
-            )
-            .await;
         // Who does not answer is left to its kernel.
-        if standing.values().all(Result::is_err) {
+        if !start.stands().await {
             return Ok(());
         }
     }

@@ -8,10 +8,14 @@
 //!                       revoke: nothing started      revoke before T                  restore
 //! ```
 //!
+//! A fault that was there before, under the same id, is somebody else's, or this command's of an earlier time: it is neither
+//! started again nor revoked.
+//!
 //! A controller that dies in between leaves nothing: what is prepared expires, what is committed ends at its deadline, by the
 //! kernel of each host.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use partition_agent_core::clock::{Alarm, BootTime};
@@ -26,8 +30,8 @@ use crate::exit::Failure;
 /// How long an agent may take to prepare; a fault on thousands of names takes a while to resolve.
 const PREPARE: Duration = Duration::from_secs(20);
 
-/// How long a prepared fault waits to be committed. Longer than all that comes before a commit.
-const EXPIRES: Span = Span::from_secs(60);
+/// How long a prepared fault waits to be committed. Longer than the slowest prepare and the commit after it.
+const EXPIRES: Span = Span::from_secs(30);
 
 /// How far away the instant is: at least so long, and at most.
 const LEAD: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(10));
@@ -39,8 +43,9 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 const REVOKE: Duration = Duration::from_secs(5);
 
 /// What became of it.
+#[derive(Default)]
 pub struct Outcome {
-    /// The hosts where the fault is in force.
+    /// The hosts where the fault is in force, by this try or since before.
     pub started: BTreeMap<String, FaultStatus>,
     /// Who kept it from starting, or did not start, and why.
     pub failed: BTreeMap<String, Failure>,
@@ -61,180 +66,214 @@ pub struct How {
     pub start_in: Option<Span>,
 }
 
-/// One that has prepared.
+/// One try, on all hosts.
+pub struct Start<'a> {
+    orders: &'a [Order],
+    how: &'a How,
+    progress: &'a Progress,
+    /// Hosts where a fault of this id is not this try's to take back.
+    foreign: RefCell<BTreeSet<String>>,
+}
+
+/// A host that agrees.
+enum Agreed {
+    /// It has prepared, and is to be told the instant.
+    Ready(Ready),
+    /// The same fault is in force there, or about to be.
+    Standing(FaultStatus),
+}
+
 #[derive(Clone)]
 struct Ready {
     member: Member,
     offset: Offset,
 }
 
-pub async fn start(orders: &[Order], how: &How, progress: &Progress) -> Outcome {
-    let mut outcome = Outcome {
-        started: BTreeMap::new(),
-        failed: BTreeMap::new(),
-        unknown: BTreeMap::new(),
-        spread: None,
-        was_in_force: false,
-    };
-    let begun = BootTime::now();
-    let mut ready = Vec::new();
-    for (name, answer) in prepare(orders, how, progress).await {
-        match answer {
-            Ok(one) => ready.push(one),
-            Err(failure) => drop(outcome.failed.insert(name, failure)),
-        }
-    }
-    if stops(&outcome, how) || ready.is_empty() {
-        revoke(orders, &ready[..0], how, &mut outcome, progress).await;
-        return outcome;
+impl<'a> Start<'a> {
+    pub fn new(orders: &'a [Order], how: &'a How, progress: &'a Progress) -> Self {
+        Self { orders, how, progress, foreign: RefCell::default() }
     }
 
-    // Preparing is more work than committing, so what it took is enough for a commit; a third of it is left to revoke in.
-    let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
-    let at = BootTime::now() + lead + how.start_in.map(Span::duration).unwrap_or_default();
-    for (name, answer) in commit(&ready, how, at, lead * 2 / 3, progress).await {
-        if let Err(failure) = answer {
-            outcome.failed.insert(name, failure);
-        }
-    }
-    if stops(&outcome, how) {
-        revoke(orders, &ready, how, &mut outcome, progress).await;
-        return outcome;
+    pub fn id(&self) -> &FaultId {
+        &self.how.id
     }
 
-    if sleep_until(at).await.is_err() {
-        outcome.failed.insert("here".to_owned(), Failure::Failed("this host has no timer left".to_owned()));
+    /// Whether some host says that it still has it.
+    pub async fn stands(&self) -> bool {
+        let (members, quiet) = (self.members(), Progress::new([], true));
+        let answers = fan_out(&members, LOOK.1, &quiet, Step::Asked, |member| async move {
+            member.client.fault(&self.how.id).await
+        })
+        .await;
+        answers.values().any(Result::is_ok)
     }
-    for (name, answer) in look(&ready, how, progress).await {
-        match answer {
-            // The answer to its commit was lost, and it started all the same.
-            Ok(status) => {
-                outcome.failed.remove(&name);
-                outcome.started.insert(name, status);
+
+    pub async fn run(&self) -> Outcome {
+        let mut outcome = Outcome::default();
+        let begun = BootTime::now();
+        let mut ready = Vec::new();
+        for (name, answer) in self.prepare().await {
+            match answer {
+                Ok(Agreed::Ready(one)) => ready.push(one),
+                Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, fault)),
+                Err(failure) => drop(outcome.failed.insert(name, failure)),
             }
-            Err(failure) => drop(outcome.failed.entry(name).or_insert(failure)),
+        }
+        if ready.is_empty() || self.stops(&outcome) {
+            return self.revoke(&[], outcome).await;
+        }
+
+        // Preparing is more work than committing, so what it took is enough for a commit; a third of it is left to revoke in.
+        let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
+        let at = BootTime::now() + lead + self.how.start_in.map(Span::duration).unwrap_or_default();
+        for (name, answer) in self.commit(&ready, at, lead * 2 / 3).await {
+            if let Err(failure) = answer {
+                outcome.failed.insert(name, failure);
+            }
+        }
+        if self.stops(&outcome) {
+            return self.revoke(&ready, outcome).await;
+        }
+
+        // Without a timer the question comes too early, and is asked again.
+        if let Ok(mut alarm) = Alarm::new() {
+            alarm.ring(Some(at + LOOK.0)).await;
+        }
+        for (name, answer) in self.look(&ready).await {
+            match answer {
+                // The answer to its commit was lost, and it started all the same.
+                Ok(status) => {
+                    outcome.failed.remove(&name);
+                    outcome.started.insert(name, status);
+                }
+                Err(failure) => drop(outcome.failed.entry(name).or_insert(failure)),
+            }
+        }
+        if self.stops(&outcome) {
+            return self.revoke(&ready, outcome).await;
+        }
+        let instants = ready.iter().filter_map(|one| {
+            let started = outcome.started.get(&one.member.name)?.started_boot_ns?;
+            Some((one.offset.ours(started), one.offset.bound))
+        });
+        outcome.spread = Spread::of(instants.collect::<Vec<_>>());
+        outcome
+    }
+
+    /// Whether what failed so far is reason to stop.
+    fn stops(&self, outcome: &Outcome) -> bool {
+        !self.how.best_effort && !outcome.failed.is_empty()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.orders.iter().map(|order| order.member.clone()).collect()
+    }
+
+    async fn prepare(&self) -> Answers<Agreed> {
+        let specs = self.orders.iter().map(|order| (order.member.name.clone(), &order.spec));
+        let specs = specs.collect::<BTreeMap<_, _>>();
+        fan_out(&self.members(), PREPARE, self.progress, Step::Prepared, |member| {
+            let spec = specs.get(&member.name).copied();
+            async move {
+                let spec = spec.ok_or_else(|| Failure::Failed(format!("{} has no order", member.name)))?;
+                let (new, fault) = match member.client.prepare(&self.how.id, spec, EXPIRES).await {
+                    Ok(answer) => answer,
+                    Err(failure) => {
+                        // Whoever says no has not prepared. Who says nothing may have.
+                        if matches!(failure, Failure::Refused(_)) {
+                            self.foreign.borrow_mut().insert(member.name.clone());
+                        }
+                        return Err(failure);
+                    }
+                };
+                if !new {
+                    self.foreign.borrow_mut().insert(member.name.clone());
+                }
+                if fault.state != State::Prepared {
+                    return Ok(Agreed::Standing(fault));
+                }
+                let offset = Offset::measure(&member.client).await?;
+                Ok(Agreed::Ready(Ready { member, offset }))
+            }
+        })
+        .await
+    }
+
+    async fn commit(&self, ready: &[Ready], at: BootTime, patience: Duration) -> Answers<FaultStatus> {
+        let offsets =
+            ready.iter().map(|one| (one.member.name.clone(), one.offset)).collect::<BTreeMap<_, _>>();
+        let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
+        let all = fan_out(&members, patience, self.progress, Step::Armed, |member| {
+            let theirs = offsets.get(&member.name).map(|offset| offset.theirs(at));
+            async move {
+                let theirs =
+                    theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
+                member.client.commit(&self.how.id, theirs).await
+            }
+        });
+        // The patience of each begins when its turn comes; that of all of them together has an end, too.
+        match tokio::time::timeout(patience, all).await {
+            Ok(answers) => answers,
+            Err(_) => {
+                let late = |one: &Ready| {
+                    let name = one.member.name.clone();
+                    (name, Err(Failure::Failed(format!("not every host could be told within {patience:?}"))))
+                };
+                ready.iter().map(late).collect()
+            }
         }
     }
-    if stops(&outcome, how) {
-        outcome.was_in_force = !outcome.started.is_empty();
-        outcome.started.clear();
-        revoke(orders, &ready, how, &mut outcome, progress).await;
-        return outcome;
+
+    /// Whether each of them is in force.
+    async fn look(&self, ready: &[Ready]) -> Answers<FaultStatus> {
+        let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
+        fan_out(&members, LOOK.1, self.progress, Step::Started, |member| async move {
+            loop {
+                let fault = member.client.fault(&self.how.id).await?;
+                if fault.started_boot_ns.is_some() {
+                    return Ok(fault);
+                }
+                tokio::time::sleep(LOOK.0).await;
+            }
+        })
+        .await
     }
-    let instants = ready.iter().filter_map(|one| {
-        let started = outcome.started.get(&one.member.name)?.started_boot_ns?;
-        Some((one.offset.ours(started), one.offset.bound))
-    });
-    outcome.spread = Spread::of(instants.collect::<Vec<_>>());
-    outcome
-}
 
-/// Whether what failed so far is reason to stop.
-fn stops(outcome: &Outcome, how: &How) -> bool {
-    !how.best_effort && !outcome.failed.is_empty()
-}
-
-async fn prepare(orders: &[Order], how: &How, progress: &Progress) -> Answers<Ready> {
-    let specs = orders.iter().map(|order| (order.member.name.clone(), order.spec.clone()));
-    let specs = specs.collect::<BTreeMap<_, _>>();
-    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
-    fan_out(&members, PREPARE, progress, Step::Prepared, |member| {
-        let spec = specs.get(&member.name);
-        async move {
-            let spec = spec.ok_or_else(|| Failure::Failed(format!("{} has no order", member.name)))?;
-            let fault = member.client.prepare(&how.id, spec, EXPIRES).await?;
-            // Somebody's retry finds what the first try left: prepared, or committed since.
-            if !matches!(fault.state, State::Prepared) {
-                return Err(Failure::Failed(format!("{} is {} there already", how.id, fault.state)));
+    /// Takes it back where this try has put it. Who was told the instant, and cannot be told to forget it, is named: it may
+    /// start there. All others have nothing that could start; what they prepared expires.
+    async fn revoke(&self, committed: &[Ready], outcome: Outcome) -> Outcome {
+        let mut outcome = outcome;
+        if self.how.best_effort && !outcome.started.is_empty() {
+            return outcome;
+        }
+        for (name, answer) in self.withdraw().await {
+            match answer {
+                Ok(restored) => {
+                    outcome.started.remove(&name);
+                    outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
+                }
+                Err(failure) if committed.iter().any(|one| one.member.name == name) => {
+                    outcome.started.remove(&name);
+                    outcome.unknown.insert(name, failure);
+                }
+                Err(_) => {}
             }
-            let offset = Offset::measure(&member.client).await?;
-            Ok(Ready { member, offset })
         }
-    })
-    .await
-}
-
-async fn commit(
-    ready: &[Ready],
-    how: &How,
-    at: BootTime,
-    patience: Duration,
-    progress: &Progress,
-) -> Answers<FaultStatus> {
-    let offsets = ready.iter().map(|one| (one.member.name.clone(), one.offset)).collect::<BTreeMap<_, _>>();
-    let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
-    let all = fan_out(&members, patience, progress, Step::Armed, |member| {
-        let theirs = offsets.get(&member.name).map(|offset| offset.theirs(at));
-        async move {
-            let theirs = theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
-            member.client.commit(&how.id, theirs).await
-        }
-    });
-    // The patience of each begins when its turn comes; that of all of them together has an end, too.
-    match tokio::time::timeout(patience, all).await {
-        Ok(answers) => answers,
-        Err(_) => {
-            let late = |one: &Ready| {
-                let name = one.member.name.clone();
-                (name, Err(Failure::Failed(format!("not every host could be told within {patience:?}"))))
-            };
-            ready.iter().map(late).collect()
-        }
+        outcome
     }
-}
 
-/// Whether each of them is in force.
-async fn look(ready: &[Ready], how: &How, progress: &Progress) -> Answers<FaultStatus> {
-    tokio::time::sleep(LOOK.0).await;
-    let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
-    fan_out(&members, LOOK.1, progress, Step::Started, |member| async move {
-        loop {
-            let fault = member.client.fault(&how.id).await?;
-            if fault.started_boot_ns.is_some() {
-                return Ok(fault);
+    /// Takes back what this try has put anywhere, whatever has become of it there: nothing, where there is none.
+    pub async fn withdraw(&self) -> Answers<Option<FaultStatus>> {
+        let foreign = self.foreign.borrow().clone();
+        let members = self.members().into_iter().filter(|member| !foreign.contains(&member.name));
+        let members = members.collect::<Vec<_>>();
+        fan_out(&members, REVOKE, self.progress, Step::Restored, |member| async move {
+            match member.client.restore(&self.how.id, None).await {
+                // It never got there, or is over.
+                Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(None),
+                answer => answer.map(Some),
             }
-            tokio::time::sleep(LOOK.0).await;
-        }
-    })
-    .await
-}
-
-/// Takes it back everywhere, whatever has become of it there. Who was told the instant, and cannot be told to forget it, is named:
-/// it may start there. All others have nothing that could start; what they prepared expires.
-async fn revoke(
-    orders: &[Order],
-    committed: &[Ready],
-    how: &How,
-    outcome: &mut Outcome,
-    progress: &Progress,
-) {
-    for (name, answer) in withdraw(orders, &how.id, progress).await {
-        match answer {
-            Ok(restored) => {
-                outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
-            }
-            Err(failure) if committed.iter().any(|one| one.member.name == name) => {
-                outcome.unknown.insert(name, failure);
-            }
-            Err(_) => {}
-        }
+        })
+        .await
     }
-}
-
-/// Takes a fault back on every host, in whatever state it is there: nothing, where there is none.
-pub async fn withdraw(orders: &[Order], id: &FaultId, progress: &Progress) -> Answers<Option<FaultStatus>> {
-    let members = orders.iter().map(|order| order.member.clone()).collect::<Vec<_>>();
-    fan_out(&members, REVOKE, progress, Step::Restored, |member| async move {
-        match member.client.restore(id, None).await {
-            // It never got there, or is over.
-            Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(None),
-            answer => answer.map(Some),
-        }
-    })
-    .await
-}
-
-async fn sleep_until(at: BootTime) -> std::io::Result<()> {
-    Alarm::new()?.ring(Some(at)).await;
-    Ok(())
 }

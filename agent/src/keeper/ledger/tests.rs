@@ -49,6 +49,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         next_step: None,
         started: None,
         ended: None,
+        committed: false,
         restored_by: None,
         engine: None,
         verdict: Verdict::Confirmed,
@@ -115,6 +116,8 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 const GRACE: u64 = 20;
+/// From here on it is too late to start with others.
+const LATEST: u64 = 1_000;
 /// What a fault lasts when nobody says.
 const MINUTE: u64 = 60_000;
 const DRAIN: u64 = 2100;
@@ -185,6 +188,8 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
                 let Waits::Start(start) = model.faults[&id].1 else {
                     return Err(TestCaseError::fail(format!("{found} is armed out of turn")));
                 };
+                prop_assert!(model.now < start + LATEST, "{found} is armed late");
+                ledger.get_mut(&found).unwrap().started = Some(now);
                 ledger.armed(&found, now, false);
                 model.faults.get_mut(&id).unwrap().1 = Waits::Deadline(start + MINUTE);
             }
@@ -198,6 +203,9 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
                     // Nobody looked from its start to its end.
                     Waits::Start(start) if start + MINUTE + GRACE <= model.now => {
                         prop_assert_eq!(&end, &End::Deadline);
+                    }
+                    Waits::Start(start) if start + LATEST <= model.now => {
+                        prop_assert_eq!(&end, &End::Missed);
                     }
                     waits => prop_assert!(false, "{found} ends while it waits for {waits:?}"),
                 }

@@ -73,6 +73,19 @@ async fn a_commit_to_the_past_starts_nothing_and_one_to_the_far_future_is_refuse
 }
 
 #[tokio::test]
+async fn an_agent_that_did_not_run_at_the_instant_does_not_start_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap();
+    keeper.commit(&id(), BootTime::now() + Duration::from_millis(50), "me".to_owned()).unwrap();
+    // As if it had been stopped.
+    std::thread::sleep(Duration::from_millis(1_100));
+    until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
+    assert!(world.lock().unwrap().timeouts.is_empty(), "nothing was cut");
+    assert_eq!(keeper.journal.history(1).unwrap()[0].end, End::Missed);
+}
+
+#[tokio::test]
 async fn a_restore_at_an_instant_is_the_kernels_new_deadline_and_never_a_later_one() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
