@@ -6,16 +6,21 @@ use partition_agent_proto::fleet::Selector;
 use crate::fleet::Source;
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Fleet")]
 pub struct FleetArgs {
     /// Where the hosts of a fleet are from: PATH.toml, file_sd:PATH, http_sd:URL, ansible:PATH, consul:URL/SERVICE,
     /// srv:NAME[@SERVER[:PORT]], docker:LABEL[=VALUE] or kubernetes:NAMESPACE/SERVICE[@URL] [default: ./fleet.toml, then
     /// /etc/partition-agent/fleet.toml]
-    #[arg(long = "fleet", global = true, env = "PARTITION_AGENT_FLEET", value_name = "SOURCE")]
+    #[arg(
+        long = "fleet",
+        global = true,
+        env = "PARTITION_AGENT_FLEET",
+        value_name = "SOURCE",
+        help_heading = "Fleet"
+    )]
     pub source: Option<Source>,
     /// On which hosts of the fleet: names, patterns such as web-*, @GROUP, @LABEL=VALUE, after a ! those to leave out; with
     /// commas in between
-    #[arg(long, global = true, value_name = "SELECTOR")]
+    #[arg(long, global = true, value_name = "SELECTOR", help_heading = "Fleet")]
     pub on: Option<Selector>,
 }
 

@@ -208,7 +208,7 @@ fn hosts_of_another_source_are_hosts_of_the_file() {
     };
 
     let mut sound = file();
-    assert_eq!(sound.from, [source.clone()]);
+    assert_eq!(sound.from, std::slice::from_ref(&source));
     sound.add(&source, Ok(found(&["aa"])));
     let (fleet, _) = sound.checked().unwrap();
     assert_eq!(fleet.select(&"@all".parse().unwrap()).unwrap().len(), 2);

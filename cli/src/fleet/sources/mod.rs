@@ -103,9 +103,15 @@ fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserialize
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Of a server that is asked.
+/// Of a server that is asked. With a password in it, it would be in every message that names the source.
 fn url(text: &str) -> Option<Url> {
-    text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    let is_plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    text.parse::<Url>().ok().filter(is_plain)
 }
 
 /// Of a name server: an address, with a port or without.
@@ -222,6 +228,7 @@ mod tests {
             "file_sd:",
             "http_sd:ftp://a/b",
             "http_sd:127.0.0.1",
+            "http_sd:http://user:secret@127.0.0.1/",
             "consul:http://127.0.0.1:8500",
             "consul:127.0.0.1/web",
             "srv:a@name",
