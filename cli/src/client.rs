@@ -227,15 +227,18 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         // The innermost error is the one that says why.
-        let mut why: &dyn std::error::Error = error;
+        let mut why: &(dyn std::error::Error + 'static) = error;
         while let Some(source) = why.source() {
             why = source;
         }
+        let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+        let nobody_listens = why.downcast_ref::<std::io::Error>().is_some_and(refused);
         Failure::Unreachable {
             at: self.at.to_string(),
             why: why.to_string(),
             hint: "start one (`systemctl start partition-agent`, or `partition-agent serve` as root), or name another \
                    with --agent",
+            nobody_listens,
         }
     }
 

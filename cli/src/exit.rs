@@ -10,8 +10,8 @@ use partition_agent_proto::Problem;
 pub enum Failure {
     /// The agent said no.
     Refused(Box<Problem>),
-    /// Nobody answered.
-    Unreachable { at: String, why: String, hint: &'static str },
+    /// Nobody answered; where nobody even listens, no agent runs there.
+    Unreachable { at: String, why: String, hint: &'static str, nobody_listens: bool },
     /// The arguments make no sense together.
     Usage(String),
     /// Anything else.
@@ -30,7 +30,8 @@ impl Failure {
     /// Nobody answered within this time.
     pub fn unanswered(at: String, patience: std::time::Duration) -> Self {
         let why = format!("no answer within {patience:?}");
-        Self::Unreachable { at, why, hint: "is the host up, and may it be reached from here?" }
+        let hint = "is the host up, and may it be reached from here?";
+        Self::Unreachable { at, why, hint, nobody_listens: false }
     }
 }
 
@@ -38,7 +39,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(problem) => problem.fmt(f),
-            Self::Unreachable { at, why, hint } => write!(f, "no agent answers at {at}: {why}\n  {hint}"),
+            Self::Unreachable { at, why, hint, .. } => write!(f, "no agent answers at {at}: {why}\n  {hint}"),
             Self::Usage(why) | Self::Failed(why) => f.write_str(why),
         }
     }

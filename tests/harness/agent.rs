@@ -30,12 +30,20 @@ impl Agent {
     /// In the directory of an earlier one.
     #[must_use]
     pub fn start_in(host: &Host, config: &str, dir: tempfile::TempDir) -> Self {
+        Self::start_by(host, &[], config, dir)
+    }
+
+    /// By a program that does something first and becomes the agent then.
+    #[must_use]
+    pub fn start_by(host: &Host, by: &[&str], config: &str, dir: tempfile::TempDir) -> Self {
         let [socket, state, conf, log] = ["agent.sock", "state", "agent.toml", "log"]
             .map(|name| dir.path().join(name).display().to_string());
         std::fs::write(&conf, config).expect("a file");
         let log = std::fs::File::options().create(true).append(true).open(log).expect("a file");
         let serve = ["serve", "--config", &conf, "--socket", &socket, "--state-dir", &state];
-        let process = host.spawn(&binary().display().to_string(), &serve, Stdio::from(log));
+        let program = binary().display().to_string();
+        let words = [by, &[program.as_str()], &serve].concat();
+        let process = host.spawn(words[0], &words[1..], Stdio::from(log));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
         let mut agent = Self { process, dir, http, runtime };

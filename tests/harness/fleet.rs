@@ -1,13 +1,13 @@
 //! Ten hosts with an agent each and a controller, all on one switch, and the file that names them.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
 use crate::agent::Agent;
-use crate::lab::{Host, batch};
+use crate::lab::{Host, Running, batch};
 use crate::{binary, text};
 
 /// How many hosts have an agent.
@@ -108,6 +108,21 @@ impl Fleet {
     /// With more of a configuration.
     pub fn start_agent(&mut self, nth: usize, config: &str) {
         self.agents[nth] = Some(Agent::start(&self.hosts[nth], &self.config(nth, config)));
+    }
+
+    /// On a machine that was booted so many seconds earlier, as far as the agent can tell.
+    pub fn start_agent_booted_earlier(&mut self, nth: usize, seconds: u32) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let by = ["unshare", "--time", "--boottime", &seconds.to_string(), "--"];
+        self.agents[nth] = Some(Agent::start_by(&self.hosts[nth], &by, &self.config(nth, ""), dir));
+    }
+
+    /// The command line, as a program that is still running.
+    #[must_use]
+    pub fn cli_running(&self, arguments: &[&str]) -> Running {
+        let fleet = self.file().display().to_string();
+        let arguments = [&["--fleet", &fleet], arguments].concat();
+        self.controller.spawn(&binary().display().to_string(), &arguments, Stdio::null())
     }
 
     #[must_use]

@@ -16,10 +16,9 @@ pub struct Question {
     /// An address of this very host: its packets pass loopback only.
     pub here: bool,
     pub protocols: &'static [Protocol],
+    /// What the kernel chooses that port from, first and last: `ip_local_port_range` (ip(7)).
+    pub chosen: (u16, u16),
 }
-
-/// The kernel chooses none below `ip_unprivileged_port_start`, which is 1024 unless somebody has changed it.
-const CHOSEN: std::ops::RangeInclusive<u16> = 1024..=u16::MAX;
 
 /// Whether a packet is hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,7 +148,7 @@ fn aimed(fault: &Fault, question: &Question, protocol: Protocol) -> Hit {
     let named = fault.sources.targets.iter().filter(is_named);
     let hit = named.map(|address| match address.ports {
         None => Hit::Always,
-        Some(ports) if !target.local_ports.is_empty() => near(ports),
+        Some(ports) if !target.local_ports.is_empty() => near(ports, question.chosen),
         Some(ports) if far(ports) => Hit::Always,
         Some(_) => Hit::Never,
     });
@@ -157,9 +156,9 @@ fn aimed(fault: &Fault, question: &Question, protocol: Protocol) -> Hit {
 }
 
 /// By the port of this end.
-fn near(ports: Ports) -> Hit {
-    let all = ports.first() <= *CHOSEN.start() && ports.last() == *CHOSEN.end();
-    let none = ports.last() < *CHOSEN.start();
+fn near(ports: Ports, (first, last): (u16, u16)) -> Hit {
+    let all = ports.first() <= first && ports.last() >= last;
+    let none = ports.last() < first || ports.first() > last;
     match (all, none) {
         (true, _) => Hit::Always,
         (false, true) => Hit::Never,

@@ -24,6 +24,7 @@ pub struct Prober {
     timeout: Span,
     /// Of this very host.
     own: BTreeSet<IpAddr>,
+    chosen: (u16, u16),
     sender: Sender,
     http: Result<reqwest::Client, String>,
 }
@@ -45,7 +46,8 @@ impl Prober {
         };
         let sender = Sender::open(pace, &agents);
         let (own, http) = (own_addresses(), client(request.timeout));
-        let prober = Arc::new(Self { keeper, timeout: request.timeout, own, sender, http });
+        let chosen = chosen_ports();
+        let prober = Arc::new(Self { keeper, timeout: request.timeout, own, chosen, sender, http });
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (nth, target) in request.targets.into_iter().enumerate() {
@@ -71,7 +73,7 @@ impl Prober {
             How::Host => &[Protocol::Udp, Protocol::Tcp],
             How::Tcp | How::Http { .. } => &[Protocol::Tcp],
         };
-        let question = Question { to, here: self.is_here(to), protocols };
+        let question = Question { to, here: self.is_here(to), protocols, chosen: self.chosen };
         self.sender.turn(target.to).await;
         let before = self.keeper.meets(question).await?;
         let tried = match &target.how {
@@ -152,6 +154,13 @@ fn innermost(error: &reqwest::Error) -> String {
         why = source;
     }
     why.to_string()
+}
+
+/// What the kernel chooses the port of a new connection from. Its default, where it does not say.
+fn chosen_ports() -> (u16, u16) {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = range.split_whitespace().map_while(|port| port.parse().ok());
+    ports.next().zip(ports.next()).unwrap_or((32_768, 60_999))
 }
 
 /// The addresses of this host; of loopback's not all that are its.

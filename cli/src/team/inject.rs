@@ -96,16 +96,16 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
     if command.wait && !outcome.started.is_empty() {
         wait(&start, interrupt, json).await?;
     }
-    Ok(outcome.code())
+    Ok(outcome.code(orders.len()))
 }
 
 impl Outcome {
     /// 0 everywhere, 3 where nobody could be reached, else 1.
-    fn code(&self) -> ExitCode {
+    fn code(&self, asked: usize) -> ExitCode {
         let unreachable = |failure: &Failure| matches!(failure, Failure::Unreachable { .. });
         if self.failed.is_empty() {
             ExitCode::SUCCESS
-        } else if self.started.is_empty() && !self.was_in_force && self.failed.values().all(unreachable) {
+        } else if self.failed.values().filter(|failure| unreachable(failure)).count() == asked {
             ExitCode::from(3)
         } else {
             ExitCode::FAILURE

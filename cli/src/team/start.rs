@@ -252,6 +252,8 @@ impl<'a> Start<'a> {
                     outcome.started.remove(&name);
                     outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
                 }
+                // Its agent is dead, and with it whatever it had.
+                Err(Failure::Unreachable { nobody_listens: true, .. }) => drop(outcome.started.remove(&name)),
                 Err(failure) if committed.iter().any(|one| one.member.name == name) => {
                     outcome.started.remove(&name);
                     outcome.unknown.insert(name, failure);

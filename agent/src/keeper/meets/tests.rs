@@ -60,7 +60,7 @@ fn more(more: &str) -> Fault {
 /// Both effects, in the words of the API.
 fn asked(fault: &Fault, to: &str, protocols: &'static [Protocol], here: bool, now: u64) -> String {
     let guard = Guard::new(&["tcp/22".parse().unwrap()], Some(7433)).and_far(Some(7433));
-    let question = Question { to: to.parse().unwrap(), here, protocols };
+    let question = Question { to: to.parse().unwrap(), here, protocols, chosen: (32_768, 60_999) };
     let word = |effect: Effect| serde_json::to_string(&effect).unwrap().replace('"', "");
     meets(fault, &guard, &question, at(now))
         .map_or("nothing".to_owned(), |meets| format!("{} {}", word(meets.egress), word(meets.ingress)))
@@ -131,7 +131,8 @@ fn addresses_protocols_and_ports_decide_whose() {
         (r#"{"peers":["10.0.0.5"],"protocol":"icmp"}"#, host, "nothing"),
         (r#"{"peers":["10.0.0.5"],"local_ports":[80]}"#, host, "nothing"),
         (r#"{"peers":["10.0.0.5"],"local_ports":["1000-40000"]}"#, host, "impaired impaired"),
-        (r#"{"peers":["10.0.0.5"],"local_ports":["1024-65535"]}"#, host, "cut cut"),
+        (r#"{"peers":["10.0.0.5"],"local_ports":["32768-60999"]}"#, host, "cut cut"),
+        (r#"{"peers":["10.0.0.5"],"local_ports":["61000-65535"]}"#, host, "nothing"),
         (r#"{"peers":["10.0.0.6"],"local_ports":["1-65535"]}"#, host, "nothing"),
         (r#"{"all_traffic":true,"except":["10.0.0.5"]}"#, host, "nothing"),
         (r#"{"all_traffic":true,"except":["10.0.0.0/8:7434"]}"#, host, "nothing"),
