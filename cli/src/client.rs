@@ -93,6 +93,8 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     at: AgentAddress,
+    /// What to do where nobody answers.
+    hint: &'static str,
 }
 
 type Answer<T> = Result<T, Failure>;
@@ -106,7 +108,9 @@ impl Client {
             AgentAddress::Http(url) => (builder, url.clone()),
         };
         let http = builder.build().map_err(|error| Failure::Failed(error.to_string()))?;
-        Ok(Self { http, base, at })
+        let hint = "start one (`systemctl start partition-agent`, or `partition-agent serve` as root), or name another \
+                    with --agent";
+        Ok(Self { http, base, at, hint })
     }
 
     /// Connections that many agents are asked over, all with the same token.
@@ -117,7 +121,8 @@ impl Client {
     /// Of one agent among many, over connections that are shared with the others.
     pub fn of(http: &reqwest::Client, url: String) -> Self {
         let http = http.clone();
-        Self { http, base: url.clone(), at: AgentAddress::Http(url) }
+        let hint = "is the host up, and does its agent listen there?";
+        Self { http, base: url.clone(), at: AgentAddress::Http(url), hint }
     }
 
     /// Where the agent is.
@@ -236,8 +241,7 @@ impl Client {
         Failure::Unreachable {
             at: self.at.to_string(),
             why: why.to_string(),
-            hint: "start one (`systemctl start partition-agent`, or `partition-agent serve` as root), or name another \
-                   with --agent",
+            hint: self.hint,
             nobody_listens,
         }
     }

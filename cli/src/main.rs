@@ -49,6 +49,10 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
             block_on(async { team::matrix(&Team::gather(&fleet, &access).await?, json, args).await })
         }
         Verb::Inject(args) => block_on(async {
+            // A link is one of a fleet's.
+            if args.link.is_some() {
+                return team::inject(&Team::gather(&fleet, &access).await?, json, *args).await;
+            }
             match whom(access, &fleet).await? {
                 Whom::One(access) => cmd::inject::run(access, json, *args).await,
                 Whom::Many(team) => team::inject(&team, json, *args).await,

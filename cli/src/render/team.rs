@@ -180,14 +180,14 @@ pub fn faults(answers: &Answers<Vec<FaultStatus>>) -> Result<(), Failure> {
     } else {
         table(["HOST", "ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows)?;
     }
-    silent(answers);
+    silent(answers, answers);
     Ok(())
 }
 
 /// Who does not answer, and when its kernel will have healed it.
-pub fn silent(answers: &Answers<Vec<FaultStatus>>) {
+fn silent(answers: &Answers<Vec<FaultStatus>>, there: &Answers<Vec<FaultStatus>>) {
     let mut elsewhere = BTreeMap::<&FaultId, &FaultStatus>::new();
-    for fault in answers.values().filter_map(|answer| answer.as_ref().ok()).flatten() {
+    for fault in there.values().filter_map(|answer| answer.as_ref().ok()).flatten() {
         let latest = elsewhere.entry(&fault.id).or_insert(fault);
         if latest.remaining_ms < fault.remaining_ms {
             *latest = fault;
@@ -197,12 +197,12 @@ pub fn silent(answers: &Answers<Vec<FaultStatus>>) {
     for (name, failure) in answers.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().err()?))) {
         let heals = match last {
             Some(fault) => format!(
-                "what the others have ({}) its own kernel ends in {}, at {}, at the latest",
+                "what it has of {} its own kernel ends in {}, at {}, at the latest",
                 elsewhere.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 remaining(fault.remaining_ms),
                 fault.ends_at
             ),
-            None => "whatever it may have, its own kernel ends at its deadline".to_owned(),
+            None => "whatever it may have, its own kernel ends it at its deadline".to_owned(),
         };
         complain(&format!("{name} does not answer: {}\n  {heals}", one_line(failure)));
     }
@@ -274,6 +274,6 @@ pub fn healed(healed: &Healed) -> Result<(), Failure> {
     if let Some(spread) = healed.spread {
         line(&format!("ended within {spread}"))?;
     }
-    silent(&healed.answers);
+    silent(&healed.answers, &healed.before);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Heals: at once, as soon as each host hears of it, or together, at one instant. Healing is never all or nothing: who can be
 //! told is healed, whoever cannot, and every kernel ends its faults by itself.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -34,24 +35,36 @@ pub enum What {
 
 /// What became of it.
 pub struct Healed {
-    /// The faults of each host, as they are afterwards.
+    /// The faults of each host, as they were: with the deadlines that hold where nobody answers.
+    pub before: Answers<Vec<FaultStatus>>,
+    /// The same, as they are afterwards.
     pub answers: Answers<Vec<FaultStatus>>,
     /// How far apart the ends were, of a heal together.
     pub spread: Option<Spread>,
 }
 
 pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed {
-    let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| async move {
-        restore(&member, what, None).await
+    let before = RefCell::default();
+    let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| {
+        let before = &before;
+        async move {
+            note(&member, before).await?;
+            restore(&member, what, None).await
+        }
     })
     .await;
-    Healed { answers, spread: None }
+    Healed { before: before.into_inner(), answers, spread: None }
 }
 
 pub async fn together(members: &[Member], what: &What, progress: &Progress) -> Healed {
     let begun = BootTime::now();
-    let clocks = fan_out(members, PATIENCE, progress, Step::Asked, |member| async move {
-        Offset::measure(&member.client).await
+    let before = RefCell::default();
+    let clocks = fan_out(members, PATIENCE, progress, Step::Asked, |member| {
+        let before = &before;
+        async move {
+            note(&member, before).await?;
+            Offset::measure(&member.client).await
+        }
     })
     .await;
     let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
@@ -84,7 +97,14 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
         Some((offset.ours(*last), offset.bound))
     });
     let spread = Spread::of(instants.collect::<Vec<_>>());
-    Healed { answers, spread }
+    Healed { before: before.into_inner(), answers, spread }
+}
+
+/// What there is on a host, before it is gone.
+async fn note(member: &Member, before: &RefCell<Answers<Vec<FaultStatus>>>) -> Result<(), Failure> {
+    let faults = member.client.faults().await?;
+    before.borrow_mut().insert(member.name.clone(), Ok(faults));
+    Ok(())
 }
 
 async fn restore(member: &Member, what: &What, at: Option<u64>) -> Result<Vec<FaultStatus>, Failure> {

@@ -78,6 +78,8 @@ impl Progress {
             return;
         }
         match &self.to {
+            // Who has answered is in the answer.
+            To::Pipe if step == Step::Asked => {}
             To::Nobody => {}
             To::Pipe => render::progress(&format!("{name}: {step}")),
             To::Terminal(bar) => {

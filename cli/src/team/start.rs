@@ -80,7 +80,7 @@ enum Agreed {
     /// It has prepared, and is to be told the instant.
     Ready(Ready),
     /// The same fault is in force there, or about to be.
-    Standing(FaultStatus),
+    Standing(Box<FaultStatus>),
 }
 
 #[derive(Clone)]
@@ -115,7 +115,7 @@ impl<'a> Start<'a> {
         for (name, answer) in self.prepare().await {
             match answer {
                 Ok(Agreed::Ready(one)) => ready.push(one),
-                Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, fault)),
+                Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, *fault)),
                 Err(failure) => drop(outcome.failed.insert(name, failure)),
             }
         }
@@ -190,7 +190,7 @@ impl<'a> Start<'a> {
                     self.foreign.borrow_mut().insert(member.name.clone());
                 }
                 if fault.state != State::Prepared {
-                    return Ok(Agreed::Standing(fault));
+                    return Ok(Agreed::Standing(Box::new(fault)));
                 }
                 let offset = Offset::measure(&member.client).await?;
                 Ok(Agreed::Ready(Ready { member, offset }))
