@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod health;
 mod info;
+mod instant;
 mod kernel;
 mod kinds;
 mod openapi;

@@ -183,7 +183,8 @@ async fn four_thousand_targets_fit_and_no_more() {
     let body = format!(r#"{{"round":7,"from":1,"targets":[{}]}}"#, targets.join(","));
     assert!(body.len() > partition_agent_core::api::BODY_LIMIT);
     api.send("POST", "/v1/reach", body.clone()).await.refused(Invalid, "4097 targets are too many");
-    let padded = body + &" ".repeat(1 << 20);
+    // One byte too many: all of it is sent by the time that it is refused.
+    let padded = format!("{body}{}", " ".repeat((1 << 20) + 1 - body.len()));
     api.send("POST", "/v1/reach", padded).await.refused(TooLarge, "1048576 bytes");
 }
 
