@@ -36,15 +36,15 @@ fn what_stays_of_a_delay_is_inert_and_swept() {
     );
     agent.inject("f", &spec);
     // Somebody else's IFB with a name like ours is not ours.
-    lab.app.sh("ip link add pa-f9-eg type ifb");
+    lab.app.sh("ip link add pa-f9-e type ifb");
     let dir = agent.kill_9();
-    assert!(lab.app.sh("ip -o link").contains("pa-f1-eg"), "the queues stay, and nothing leads into them");
+    assert!(lab.app.sh("ip -o link").contains("pa-f1-e"), "the queues stay, and nothing leads into them");
     assert_eq!(lab.app.sh("nft list ruleset"), "");
     let agent = Agent::start_in(&lab.app, "", dir);
     let links = lab.app.sh("ip -o link");
     assert!(!links.contains("pa-f1-"), "{links}");
-    assert!(links.contains("pa-f9-eg"), "{links}");
-    lab.app.sh("ip link del pa-f9-eg");
+    assert!(links.contains("pa-f9-e"), "{links}");
+    lab.app.sh("ip link del pa-f9-e");
     before.assert_same(&Snapshot::take(&lab.app), "after the sweep");
     drop(agent);
 }
