@@ -179,6 +179,7 @@ fn sources(spec: &FaultSpec, places: &Places, targets: &Targets, keep: Vec<Conne
     let site = |place: &scope::Place| Site {
         place: PlanPlace { name: place.name.clone(), id: place.netns.as_ref().map(crate::netns::Netns::id) },
         netns: place.netns.clone(),
+        sender: place.sender.clone(),
         servers: match (dns, spec.target.peers.is_empty()) {
             (false, _) => Vec::new(),
             (true, true) => name_servers(place),
@@ -190,6 +191,5 @@ fn sources(spec: &FaultSpec, places: &Places, targets: &Targets, keep: Vec<Conne
         except: targets.except.clone(),
         keep,
         sites: places.places.iter().map(site).collect(),
-        sender: places.sender.clone(),
     }
 }

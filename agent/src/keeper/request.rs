@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use nix::errno::Errno;
 use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus};
 
 use crate::kernel::Refusal;
@@ -30,8 +31,6 @@ pub struct Sources {
     pub keep: Vec<Connection>,
     /// Where it acts. None: nowhere at the moment.
     pub sites: Vec<Site>,
-    /// Processes, where the fault is theirs only.
-    pub sender: Option<Sender>,
 }
 
 /// A place that can be entered, and the name servers that programs there ask.
@@ -40,6 +39,8 @@ pub struct Site {
     pub place: Place,
     /// None: the agent's own.
     pub netns: Option<Netns>,
+    /// Processes, where the fault is theirs only.
+    pub sender: Option<Sender>,
     pub servers: Vec<SocketAddr>,
 }
 
@@ -47,7 +48,7 @@ impl Site {
     /// The agent's own place.
     #[must_use]
     pub fn host() -> Self {
-        Self { place: Place::host(), netns: None, servers: Vec::new() }
+        Self { place: Place::host(), netns: None, sender: None, servers: Vec::new() }
     }
 }
 
@@ -84,6 +85,14 @@ pub enum Error {
     Over(FaultId),
     #[error("the agent is stopping")]
     Stopping,
+}
+
+impl Error {
+    /// Nothing leads out of the place: there is nothing to hit, until it gets an interface.
+    #[must_use]
+    pub fn is_seclusion(&self) -> bool {
+        matches!(self, Self::NoInterface(refusal) if refusal.errno == Errno::ENETUNREACH)
+    }
 }
 
 fn left(leftovers: &[Refusal]) -> String {

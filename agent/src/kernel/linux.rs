@@ -74,8 +74,8 @@ impl Kernel for Linux {
         let all = Interfaces::read(&space.rtnl).await?;
         let interfaces = match only {
             Some(name) => all.only(name)?,
-            // Names that fail are no matter of interfaces.
-            None if targets.is_empty() => Vec::new(),
+            // Names that fail are no matter of interfaces, but for the one that their questions are turned to.
+            None if targets.is_empty() => all.loopback().map(|()| Vec::new())?,
             None if natted => all.everywhere(targets).await?,
             None => all.towards(targets).await?,
         };

@@ -95,20 +95,18 @@ async fn look(scope: &Scope, engines: &Engines, known: &Places) -> Found {
 
 /// Adds what was known and is still there, although nobody told of it.
 fn with_known(mut found: Found, known: &Places) -> Found {
-    let alive: Vec<&Place> =
-        known.places.iter().filter(|place| is_alive(place, known.sender.as_ref())).collect();
+    let alive = known.places.iter().filter(|place| is_alive(place)).collect::<Vec<_>>();
     for place in alive {
         if found.places.iter().all(|other| other.netns != place.netns) {
             found.places.push(place.clone());
-            found.sender = found.sender.or_else(|| known.sender.clone());
         }
     }
     found
 }
 
-fn is_alive(place: &Place, sender: Option<&Sender>) -> bool {
+fn is_alive(place: &Place) -> bool {
     let Some(netns) = &place.netns else {
-        return match sender {
+        return match &place.sender {
             Some(Sender::Cgroup { path, id, .. }) => is_there(path, *id),
             Some(Sender::User(_)) | None => true,
         };
@@ -136,14 +134,14 @@ fn next(scope: &Scope, known: &Places, mut found: Found, now: Instant) -> Option
         Presence::Away { since } if now.saturating_duration_since(since) >= GRACE => Presence::Gone,
         Presence::Away { .. } | Presence::Gone => return None,
     };
-    Some(Places { places: Vec::new(), sender: None, presence })
+    Some(Places { places: Vec::new(), presence })
 }
 
 /// Names and processes may differ: one of several processes in a namespace ends without any consequence for the fault.
 fn same(known: &Places, found: &Found) -> bool {
-    let among = |place: &Place, others: &[Place]| others.iter().any(|other| other.netns == place.netns);
-    known.sender == found.sender
-        && known.places.iter().all(|place| among(place, &found.places))
+    let one = |place: &Place, other: &Place| place.netns == other.netns && place.sender == other.sender;
+    let among = |place: &Place, others: &[Place]| others.iter().any(|other| one(place, other));
+    known.places.iter().all(|place| among(place, &found.places))
         && found.places.iter().all(|place| among(place, &known.places))
 }
 
@@ -169,26 +167,30 @@ mod tests {
         Sender::Cgroup { path: "/a".into(), level: 1, id }
     }
 
+    fn found(id: u64) -> Found {
+        Found::of(vec![Place::host(Some(sender(id)))])
+    }
+
     fn here(id: u64) -> Places {
-        Found::host(Some(sender(id))).into()
+        found(id).into()
     }
 
     #[test]
     fn what_stays_the_same_is_no_change() {
-        assert!(next(&unit(), &here(1), Found::host(Some(sender(1))), Instant::now()).is_none());
+        assert!(next(&unit(), &here(1), found(1), Instant::now()).is_none());
     }
 
     #[test]
     fn a_unit_with_a_new_control_group_is_a_change() {
-        let now = next(&unit(), &here(1), Found::host(Some(sender(2))), Instant::now()).unwrap();
-        assert_eq!((now.sender, now.presence), (Some(sender(2)), Presence::Here));
+        let now = next(&unit(), &here(1), found(2), Instant::now()).unwrap();
+        assert_eq!((&now.places[0].sender, now.presence), (&Some(sender(2)), Presence::Here));
     }
 
     #[test]
     fn what_vanishes_is_away_at_once_and_gone_after_the_grace() {
         let now = Instant::now();
         let away = next(&unit(), &here(1), Found::default(), now).unwrap();
-        assert!(away.places.is_empty() && away.sender.is_none());
+        assert!(away.places.is_empty());
         assert_eq!(away.presence, Presence::Away { since: now });
         let early = now + GRACE - Duration::from_millis(1);
         assert!(next(&unit(), &away, Found::default(), early).is_none());
@@ -201,8 +203,8 @@ mod tests {
     fn what_comes_back_is_here_again_even_after_it_was_gone() {
         let now = Instant::now();
         for presence in [Presence::Away { since: now }, Presence::Gone] {
-            let known = Places { places: Vec::new(), sender: None, presence };
-            let back = next(&unit(), &known, Found::host(Some(sender(1))), now + GRACE).unwrap();
+            let known = Places { places: Vec::new(), presence };
+            let back = next(&unit(), &known, found(1), now + GRACE).unwrap();
             assert_eq!((back.places.len(), back.presence), (1, Presence::Here));
         }
     }
@@ -210,12 +212,11 @@ mod tests {
     #[test]
     fn a_process_that_ended_does_not_come_back_under_its_number() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let place = |pid| Place {
-            name: "pid".into(),
-            netns: Some(Netns::of_self().unwrap()),
-            holder: Holder::Process(Process::of(pid).unwrap()),
+        let place = |pid| {
+            let holder = Holder::Process(Process::of(pid).unwrap());
+            Place::other("pid".into(), Netns::of_self().unwrap(), holder)
         };
-        let found = |place| Found { places: vec![place], ..Found::default() };
+        let found = |place| Found::of(vec![place]);
         let (one, other) = (place(child.id()), place(std::process::id()));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -230,8 +231,8 @@ mod tests {
     fn an_engine_that_is_silent_takes_no_live_place_away() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let holder = Holder::Process(Process::of(child.id()).unwrap());
-        let place = Place { name: "container".into(), netns: Some(Netns::of_self().unwrap()), holder };
-        let known = Places { places: vec![place], sender: None, presence: Presence::Here };
+        let place = Place::other("container".into(), Netns::of_self().unwrap(), holder);
+        let known = Places { places: vec![place], presence: Presence::Here };
         let while_it_lives = with_known(Found::default(), &known).places.len();
         child.kill().unwrap();
         child.wait().unwrap();
