@@ -18,3 +18,4 @@ pub mod plan;
 pub mod privileges;
 pub mod resolve;
 pub mod scope;
+mod targets;

@@ -10,8 +10,7 @@ use harness::{has_tool, text};
 use partition_agent_proto::End;
 
 use crate::asker::{ask, question};
-use crate::name_server::NameServer;
-use crate::names::with_resolv_conf;
+use crate::name_server::{NameServer, with_resolv_conf};
 use crate::{PATIENCE, SLACK};
 
 fn servers() -> [SocketAddr; 2] {
