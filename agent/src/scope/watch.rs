@@ -18,11 +18,15 @@ use crate::netns::NetnsId;
 /// some seconds, most of them waiting for the old one to end.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Between looks where nothing reports changes.
+/// From one look to the next where nothing reports changes: inotify tells of control groups that come and go, but neither of
+/// processes that join one nor of those that change their namespace.
 const POLL: Duration = Duration::from_millis(500);
+/// The same where looks are much work: what changed is followed within a second all the same.
+const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Between looks at containers, in case that an event got lost.
 const DOUBT: Duration = Duration::from_secs(10);
-/// Looks take at most this share of a core: one in fifty. Control groups with thousands of processes are looked at less often.
+/// Looks are so far apart that they take one fiftieth of a core, within these bounds: groups with thousands of processes are
+/// looked at less often.
 const SHARE: u32 = 50;
 
 /// Returns when the places are others than the known ones, with those: first without any as soon as they are gone, so that the
@@ -50,7 +54,7 @@ pub async fn changed(scope: &Scope, engines: &Engines, known: &Places) -> Places
             }
         };
         tokio::select! {
-            () = waker.wait(now, now - begun) => {}
+            () = waker.wait(begun, now) => {}
             () = overdue => {}
         }
     }
@@ -62,15 +66,21 @@ enum Waker {
 }
 
 impl Waker {
-    /// Until the next look, after one that ended then and took so long.
-    async fn wait(&mut self, ended: Instant, took: Duration) {
+    /// Until the next look, after one from then to then.
+    async fn wait(&mut self, begun: Instant, ended: Instant) {
         match self {
-            Self::Clock => sleep_until(ended + POLL.max(took * SHARE)).await,
+            Self::Clock => sleep_until(next_look(begun, ended)).await,
             Self::Engines(events) => {
                 let _doubtful = tokio::time::timeout_at(ended + DOUBT, events.next()).await;
             }
         }
     }
+}
+
+/// However long looks take, half of a core is left.
+fn next_look(begun: Instant, ended: Instant) -> Instant {
+    let took = ended.saturating_duration_since(begun);
+    (begun + took.saturating_mul(SHARE).clamp(POLL, LONGEST_POLL)).max(ended + took)
 }
 
 fn is_process(text: &str) -> bool {
@@ -173,6 +183,14 @@ mod tests {
 
     fn here(id: u64) -> Places {
         found(id).into()
+    }
+
+    #[test]
+    fn looks_begin_within_a_second_of_each_other_unless_one_takes_half_of_that() {
+        let begun = Instant::now();
+        let next = |took| (next_look(begun, begun + Duration::from_millis(took)) - begun).as_millis();
+        assert_eq!([0, 1, 10, 15, 20, 100, 500].map(next), [500, 500, 500, 750, 1_000, 1_000, 1_000]);
+        assert_eq!([600, 3_000].map(next), [1_200, 6_000]);
     }
 
     #[test]
