@@ -19,6 +19,8 @@ mod cgroup_tests;
 mod container_tests;
 #[cfg(test)]
 mod netns_tests;
+#[cfg(test)]
+mod podman_tests;
 
 use std::io;
 use std::path::PathBuf;
