@@ -139,7 +139,8 @@ async fn ended(keeper: &Handle, mut events: Receiver<Event>, id: &FaultId) {
     }
 }
 
-/// Link-local ones are left out: a question to one is bound to its interface, and cannot be turned to loopback.
+/// Link-local ones of IPv6 are left out: a question to one is bound to its interface, and cannot be turned to loopback. Those of
+/// IPv4 have no zone.
 fn name_servers(place: &scope::Place) -> Vec<SocketAddr> {
     let servers = match scope::name_servers(place) {
         Ok(servers) => servers,
@@ -148,12 +149,12 @@ fn name_servers(place: &scope::Place) -> Vec<SocketAddr> {
             Vec::new()
         }
     };
-    let link_local = |address: &IpAddr| match address {
-        IpAddr::V4(address) => address.is_link_local(),
+    let bound = |address: &IpAddr| match address {
+        IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
     let servers = servers.into_iter().map(|server| server.address.to_canonical());
-    servers.filter(|address| !link_local(address)).map(|address| SocketAddr::new(address, 53)).collect()
+    servers.filter(|address| !bound(address)).map(|address| SocketAddr::new(address, 53)).collect()
 }
 
 fn sources(spec: &FaultSpec, places: &Places, targets: &Targets, keep: Vec<Connection>) -> Sources {
