@@ -93,20 +93,24 @@ impl NameServer {
     }
 }
 
-/// Runs with another `/etc/resolv.conf`: so do the programs that are started meanwhile, as long as they live.
+/// Runs with another `/etc/resolv.conf`.
 pub fn with_resolv_conf<T: Send>(text: &str, work: impl FnOnce() -> T + Send) -> T {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), text).expect("a temporary file");
     // Agents that have given up their privileges read it, too.
     std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .expect("a temporary file");
+    with_file_over("/etc/resolv.conf", file.path(), work)
+}
+
+/// Runs with one file in the place of another: so do the programs that are started meanwhile, as long as they live.
+pub fn with_file_over<T: Send>(path: &str, file: &Path, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).expect("root may");
             let none = None::<&Path>;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("root may mount");
-            mount(Some(file.path()), "/etc/resolv.conf", none, MsFlags::MS_BIND, none)
-                .expect("root may mount");
+            mount(Some(file), path, none, MsFlags::MS_BIND, none).expect("root may mount");
             work()
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

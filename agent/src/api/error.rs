@@ -83,6 +83,10 @@ pub fn problem(error: &Error) -> Problem {
             hinted(with(ProblemCode::KernelRefused), &refusal.hint)
         }
         Error::Impossible(_) | Error::NoNetem => with(ProblemCode::Invalid),
+        Error::Missing { need, refusal } => {
+            let fix = refusal.hint.clone().unwrap_or_else(|| need.fix().to_owned());
+            with(ProblemCode::Invalid).hint(fix)
+        }
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

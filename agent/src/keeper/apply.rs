@@ -10,7 +10,7 @@ use super::status::status;
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
-use crate::kernel::{Kernel, Refusal};
+use crate::kernel::{Kernel, Need, Refusal};
 use crate::plan::{Impossible, Plan};
 
 /// A step that was refused, and the undos that were, too.
@@ -42,7 +42,13 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         let engine = self.engine(&request).await?;
-        let planned = self.fault(id.clone(), &request, engine).await;
+        let mut planned = self.fault(id.clone(), &request, engine).await;
+        if let Ok(fault) = &planned
+            && let Some((need, refusal)) =
+                self.kernel.missing(&fault.plans().flat_map(Need::of).collect()).await
+        {
+            planned = Err(Error::Missing { need, refusal });
+        }
         if planned.is_err() || request.dry_run {
             self.leave_unused().await;
         }

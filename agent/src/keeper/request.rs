@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use nix::errno::Errno;
 use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus};
 
-use crate::kernel::Refusal;
+use crate::kernel::{Need, Refusal};
 use crate::netns::Netns;
 use crate::plan::{Address, Impossible, Place, Sender};
 
@@ -73,6 +73,8 @@ pub enum Error {
          package that brings netem"
     )]
     NoNetem,
+    #[error("this kernel has no {}, which is needed for {}: {refusal}", need.name(), need.needed_for())]
+    Missing { need: Need, refusal: Refusal },
     #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
     #[error("{0}")]
