@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::finder::Finder;
 use crate::plan::ProtectedPort;
+use crate::resolve::circle;
 use crate::scope::Engines;
 use crate::token::{Token, TokenError};
 
@@ -86,13 +87,15 @@ pub enum ConfigError {
     NoProbePort(SocketAddr),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error("the names under [peers] of {} lead in a circle: {way}; name addresses or other hosts", path.display())]
+    Circle { path: PathBuf, way: String },
 }
 
 impl Config {
     /// The given file; or the default one, where it exists; or the defaults.
     ///
     /// # Errors
-    /// A file that was named and cannot be read, or any that cannot be understood.
+    /// A file that was named and cannot be read, or any that cannot be understood or names nothing.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
         let text = match std::fs::read_to_string(path) {
@@ -103,7 +106,11 @@ impl Config {
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
         let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
-        toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)
+        let config = toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)?;
+        match circle(&config.peers).map(|names| names.join(" -> ")) {
+            Some(way) => Err(ConfigError::Circle { path: path.to_owned(), way }),
+            None => Ok(config),
+        }
     }
 
     /// Host names have no case, and neither have names of the configuration.
@@ -189,6 +196,10 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[peers]\nData = ['db', 'redis']\ndb = ['DATA:5432']").unwrap();
+        let error = Config::load(Some(file.path())).unwrap_err().to_string();
+        assert!(error.contains("data -> db -> data"), "{error}");
         assert!(matches!(Config::load(Some(Path::new("/nonexistent"))), Err(ConfigError::Read { .. })));
     }
 

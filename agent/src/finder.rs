@@ -2,23 +2,23 @@
 //! name servers. And found out again while it lasts.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::pin::pin;
 
+use futures_util::{StreamExt, stream};
 use partition_agent_proto::{Connection, Event, EventKind, FaultId, FaultSpec, Kind};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::keeper::{Error, Handle, Site, Sources};
 use crate::plan::Place as PlanPlace;
-use crate::resolve::{self, Peers, Targets, UnknownName};
+use crate::resolve::{Peers, Resolver, UnknownName};
 use crate::scope::{self, Engines, Places, Presence, ScopeError};
+use crate::targets::Targets;
 
-/// Knows the names of the configuration and where the container engines are.
+/// Finds what faults name.
 #[derive(Debug, Clone, Default)]
 pub struct Finder {
-    peers: Arc<Peers>,
-    engines: Arc<Engines>,
+    resolver: Resolver,
 }
 
 /// A fault that cannot be planned, because something that it names is not there.
@@ -41,26 +41,20 @@ pub struct Found {
 impl Finder {
     #[must_use]
     pub fn new(peers: Peers, engines: Engines) -> Self {
-        Self { peers: Arc::new(peers), engines: Arc::new(engines) }
+        Self { resolver: Resolver::new(peers, engines) }
     }
 
-    /// The names of the configuration.
+    /// What finds the addresses of a name.
     #[must_use]
-    pub fn peers(&self) -> &Peers {
-        &self.peers
-    }
-
-    /// Where the container engines are.
-    #[must_use]
-    pub fn engines(&self) -> &Engines {
-        &self.engines
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// # Errors
     /// The first thing that is not there.
     pub async fn find(&self, spec: &FaultSpec, keep: Vec<Connection>) -> Result<Found, FindError> {
-        let places = scope::resolve(&spec.scope, &self.engines).await?;
-        let targets = resolve::target(&spec.target, &self.peers, &self.engines).await?;
+        let places = scope::resolve(&spec.scope, self.resolver.engines()).await?;
+        let targets = Targets::find(&spec.target, &self.resolver).await?;
         let sources = sources(spec, &places, &targets, keep);
         Ok(Found { sources, places, targets })
     }
@@ -75,7 +69,7 @@ impl Finder {
         spec: FaultSpec,
         found: Found,
     ) {
-        if found.targets.valid_for.is_none() && !scope::can_change(&spec.scope) {
+        if found.targets.are_fixed() && !scope::can_change(&spec.scope) {
             return;
         }
         let finder = self.clone();
@@ -87,50 +81,40 @@ impl Finder {
         });
     }
 
-    async fn keep_looking(&self, keeper: &Handle, id: &FaultId, spec: &FaultSpec, mut found: Found) {
-        let mut failing = false;
+    /// Names and places are asked for side by side: an answer that is waited for holds up no other.
+    async fn keep_looking(&self, keeper: &Handle, id: &FaultId, spec: &FaultSpec, found: Found) {
+        let Found { sources: mut planned, mut places, mut targets } = found;
+        let moves = stream::unfold(places.clone(), async |known| {
+            let now = scope::changed(&spec.scope, self.resolver.engines(), &known).await;
+            Some((now.clone(), now))
+        });
+        let mut moves = pin!(moves);
         loop {
             tokio::select! {
-                places = scope::changed(&spec.scope, &self.engines, &found.places) => {
-                    if places.presence == Presence::Gone {
+                Some(now) = moves.next() => {
+                    if now.presence == Presence::Gone {
                         let _ = keeper.vanished(id.clone(), spec.scope.to_string()).await;
                         return;
                     }
-                    found.places = places;
+                    places = now;
                 }
-                () = due(found.targets.valid_for) => {
-                    match resolve::target(&spec.target, &self.peers, &self.engines).await {
-                        Ok(targets) => {
-                            failing = false;
-                            found.targets = targets;
-                        }
-                        // A name that has no answer now keeps the addresses that it had.
-                        Err(error) => {
-                            if !std::mem::replace(&mut failing, true) {
-                                tracing::warn!(%id, %error, "the fault keeps the addresses that it has");
-                            }
-                        }
+                asked = targets.changed() => {
+                    if let Err(error) = asked {
+                        tracing::warn!(%id, %error, "the fault keeps the addresses that it has");
                     }
                 }
             }
-            let sources = sources(spec, &found.places, &found.targets, found.sources.keep.clone());
-            if sources == found.sources {
+            let sources = sources(spec, &places, &targets, planned.keep.clone());
+            if sources == planned {
                 continue;
             }
-            found.sources = sources.clone();
+            planned = sources.clone();
             match keeper.follow(id.clone(), sources).await {
                 Err(Error::Unknown(_) | Error::Over(_) | Error::Stopping) => return,
                 Ok(()) => {}
                 Err(error) => tracing::warn!(%id, %error, "a change could not be followed"),
             }
         }
-    }
-}
-
-async fn due(valid_for: Option<Duration>) {
-    match valid_for {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -157,7 +141,8 @@ async fn ended(keeper: &Handle, mut events: Receiver<Event>, id: &FaultId) {
     }
 }
 
-/// Link-local ones are left out: a question to one is bound to its interface, and cannot be turned to loopback.
+/// Link-local ones of IPv6 are left out: a question to one is bound to its interface, and cannot be turned to loopback. Those of
+/// IPv4 have no zone.
 fn name_servers(place: &scope::Place) -> Vec<SocketAddr> {
     let servers = match scope::name_servers(place) {
         Ok(servers) => servers,
@@ -166,21 +151,22 @@ fn name_servers(place: &scope::Place) -> Vec<SocketAddr> {
             Vec::new()
         }
     };
-    let link_local = |address: &IpAddr| match address {
-        IpAddr::V4(address) => address.is_link_local(),
+    let bound = |address: &IpAddr| match address {
+        IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
     let servers = servers.into_iter().map(|server| server.address.to_canonical());
-    servers.filter(|address| !link_local(address)).map(|address| SocketAddr::new(address, 53)).collect()
+    servers.filter(|address| !bound(address)).map(|address| SocketAddr::new(address, 53)).collect()
 }
 
 fn sources(spec: &FaultSpec, places: &Places, targets: &Targets, keep: Vec<Connection>) -> Sources {
     let dns = spec.kinds.iter().any(|kind| matches!(kind, Kind::Dns { .. }));
-    let asked = targets.targets.iter().map(|address| SocketAddr::new(address.net.ip(), 53));
-    let asked = asked.collect::<Vec<_>>();
+    let addresses = targets.targets();
+    let asked = addresses.iter().map(|address| SocketAddr::new(address.net.ip(), 53)).collect::<Vec<_>>();
     let site = |place: &scope::Place| Site {
         place: PlanPlace { name: place.name.clone(), id: place.netns.as_ref().map(crate::netns::Netns::id) },
         netns: place.netns.clone(),
+        sender: place.sender.clone(),
         servers: match (dns, spec.target.peers.is_empty()) {
             (false, _) => Vec::new(),
             (true, true) => name_servers(place),
@@ -188,10 +174,9 @@ fn sources(spec: &FaultSpec, places: &Places, targets: &Targets, keep: Vec<Conne
         },
     };
     Sources {
-        targets: if dns { Vec::new() } else { targets.targets.clone() },
-        except: targets.except.clone(),
+        targets: if dns { Vec::new() } else { addresses },
+        except: targets.except(),
         keep,
         sites: places.places.iter().map(site).collect(),
-        sender: places.sender.clone(),
     }
 }

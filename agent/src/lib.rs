@@ -19,4 +19,5 @@ pub mod privileges;
 pub mod probe;
 pub mod resolve;
 pub mod scope;
+mod targets;
 pub mod token;

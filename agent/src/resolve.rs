@@ -2,16 +2,16 @@
 //! the resolvers know (`/etc/hosts`, DNS). A name that stands for nothing is an error, never an empty target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use partition_agent_proto::{Host, Peer, Ports, Target};
+use partition_agent_proto::{Host, Peer, Ports};
 
 use crate::names::{self, LookUpError};
-use crate::plan::Address;
 use crate::scope::{self, Engines, ScopeError};
 
-/// Names of the agent's configuration.
+/// Names of the agent's configuration. None leads back to itself: see [`circle`].
 pub type Peers = BTreeMap<String, Vec<Peer>>;
 
 /// A name that stands for no address.
@@ -23,11 +23,17 @@ pub enum UnknownName {
     Service(#[from] ScopeError),
 }
 
-/// Whom a fault hits, whom it spares, and for how long that is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Targets {
-    pub targets: Vec<Address>,
-    pub except: Vec<Address>,
+/// Knows the names of the configuration and where the container engines are.
+#[derive(Debug, Clone, Default)]
+pub struct Resolver {
+    peers: Arc<Peers>,
+    engines: Arc<Engines>,
+}
+
+/// What a host stands for.
+#[derive(Debug)]
+pub struct Answer {
+    pub nets: BTreeSet<IpNetwork>,
     /// When to ask again. None: addresses that were given stay what they are.
     pub valid_for: Option<Duration>,
 }
@@ -35,144 +41,138 @@ pub struct Targets {
 /// How long the containers of a service are believed to keep their addresses.
 const SERVICE: Duration = Duration::from_secs(1);
 
-/// # Errors
-/// The first name that is unknown.
-pub async fn target(target: &Target, known: &Peers, engines: &Engines) -> Result<Targets, UnknownName> {
-    let everybody = || ["0.0.0.0/0", "::/0"].into_iter().filter_map(|net| net.parse::<IpNetwork>().ok());
-    let nobody_named = target.all_traffic || target.peers.is_empty();
-    let ports = if target.local_ports.is_empty() { &target.ports } else { &target.local_ports };
-    let mut resolver = Resolver { known, engines, valid_for: None };
-    let mut targets = BTreeSet::new();
-    for net in everybody().filter(|_| nobody_named && !target.is_empty()) {
-        targets.extend(on_ports(net, None, ports));
+impl Resolver {
+    #[must_use]
+    pub fn new(peers: Peers, engines: Engines) -> Self {
+        Self { peers: Arc::new(peers), engines: Arc::new(engines) }
     }
-    for peer in &target.peers {
-        for (net, port) in resolver.addresses(peer).await? {
-            targets.extend(on_ports(net, port, ports));
+
+    /// Where the container engines are.
+    #[must_use]
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// The peer itself, or all that a name of the configuration stands for, each with the ports that were asked for, or else
+    /// those it is configured with.
+    #[must_use]
+    pub fn expand(&self, peer: &Peer) -> Vec<Peer> {
+        match entries(&self.peers, peer) {
+            None => vec![peer.clone()],
+            Some(entries) => {
+                let asked = |entry: &Peer| Peer { host: entry.host.clone(), port: peer.port.or(entry.port) };
+                entries.iter().flat_map(|entry| self.expand(&asked(entry))).collect()
+            }
         }
     }
-    let mut except = BTreeSet::new();
-    for peer in &target.except {
-        except.extend(resolver.addresses(peer).await?.into_iter().map(|(net, ports)| Address { net, ports }));
-    }
-    let (targets, except) = (targets.into_iter().collect(), except.into_iter().collect());
-    Ok(Targets { targets, except, valid_for: resolver.valid_for })
-}
 
-/// The networks behind a peer, each with the ports that were asked for, or else those it is configured with.
-///
-/// # Errors
-/// A name that is unknown.
-pub async fn addresses(
-    peer: &Peer,
-    known: &Peers,
-    engines: &Engines,
-) -> Result<Vec<(IpNetwork, Option<Ports>)>, UnknownName> {
-    Resolver { known, engines, valid_for: None }.addresses(peer).await
-}
-
-/// A peer's own ports win over those of the whole target.
-fn on_ports(net: IpNetwork, own: Option<Ports>, ports: &[Ports]) -> Vec<Address> {
-    match own {
-        None if !ports.is_empty() => ports.iter().map(|ports| Address { net, ports: Some(*ports) }).collect(),
-        ports => vec![Address { net, ports }],
-    }
-}
-
-struct Resolver<'a> {
-    known: &'a Peers,
-    engines: &'a Engines,
-    valid_for: Option<Duration>,
-}
-
-impl Resolver<'_> {
-    async fn addresses(&mut self, peer: &Peer) -> Result<Vec<(IpNetwork, Option<Ports>)>, UnknownName> {
-        let configured = match &peer.host {
-            Host::Name(name) => self.known.get(name),
-            Host::Net(_) | Host::Compose(_) => None,
+    /// # Errors
+    /// The name is unknown.
+    pub async fn look_up(&self, host: &Host) -> Result<Answer, UnknownName> {
+        let (addresses, valid_for) = match host {
+            Host::Net(net) => return Ok(Answer { nets: BTreeSet::from([*net]), valid_for: None }),
+            Host::Compose(service) => {
+                let addresses = scope::compose_addresses(service, &self.engines).await?;
+                (addresses.into_iter().collect(), SERVICE)
+            }
+            Host::Name(name) => {
+                let answer = names::look_up(name).await.map_err(|error| self.unknown(name, error))?;
+                let valid_for = names::next_look(&answer);
+                (answer.addresses, valid_for)
+            }
         };
-        let Some(configured) = configured else {
-            return Ok(self.nets(&peer.host).await?.into_iter().map(|net| (net, peer.port)).collect());
-        };
+        let nets = addresses.into_iter().map(|address| IpNetwork::from(address.to_canonical())).collect();
+        Ok(Answer { nets, valid_for: Some(valid_for) })
+    }
+
+    /// The networks behind a peer, with their ports.
+    ///
+    /// # Errors
+    /// A name that is unknown.
+    pub async fn addresses(&self, peer: &Peer) -> Result<Vec<(IpNetwork, Option<Ports>)>, UnknownName> {
         let mut found = Vec::new();
-        for entry in configured {
-            let port = peer.port.or(entry.port);
-            found.extend(self.nets(&entry.host).await?.into_iter().map(|net| (net, port)));
+        for peer in self.expand(peer) {
+            let answer = self.look_up(&peer.host).await?;
+            found.extend(answer.nets.into_iter().map(|net| (net, peer.port)));
         }
         Ok(found)
     }
 
-    async fn nets(&mut self, host: &Host) -> Result<Vec<IpNetwork>, UnknownName> {
-        let (addresses, valid_for) = match host {
-            Host::Net(net) => return Ok(vec![*net]),
-            Host::Compose(service) => (scope::compose_addresses(service, self.engines).await?, SERVICE),
-            Host::Name(name) => {
-                let answer = names::look_up(name).await.map_err(|error| self.unknown(name, error))?;
-                let next = names::next_look(&answer);
-                (answer.addresses.into_iter().collect(), next)
-            }
-        };
-        self.valid_for = Some(self.valid_for.map_or(valid_for, |earlier| earlier.min(valid_for)));
-        Ok(addresses.into_iter().map(|address| IpNetwork::from(address.to_canonical())).collect())
-    }
-
     fn unknown(&self, name: &str, resolver: LookUpError) -> UnknownName {
-        let names = self.known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = self.peers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let configured =
             if names.is_empty() { "which has none".to_owned() } else { format!("which has {names}") };
         UnknownName::Host { name: name.to_owned(), configured, resolver }
     }
 }
 
+fn entries<'a>(peers: &'a Peers, peer: &Peer) -> Option<&'a Vec<Peer>> {
+    match &peer.host {
+        Host::Name(name) => peers.get(name),
+        Host::Net(_) | Host::Compose(_) => None,
+    }
+}
+
+/// The names on a way from one back to itself, if there is such a way.
+#[must_use]
+pub fn circle(peers: &Peers) -> Option<Vec<&str>> {
+    peers.keys().find_map(|name| back_to(peers, name, &mut Vec::new()))
+}
+
+fn back_to<'a>(peers: &'a Peers, name: &'a str, way: &mut Vec<&'a str>) -> Option<Vec<&'a str>> {
+    if let Some(begin) = way.iter().position(|passed| *passed == name) {
+        return Some(way.iter().skip(begin).copied().chain([name]).collect());
+    }
+    way.push(name);
+    let next = peers.get(name).into_iter().flatten().filter_map(|entry| match &entry.host {
+        Host::Name(name) => Some(name),
+        Host::Net(_) | Host::Compose(_) => None,
+    });
+    let found = next.into_iter().find_map(|next| back_to(peers, next, way));
+    way.pop();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn known() -> Peers {
-        let peers = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        BTreeMap::from([
-            ("redis".to_owned(), peers(&["10.0.0.5:6379", "fd00::5"])),
-            ("loop".to_owned(), peers(&["localhost:1"])),
-        ])
+    fn peers(entries: &[(&str, &[&str])]) -> Peers {
+        let entry = |(name, texts): &(&str, &[&str])| {
+            ((*name).to_owned(), texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        entries.iter().map(entry).collect()
     }
 
-    async fn text(json: &str) -> Result<String, String> {
-        let spec = serde_json::from_str(json).unwrap();
-        let found = target(&spec, &known(), &Engines::default()).await.map_err(|error| error.to_string())?;
-        let list =
-            |addresses: Vec<Address>| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        Ok(format!("{} except {}", list(found.targets), list(found.except)))
+    fn expanded(resolver: &Resolver, peer: &str) -> Vec<String> {
+        resolver.expand(&peer.parse().unwrap()).iter().map(ToString::to_string).collect()
     }
 
-    #[tokio::test]
-    async fn ports_come_from_the_peer_then_the_configuration_then_the_target() {
-        assert_eq!(text(r#"{"peers":["redis"]}"#).await.unwrap(), "10.0.0.5:6379 fd00::5 except ");
+    #[test]
+    fn a_group_of_names_of_the_configuration_is_all_that_those_stand_for() {
+        let known = peers(&[
+            ("data", &["databases", "redis:6380", "else.example"]),
+            ("databases", &["10.0.1.0/24:5432", "db"]),
+            ("db", &["fd00::5"]),
+            ("redis", &["10.0.0.5:6379"]),
+        ]);
+        let resolver = Resolver::new(known, Engines { sockets: Vec::new() });
         assert_eq!(
-            text(r#"{"peers":["redis:80-90"]}"#).await.unwrap(),
-            "10.0.0.5:80-90 [fd00::5]:80-90 except "
+            expanded(&resolver, "data"),
+            ["10.0.1.0/24:5432", "fd00::5", "10.0.0.5:6380", "else.example"]
         );
         assert_eq!(
-            text(r#"{"peers":["redis"],"ports":[1]}"#).await.unwrap(),
-            "10.0.0.5:6379 [fd00::5]:1 except "
+            expanded(&resolver, "data:1"),
+            ["10.0.1.0/24:1", "[fd00::5]:1", "10.0.0.5:1", "else.example:1"]
         );
-        assert_eq!(
-            text(r#"{"ports":[1],"except":["10.0.0.0/8"]}"#).await.unwrap(),
-            "0.0.0.0/0:1 [::/0]:1 except 10.0.0.0/8"
-        );
-        assert_eq!(text(r#"{"local_ports":["1-2"]}"#).await.unwrap(), "0.0.0.0/0:1-2 [::/0]:1-2 except ");
-        assert_eq!(text(r#"{"all_traffic":true}"#).await.unwrap(), "0.0.0.0/0 ::/0 except ");
     }
 
-    #[tokio::test]
-    async fn the_resolver_is_asked_for_what_the_configuration_does_not_know() {
-        assert!(text(r#"{"peers":["loop"]}"#).await.unwrap().contains("127.0.0.1:1"));
-        assert!(text(r#"{"peers":["localhost"]}"#).await.unwrap().contains("127.0.0.1"));
-    }
-
-    #[tokio::test]
-    async fn an_unknown_name_lists_what_was_tried() {
-        let error = text(r#"{"peers":["no-such-host.invalid"]}"#).await.unwrap_err();
-        assert!(error.contains("`no-such-host.invalid` is unknown"), "{error}");
-        assert!(error.contains("loop, redis"), "{error}");
+    #[test]
+    fn a_name_that_leads_back_to_itself_is_found() {
+        assert_eq!(circle(&peers(&[("a", &["b", "10.0.0.1"]), ("b", &["c"])])), None);
+        assert_eq!(circle(&peers(&[("a", &["c"]), ("b", &["c"]), ("c", &["10.0.0.1"])])), None);
+        assert_eq!(circle(&peers(&[("a", &["a:80"])])), Some(vec!["a", "a"]));
+        let three = peers(&[("a", &["b"]), ("b", &["10.0.0.1", "c"]), ("c", &["d", "b"])]);
+        assert_eq!(circle(&three), Some(vec!["b", "c", "b"]));
     }
 }

@@ -145,7 +145,7 @@ pub enum SpecError {
     #[error("a ramp and a flap do not go together")]
     RampAndFlap,
     /// A ramp of what does not grow.
-    #[error("{0} cannot grow: a ramp is for loss, latency, duplicate, corrupt and rate")]
+    #[error("{} cannot grow: a ramp is for {}", .0, crate::kind::growing())]
     NoRamp(&'static str),
     /// A rate without a beginning.
     #[error("a ramp of a rate needs the rate that it begins with: write --rate 10mbit..1mbit")]

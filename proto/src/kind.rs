@@ -321,6 +321,29 @@ impl Kind {
         Some(kind)
     }
 
+    /// One of each, by what people call it; the first is a cut.
+    #[must_use]
+    pub fn examples() -> Vec<(&'static str, Self)> {
+        let words = [
+            ("loss 100%", r#"{"loss":{"percent":100}}"#),
+            ("loss below 100%", r#"{"loss":{"percent":50}}"#),
+            ("correlated loss", r#"{"loss":{"percent":50,"correlation":25}}"#),
+            ("loss-gemodel", r#"{"loss_gemodel":{"p":1}}"#),
+            ("loss-state", r#"{"loss_state":{"p13":1}}"#),
+            ("latency", r#"{"delay":{"latency":"2ms","jitter":"1ms"}}"#),
+            ("duplicate", r#"{"duplicate":{"percent":50}}"#),
+            ("corrupt", r#"{"corrupt":{"percent":50}}"#),
+            ("reorder", r#"{"reorder":{"percent":50}}"#),
+            ("rate", r#"{"rate":{"rate":"1mbit"}}"#),
+            ("slot", r#"{"slot":{"min":"1ms"}}"#),
+            ("reject", r#"{"reject":{"with":"tcp_reset"}}"#),
+            ("reset", r#"{"reset":{}}"#),
+            ("dns", r#"{"dns":{"names":["example.com"],"answer":"nxdomain"}}"#),
+        ];
+        let kind = |(words, json)| Some((words, serde_json::from_str(json).ok()?));
+        words.into_iter().filter_map(kind).collect()
+    }
+
     /// One word for it, as the command line has it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -339,6 +362,17 @@ impl Kind {
             Self::Dns { .. } => "dns",
         }
     }
+}
+
+/// The names of those that a ramp can move.
+pub(crate) fn growing() -> String {
+    let kinds = Kind::examples().into_iter().map(|(_, kind)| kind);
+    let mut names = kinds
+        .filter(|kind| kind.grown(Some(kind), 1.0).is_some())
+        .map(|kind| kind.name())
+        .collect::<Vec<_>>();
+    names.dedup();
+    names.join(", ")
 }
 
 fn over(chances: &[Percent]) -> bool {
@@ -420,5 +454,27 @@ impl fmt::Display for DnsAnswer {
             Self::Timeout => f.write_str("timeout"),
             Self::Delay { latency } => write!(f, "delay {latency}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn there_is_an_example_of_each() {
+        let error = serde_json::from_str::<Kind>(r#"{"none":{}}"#).unwrap_err().to_string();
+        // It lists what there is: the word that is not known, and then all of them.
+        let all = error.matches('`').count() / 2 - 1;
+        let kinds = Kind::examples().into_iter().map(|(_, kind)| kind).collect::<Vec<_>>();
+        assert!(kinds.iter().all(|kind| kind.validate().is_ok()));
+        assert_eq!(kinds.iter().map(Kind::name).collect::<BTreeSet<_>>().len(), all, "{error}");
+    }
+
+    #[test]
+    fn what_grows_is_listed() {
+        assert_eq!(growing(), "loss, latency, duplicate, corrupt, rate");
     }
 }

@@ -130,7 +130,7 @@ impl fmt::Display for Verdict {
 pub struct Hits {
     /// Packets lost on purpose.
     pub lost_packets: u64,
-    /// Their bytes.
+    /// Their bytes: with the Ethernet header where they go out, without it where they come in.
     pub lost_bytes: u64,
     /// Packets that went through netem or the emulator.
     pub shaped_packets: u64,
@@ -183,18 +183,23 @@ impl std::ops::AddAssign for Hits {
     }
 }
 
+/// The alternate form, `{:#}`, has the bytes, too.
 impl fmt::Display for Hits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
-            (self.lost_packets, "lost"),
-            (self.shaped_packets, "shaped"),
-            (self.rejected_packets, "rejected"),
-            (self.reset_connections, "connections reset"),
-            (self.failed_questions, "questions failed"),
-            (self.queue_drops, "lost in the queue"),
+            (self.lost_packets, "lost", Some(self.lost_bytes)),
+            (self.shaped_packets, "shaped", Some(self.shaped_bytes)),
+            (self.rejected_packets, "rejected", Some(self.rejected_bytes)),
+            (self.reset_connections, "connections reset", None),
+            (self.failed_questions, "questions failed", None),
+            (self.queue_drops, "lost in the queue", None),
         ];
-        let some = counts.into_iter().filter(|(count, _)| *count > 0);
-        let some = some.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>();
+        let some = counts.into_iter().filter(|(count, ..)| *count > 0);
+        let text = |(count, what, bytes): (u64, &str, Option<u64>)| match bytes {
+            Some(bytes) if f.alternate() => format!("{count} {what} ({bytes} bytes)"),
+            Some(_) | None => format!("{count} {what}"),
+        };
+        let some = some.map(text).collect::<Vec<_>>();
         if some.is_empty() { f.pad("none") } else { f.pad(&some.join(", ")) }
     }
 }

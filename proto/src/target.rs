@@ -138,6 +138,13 @@ impl fmt::Display for Direction {
 }
 
 impl Target {
+    /// Those that need something of a kernel that nothing else needs, by what people call them.
+    #[must_use]
+    pub fn examples() -> [(&'static str, Self); 1] {
+        let flows = Self { flows: Percent::new(50.0).ok(), ..Self::default() };
+        [("a share of the connections (--flows)", flows)]
+    }
+
     /// Whether it names anybody or anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -38,7 +38,9 @@ async fn info_tells_which_faults_can_be_had_where_and_by_what() {
                 .unwrap_or_else(|| panic!("no {kind} in {scope} by {engine}: {:?}", info.coverage));
             row.why_not.clone()
         };
-        for scope in ["host", "interface", "netns", "container", "pod", "unit", "cgroup", "user"] {
+        for scope in
+            ["host", "interface", "netns", "container", "label", "compose", "pod", "unit", "cgroup", "user"]
+        {
             for (kind, engine) in [
                 ("loss 100%", "nftables"),
                 ("loss below 100%", "nftables"),
@@ -48,9 +50,16 @@ async fn info_tells_which_faults_can_be_had_where_and_by_what() {
             ] {
                 assert_eq!(row(kind, scope, engine), None, "{kind} in {scope}");
             }
-            for kind in
-                ["latency", "jitter", "rate", "slot", "duplicate", "corrupt", "reorder", "correlated loss"]
-            {
+            for kind in [
+                "latency",
+                "rate",
+                "slot",
+                "duplicate",
+                "corrupt",
+                "reorder",
+                "correlated loss",
+                "loss-gemodel",
+            ] {
                 assert_eq!(row(kind, scope, "emulator"), None, "{kind} in {scope}");
                 let netem = row(kind, scope, "netem");
                 assert_eq!(netem.is_some(), without_netem, "{kind} in {scope}: {netem:?}");

@@ -1,6 +1,7 @@
 //! Every kind of fault: what is planned for it in the syntax of nft and tc, by either engine, and that it comes into force.
 
 use harness::fake_agent::Options;
+use partition_agent_core::kernel::Need;
 use partition_agent_proto::ProblemCode::Invalid;
 use partition_agent_proto::{Engine, FaultStatus, State, Verdict};
 
@@ -302,6 +303,34 @@ async fn what_comes_in_may_be_something_else() {
     let status = api.put("link", fault(r#"{"loss":{"percent":1}}"#, more)).await;
     assert_eq!(status.spec.ingress_kinds.len(), 3);
     assert_eq!(status.verdict, Verdict::Confirmed);
+}
+
+#[tokio::test]
+async fn what_the_kernel_has_not_is_refused_before_anything_is_touched() {
+    let rows = [
+        (Need::Hash, fault(r#"{"delay":{"latency":"10ms"}}"#, "").replace(r#""peers""#, r#""flows":30,"peers""#)),
+        (Need::Numgen, fault(r#"{"loss":{"percent":30}}"#, "")),
+        (Need::Reject, fault(r#"{"reject":{"with":"tcp_reset"}}"#, "")),
+        (Need::Ifb, fault(r#"{"delay":{"latency":"10ms"}}"#, "")),
+        (Need::Emulator, fault(r#"{"delay":{"latency":"10ms"}}"#, r#","engine":"emulator""#)),
+        (Need::Flows, fault(r#"{"loss":{"percent":100}}"#, r#","scope":{"user":"nobody"}"#)),
+        (Need::Destroy, fault(r#"{"reset":{}}"#, "")),
+        (Need::Rewrite, r#"{"kinds":[{"dns":{"names":["a.example"],"answer":"nxdomain"}}],"target":{"peers":["10.0.0.53"]}}"#.to_owned()),
+    ];
+    for (need, body) in rows {
+        let api = Api::start();
+        api.agent.world().without.insert(need);
+        for path in ["/v1/faults/f", "/v1/faults/f?dry_run=true"] {
+            let said = format!("this kernel has no {}", need.name());
+            let problem = api.send("PUT", path, body.clone()).await.refused(Invalid, &said);
+            assert_eq!(problem.hint.as_deref(), Some(need.fix()));
+            api.assert_untouched(path).await;
+        }
+        // What does not need it can be had.
+        api.put("cut", fault(r#"{"loss":{"percent":100}}"#, "")).await;
+        api.agent.world().without.clear();
+        api.put("f", body).await;
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `status`, `history` and `doctor`.
 
 use harness::fake_agent::FakeAgent;
-use partition_agent_proto::{Check, End, FaultStatus, Feature, History, Verdict};
+use partition_agent_proto::{Check, Coverage, End, FaultStatus, Feature, History, Verdict};
 
 use crate::run::run;
 
@@ -41,7 +41,10 @@ fn status_of_one_fault_shows_its_plan() {
     run(&agent, "inject --loss 100% --peer redis --id cut").done();
     let text = run(&agent, "status cut").done();
     assert!(text.starts_with("cut: loss 100%, redis, egress and ingress\n  hits "), "{text}");
-    assert!(text.contains("\n  verdict   confirmed\ntable netdev partition_agent {"), "{text}");
+    assert!(
+        text.contains("\n  verdict   confirmed\n  hit       none\ntable netdev partition_agent {"),
+        "{text}"
+    );
     let json: FaultStatus = run(&agent, "status cut --json").json();
     assert!(text.contains(json.plan.unwrap().trim_end()));
 }
@@ -138,31 +141,64 @@ fn doctor_asks_the_agent() {
     let works = ["fake", "netem", "emulator"].map(|name| format!("  works    {name}: tests\n")).concat();
     assert_eq!(format!("{features}\n").to_lowercase(), format!("kernel {kernel}\n{works}").to_lowercase());
     let head = coverage.lines().next().unwrap();
-    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["KIND", "SCOPE", "ENGINE"]);
-    let info: Vec<Feature> = run(&agent, "doctor --json").json();
-    assert_eq!(info.len(), 3);
-    assert!(info.iter().all(|feature| feature.check == Check::Works), "{info:?}");
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["KIND", "ENGINE", "A", "B", "C", "D"]);
+    let found: Findings = run(&agent, "doctor --json").json();
+    assert_eq!((found.kernel, found.features.len()), (kernel, 3));
+    assert!(found.features.iter().all(|feature| feature.check == Check::Works), "{:?}", found.features);
+    let latency = found.coverage.iter().filter(|row| row.kind == "latency").count();
+    // By both engines, in all four scopes.
+    assert_eq!(latency, 8);
+}
+
+/// What `doctor --json` prints.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Findings {
+    kernel: String,
+    features: Vec<Feature>,
+    coverage: Vec<Coverage>,
+}
+
+/// What the table says of a fault by an engine in the scopes that contain this word.
+fn cell(text: &str, kind: &str, engine: &str, scope: &str) -> String {
+    let columns = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let head = columns(text.lines().find(|line| line.starts_with("KIND")).unwrap());
+    let is_legend = |line: &&str| line.get(1..3) == Some(": ") && line.contains(scope);
+    let letter = &text.lines().find(is_legend).unwrap_or_else(|| panic!("no {scope} in {text}"))[..1];
+    let column = head.iter().position(|cell| cell == letter).unwrap();
+    let rows =
+        text.lines().map(columns).find(|row| row.len() == head.len() && row[0] == kind && row[1] == engine);
+    rows.unwrap_or_else(|| panic!("no {kind} by {engine} in {text}"))[column].clone()
+}
+
+/// The reason of this number.
+fn reason<'a>(text: &'a str, cell: &str) -> &'a str {
+    let number = cell.strip_prefix("no: ").unwrap_or_else(|| panic!("{cell}: {text}"));
+    text.lines().find_map(|line| line.strip_prefix(&format!("{number}: "))).unwrap()
 }
 
 #[test]
 fn doctor_shows_which_faults_can_be_had_where() {
     let agent = FakeAgent::start();
     let text = run(&agent, "doctor").done();
-    let row = |text: &str, words: [&str; 3]| {
-        let mut rows = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));
-        rows.next().unwrap_or_else(|| panic!("no {words:?} in {text}")).to_owned()
-    };
-    for words in [
-        ["loss 100%", "container", "nftables"],
-        ["latency", "container", "netem"],
-        ["latency", "user", "emulator"],
-        ["reject", "cgroup", "nftables"],
-        ["dns", "unit", "forwarder"],
-        ["reset", "host", "sock_diag"],
+    for (kind, scope, engine) in [
+        ("loss 100%", "container", "nftables"),
+        ("latency", "container", "netem"),
+        ("latency", "user", "emulator"),
+        ("slot", "label", "emulator"),
+        ("reject", "cgroup", "nftables"),
+        ("dns", "compose", "forwarder"),
+        ("reset", "host, ", "sock_diag"),
+        ("latency", "loopback", "netem"),
     ] {
-        assert!(row(&text, words).ends_with(" works"), "{text}");
+        assert_eq!(cell(&text, kind, engine, scope), "works", "{text}");
     }
-    assert!(row(&text, ["reset", "cgroup", "sock_diag"]).contains("  no: connections of a control group"));
+    let why = reason(&text, &cell(&text, "reset", "sock_diag", "cgroup"));
+    assert!(why.starts_with("connections of a control group"), "{why}");
+    let why = reason(&text, &cell(&text, "rate", "emulator", "loopback"));
+    assert!(why.contains("it reads Ethernet frames"), "{why}");
 }
 
 #[test]
@@ -172,6 +208,5 @@ fn doctor_is_content_with_the_emulator_alone() {
     let text = run(&agent, "doctor").done();
     assert!(text.contains("  MISSING  "), "{text}");
     assert!(text.contains("the fake kernel was told to have none\n           tell it otherwise\n"), "{text}");
-    let netem = text.lines().find(|line| line.starts_with("latency") && line.contains("  netem  ")).unwrap();
-    assert!(netem.contains("  no: ") && netem.ends_with("is missing"), "{netem}");
+    assert_eq!(reason(&text, &cell(&text, "latency", "netem", "container")), "netem is missing");
 }

@@ -10,8 +10,7 @@ use harness::{has_tool, text};
 use partition_agent_proto::End;
 
 use crate::asker::{ask, question};
-use crate::name_server::NameServer;
-use crate::names::with_resolv_conf;
+use crate::name_server::{NameServer, with_resolv_conf};
 use crate::{PATIENCE, SLACK};
 
 fn servers() -> [SocketAddr; 2] {
@@ -164,6 +163,36 @@ fn the_name_servers_are_those_of_resolv_conf_and_nobody_elses_are_touched() {
     assert_eq!(servers().map(code), [Some(3), Some(0)]);
     agent.restore("f");
     assert_eq!(servers().map(code), [Some(0), Some(0)]);
+}
+
+/// As clouds have them next to the host (169.254.169.254), and Kubernetes nodes on themselves (169.254.20.10).
+#[test]
+fn names_fail_at_link_local_servers_of_ipv4_too() {
+    let lab = Lab::new();
+    let [metadata, node] = ["169.254.169.254", "169.254.20.10"];
+    lab.redis.sh(&format!("ip addr add {metadata}/32 dev eth0"));
+    lab.app.sh(&format!("ip route add {metadata} dev to-redis; ip addr add {node}/32 dev lo"));
+    let [metadata, node] = [metadata, node].map(|server| SocketAddr::new(address(server), 53));
+    let upstreams = [NameServer::start(&lab.redis, &[metadata]), NameServer::start(&lab.app, &[node])];
+    let file = format!("nameserver {}\nnameserver {}\nnameserver fe80::1%to-db\n", metadata.ip(), node.ip());
+    let agent = with_resolv_conf(&file, || Agent::start(&lab.app, ""));
+    let spec = fault(r#""nxdomain""#).replace(&format!(r#""peers":["{REDIS}","{REDIS6}"]"#), "");
+    let code = |server, tcp, name| {
+        let answer = ask(&lab.app, server, tcp, &question(1, name), PATIENCE);
+        answer.map(|answer| answer[3] & 15)
+    };
+    agent.inject("f", &spec);
+    for (server, upstream) in [(metadata, &upstreams[0]), (node, &upstreams[1])] {
+        for tcp in [false, true] {
+            upstream.asked();
+            assert_eq!(code(server, tcp, FAILING[0]), Some(3), "{server}, tcp {tcp}");
+            assert_eq!(upstream.asked(), [""; 0]);
+            assert_eq!(code(server, tcp, OTHERS[0]), Some(0), "{server}, tcp {tcp}");
+            assert_eq!(upstream.asked(), [OTHERS[0]]);
+        }
+    }
+    agent.restore("f");
+    assert_eq!([metadata, node].map(|server| code(server, false, FAILING[0])), [Some(0), Some(0)]);
 }
 
 #[test]

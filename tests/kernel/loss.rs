@@ -1,14 +1,14 @@
 //! Packets that vanish: how many, which way, and what the sender sees of it.
 
 use harness::agent::Agent;
-use harness::lab::{DB, Lab, REDIS, REDIS6, address};
+use harness::lab::{APP_TO_REDIS, DB, Lab, REDIS, REDIS6, address};
 use harness::traffic::{burst, serve_tcp};
 use harness::{has_vlan, rounds};
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, SLACK};
 
 fn spec(percent: u32, peer: &str, direction: &str) -> String {
     format!(
@@ -31,6 +31,32 @@ fn the_sender_of_lost_datagrams_sees_success() {
             agent.restore("f");
             assert_eq!(burst(&lab.app, &lab.redis, at, 200).received, 200);
         }
+    }
+}
+
+#[test]
+fn what_was_hit_is_told_in_packets_and_bytes() {
+    let lab = Lab::new();
+    let agent = Agent::start(&lab.app, "");
+    let [app, redis] = [APP_TO_REDIS, REDIS].map(|host| SocketAddr::new(address(host), 9000));
+    // IPv4 and UDP have 28 bytes of headers; the frame that goes out has its Ethernet header, 14, already.
+    for (direction, from, source, to, bytes) in [
+        ("egress", &lab.app, app, redis, 10 * (14 + 28 + 100)),
+        ("ingress", &lab.redis, redis, app, 10 * (28 + 100)),
+    ] {
+        agent.inject("f", &spec(100, REDIS, direction));
+        let socket = from.run(|| std::net::UdpSocket::bind(source)).unwrap();
+        for _ in 0..10 {
+            socket.send_to(&[0; 100], to).unwrap();
+        }
+        let begun = std::time::Instant::now();
+        while agent.faults()[0].hits.lost_packets < 10 {
+            assert!(begun.elapsed() < SLACK, "{direction}: {:?}", agent.faults()[0].hits);
+        }
+        assert_eq!(agent.faults()[0].hits.lost_bytes, bytes, "{direction}");
+        let told = agent.cli_ok(&lab.app, &["status", "f"]);
+        assert!(told.contains(&format!("\n  hit       10 lost ({bytes} bytes)\n")), "{told}");
+        agent.restore("f");
     }
 }
 

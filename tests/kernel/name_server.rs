@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use harness::lab::Host;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 
 /// What every name stands for that the zone does not have.
 pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
@@ -14,7 +17,7 @@ pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
 #[derive(Clone, Default)]
 pub struct NameServer {
     /// Names in lower case.
-    zone: Arc<Mutex<BTreeMap<String, Ipv4Addr>>>,
+    zone: Arc<Mutex<BTreeMap<String, Option<Ipv4Addr>>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -48,7 +51,12 @@ impl NameServer {
         self.zone
             .lock()
             .expect("nobody panicked with it")
-            .insert(name.to_owned(), address.parse().expect("nobody panicked with it"));
+            .insert(name.to_owned(), Some(address.parse().expect("an address")));
+    }
+
+    /// Gives no answer to questions for this name any more.
+    pub fn silence(&self, name: &str) {
+        self.zone.lock().expect("nobody panicked with it").insert(name.to_owned(), None);
     }
 
     /// Names that were asked for since the last time that this was called.
@@ -69,13 +77,13 @@ impl NameServer {
         let (name, fixed) = (question.get(12..end)?, question.get(end..end + 4)?);
         let text = text_of(name);
         self.asked.lock().expect("nobody panicked with it").push(text.clone());
+        let known = self.zone.lock().expect("nobody panicked with it").get(&text).copied();
+        let address = known.unwrap_or(Some(ELSE))?;
         let is_address = fixed == [0, 1, 0, 1];
         let mut answer = [&question[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]].concat();
         answer.extend_from_slice(name);
         answer.extend_from_slice(fixed);
         if is_address {
-            let address =
-                self.zone.lock().expect("nobody panicked with it").get(&text).copied().unwrap_or(ELSE);
             answer.extend_from_slice(name);
             // Valid for a second.
             answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
@@ -83,6 +91,30 @@ impl NameServer {
         }
         Some(answer)
     }
+}
+
+/// Runs with another `/etc/resolv.conf`.
+pub fn with_resolv_conf<T: Send>(text: &str, work: impl FnOnce() -> T + Send) -> T {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), text).expect("a temporary file");
+    // Agents that have given up their privileges read it, too.
+    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .expect("a temporary file");
+    with_file_over("/etc/resolv.conf", file.path(), work)
+}
+
+/// Runs with one file in the place of another: so do the programs that are started meanwhile, as long as they live.
+pub fn with_file_over<T: Send>(path: &str, file: &Path, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).expect("root may");
+            let none = None::<&Path>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("root may mount");
+            mount(Some(file), path, none, MsFlags::MS_BIND, none).expect("root may mount");
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn text_of(mut name: &[u8]) -> String {

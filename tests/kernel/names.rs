@@ -3,39 +3,16 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use harness::agent::Agent;
 use harness::lab::{DB, Lab, REDIS, address};
 use harness::traffic::{answers, echo_udp, round_trips, serve_tcp};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use partition_agent_proto::{Event, EventKind};
 
-use crate::name_server::NameServer;
+use crate::name_server::{NameServer, with_resolv_conf};
 use crate::{PATIENCE, SLACK};
-
-/// Runs with another `/etc/resolv.conf`: so do the programs that are started meanwhile, as long as they live.
-pub fn with_resolv_conf<T: Send>(text: &str, work: impl FnOnce() -> T + Send) -> T {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), text).expect("a temporary file");
-    // Agents that have given up their privileges read it, too.
-    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .expect("a temporary file");
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNS).expect("root may");
-            let none = None::<&Path>;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("root may mount");
-            mount(Some(file.path()), "/etc/resolv.conf", none, MsFlags::MS_BIND, none)
-                .expect("root may mount");
-            work()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
 
 /// `GET /v1/events`, as they come.
 fn events(agent: &Agent) -> Receiver<Event> {
@@ -119,6 +96,55 @@ fn a_name_is_followed_to_its_new_address() {
     names.asked();
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(names.asked(), [""; 0], "a fault that is over is not followed");
+}
+
+#[test]
+fn a_name_without_an_answer_keeps_its_addresses_and_holds_up_no_other() {
+    let lab = Lab::new();
+    let [redis, db] = [REDIS, DB].map(|host| SocketAddr::new(address(host), 80));
+    serve_tcp(&lab.redis, redis);
+    serve_tcp(&lab.db, db);
+    let names = NameServer::start(&lab.app, &["127.0.0.1:53".parse().unwrap()]);
+    let config = "[peers]\ngroup = ['moves.example:80', 'gone.example:80']\n";
+    let agent = with_resolv_conf("nameserver 127.0.0.1\n", || Agent::start(&lab.app, config));
+    for peers in ["group", r#"moves.example:80","gone.example:80"#] {
+        names.set("moves.example", REDIS);
+        names.set("gone.example", "10.99.0.2");
+        names.set("spared.example", "10.99.0.3");
+        let spec = format!(
+            r#"{{"kinds":[{{"loss":{{"percent":100}}}}],"target":{{"peers":["{peers}"],"except":["spared.example"]}},"for":"10m"}}"#
+        );
+        agent.inject("f", &spec);
+        assert!(!answers(&lab.app, redis, PATIENCE) && answers(&lab.app, db, PATIENCE));
+        for gone in ["gone.example", "spared.example"] {
+            names.silence(gone);
+        }
+        // Both have been asked for in vain once; that takes the 5 s of a question, and begins within the second of an answer.
+        names.asked();
+        std::thread::sleep(Duration::from_millis(1_500));
+        let asked = names.asked();
+        assert!(
+            ["gone.example", "spared.example"].iter().all(|name| asked.iter().any(|asked| asked == name))
+        );
+        names.set("moves.example", DB);
+        let changed = Instant::now();
+        until(&lab, db, false);
+        println!("the new address was cut {:?} after the answer changed", changed.elapsed());
+        assert_eq!(agent.faults()[0].first_addresses, [format!("{DB}:80"), "10.99.0.2:80".to_owned()]);
+        let (_, status) = agent.ask("GET", "/v1/faults/f", None);
+        assert!(status["plan"].as_str().expect("a plan").contains("10.99.0.3"), "still spared: {status}");
+        agent.restore("f");
+    }
+    names.silence("moves.example");
+    let (status, body) = agent.ask(
+        "PUT",
+        "/v1/faults/f",
+        Some(r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.0.0.1","moves.example"]},"for":"1m"}"#),
+    );
+    assert!(
+        status == 422 && body["detail"].as_str().expect("words").contains("moves.example"),
+        "{status} {body}"
+    );
 }
 
 /// 10.99.0.1 lives on both hosts; routes say which of them is meant.

@@ -1,7 +1,12 @@
 //! The table as another tool reads it.
 
+use std::path::Path;
+
 use harness::agent::Agent;
 use harness::lab::Lab;
+use harness::snapshot::Snapshot;
+
+use crate::name_server::with_file_over;
 
 #[test]
 fn nft_lists_what_the_plan_says() {
@@ -104,4 +109,21 @@ fn doctor_tells_the_same_while_a_fault_is_in_force() {
     assert_eq!(agent.faults().len(), 1);
     let works = |nth: usize| quiet[nth]["check"]["is"] == "works";
     assert!((0..5).all(works), "what every fault needs works here: {quiet}");
+}
+
+#[test]
+fn an_emulator_that_cannot_be_had_is_refused_before_anything_is_touched() {
+    let lab = Lab::new();
+    let agent = with_file_over("/dev/net/tun", Path::new("/dev/null"), || Agent::start(&lab.app, ""));
+    let before = Snapshot::take(&lab.app);
+    let spec =
+        r#"{"kinds":[{"delay":{"latency":"10ms"}}],"target":{"peers":["10.77.1.2"]},"engine":"emulator"}"#;
+    let (status, body) = agent.ask("PUT", "/v1/faults/f", Some(spec));
+    assert_eq!(status, 422, "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("this kernel has no emulator"), "{body}");
+    assert!(body["hint"].as_str().unwrap().contains("/dev/net/tun"), "{body}");
+    before.assert_same(&Snapshot::take(&lab.app), "after a refused latency");
+    // It never began, so it is no failure of the past.
+    assert_eq!(agent.history(), []);
+    agent.inject("f", r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peers":["10.77.1.2"]}}"#);
 }

@@ -9,6 +9,7 @@ mod follow;
 #[path = "../kernel/name_server.rs"]
 mod name_server;
 mod netns;
+mod pods;
 mod processes;
 mod trace;
 mod units;

@@ -10,6 +10,7 @@ use harness::traffic::{answers, serve_tcp};
 use partition_agent_proto::End;
 
 use crate::cgroup::{Group, answered, tcp, udp};
+use crate::name_server::{NameServer, with_resolv_conf};
 use crate::processes::{lab, neighbour, reached};
 use crate::{CONFIG, PATIENCE, SLACK, until};
 
@@ -158,6 +159,90 @@ fn a_control_group_with_a_namespace_of_its_own_is_hit_there() {
     assert!(answers(&lab.app, SocketAddr::new(address(DB), 80), PATIENCE));
     agent.restore("f");
     assert!(answers(&lab.redis, app, PATIENCE));
+}
+
+/// A sandbox that one process of many makes for itself takes the fault off none of the others.
+#[test]
+fn one_process_with_a_namespace_of_its_own_leaves_the_fault_on_the_others() {
+    let lab = lab();
+    let agent = Agent::start(&lab.app, CONFIG);
+    let group = Group::new();
+    let own = |script: &str| group.sh(&lab.app, script);
+    let _stays = group.spawn(&lab.app, "exec sleep 600");
+    let inject = ["inject", "--loss", "100%", "--peer", REDIS, "--cgroup", &group.path, "--id", "f"];
+    agent.cli_ok(&lab.app, &inject);
+    let app = SocketAddr::new(address(APP_TO_REDIS), 80);
+    serve_tcp(&lab.app, app);
+    let places = || agent.faults()[0].places.iter().map(|place| place.name.clone()).collect::<Vec<_>>();
+
+    // Without any interface but loopback there is nothing to hit; the place is known all the same.
+    let alone = group.spawn(&lab.app, "exec unshare --net sleep 600");
+    // Twice as long as it takes to be seen.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(reached(own), "xxoo");
+    assert_eq!(places(), ["host"]);
+    // So it is from the beginning.
+    agent.restore("f");
+    agent.cli_ok(&lab.app, &inject);
+    assert_eq!(places(), ["host"]);
+    drop(alone);
+
+    // In a namespace with a network it is hit there, with everything in it.
+    let other = group.spawn(&lab.redis, "exec sleep 600");
+    until("it is in both", SLACK, || places().len() == 2);
+    assert_eq!(reached(own), "xxoo");
+    assert_eq!(reached(neighbour(&lab.app)), "oooo");
+    drop(other);
+    until("it has left the second", SLACK, || places() == ["host"]);
+    assert_eq!(reached(own), "xxoo");
+    agent.restore("f");
+    assert_eq!(reached(own), "oooo");
+    let inject = ["inject", "--loss", "100%", "--all-traffic", "--cgroup", &group.path, "--id", "both"];
+    let _other = group.spawn(&lab.redis, "exec sleep 600");
+    agent.cli_ok(&lab.app, &inject);
+    assert!(!answers(&lab.redis, app, PATIENCE), "everything there");
+    assert_eq!(reached(own), "xxxx");
+    assert!(answers(&lab.app, SocketAddr::new(address(DB), 80), PATIENCE), "the neighbour");
+}
+
+/// Questions that nobody answers take 5 s each.
+#[test]
+fn names_without_an_answer_hold_up_no_process() {
+    let lab = lab();
+    let names = NameServer::start(&lab.app, &["127.0.0.1:53".parse().unwrap()]);
+    let agent = with_resolv_conf("nameserver 127.0.0.1\n", || Agent::start(&lab.app, CONFIG));
+    let group = Group::new();
+    let _stays = group.spawn(&lab.app, "exec sleep 600");
+    agent.cli_ok(
+        &lab.app,
+        &[
+            "inject",
+            "--loss",
+            "100%",
+            "--peer",
+            "one.example,two.example",
+            "--cgroup",
+            &group.path,
+            "--id",
+            "f",
+            "--for",
+            "10m",
+        ],
+    );
+    let silent = ["one.example", "two.example"];
+    silent.iter().for_each(|name| names.silence(name));
+    names.asked();
+    let mut asked = Vec::new();
+    until("one is asked for in vain", 2 * SLACK, || {
+        asked.extend(names.asked());
+        silent.iter().any(|name| asked.iter().any(|asked| asked == name))
+    });
+    let _other = group.spawn(&lab.redis, "exec sleep 600");
+    let both = || agent.faults()[0].places.len() == 2;
+    // The agent looks every half second; what it has asked in vain goes on for longer than this.
+    let took = until("it is in both", Duration::from_secs(4), both);
+    println!("followed after {took:?} while names had no answer");
+    assert!(agent.log().matches("keeps the addresses that it has").count() <= 2, "{}", agent.log());
 }
 
 /// The processes of a group may be anybody's, and are looked at: that takes more than an agent has by default.

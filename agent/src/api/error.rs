@@ -93,6 +93,10 @@ pub fn problem(error: &Error) -> Problem {
             .hint("choose an instant that its answer reaches in time, or restore it; it expires by itself"),
         Error::Committed(_) => with(ProblemCode::Conflict),
         Error::PreparedLater => with(ProblemCode::Invalid),
+        Error::Missing { need, refusal } => {
+            let fix = refusal.hint.clone().unwrap_or_else(|| need.fix().to_owned());
+            with(ProblemCode::Invalid).hint(fix)
+        }
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

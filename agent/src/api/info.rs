@@ -24,7 +24,6 @@ use super::error::Refused;
 use crate::clock::{BootTime, wall};
 use crate::kernel::coverage;
 use crate::probe::connect;
-use crate::resolve;
 
 type Answer<T> = Result<T, Refused>;
 
@@ -108,7 +107,7 @@ pub async fn probe(
     if patience > Span::from_secs(30) {
         return Err(invalid(format!("a probe of {patience} is too long: at most 30s")));
     }
-    let addresses = resolve::addresses(&asked.to, agent.finder.peers(), agent.finder.engines()).await?;
+    let addresses = agent.finder.resolver().addresses(&asked.to).await?;
     let one = addresses.first().filter(|(net, _)| net.size() == NetworkSize::from(1_u32));
     let (host, port) =
         one.ok_or_else(|| invalid(format!("`{}` is a network: probe one address", asked.to)))?;

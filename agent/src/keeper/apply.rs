@@ -10,7 +10,7 @@ use super::status::status;
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
-use crate::kernel::{Kernel, Refusal};
+use crate::kernel::{Kernel, Need, Refusal};
 use crate::plan::{Impossible, Plan};
 
 /// A step that was refused, and the undos that were, too.
@@ -46,7 +46,13 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         let engine = self.engine(&request).await?;
-        let planned = self.fault(id.clone(), &request, engine).await;
+        let mut planned = self.fault(id.clone(), &request, engine).await;
+        if let Ok(fault) = &planned
+            && let Some((need, refusal)) =
+                self.kernel.missing(&fault.plans().flat_map(Need::of).collect()).await
+        {
+            planned = Err(Error::Missing { need, refusal });
+        }
         if planned.is_err() || request.dry_run {
             self.leave_unused().await;
         }
@@ -193,16 +199,27 @@ impl<K: Kernel> Keeper<K> {
             elsewhere: Hits::default(),
             phase: Phase::Active,
         };
+        let mut secluded = None;
         for site in &request.sources.sites {
             self.check_servers(site)?;
             self.kernel.enter(&site.place, site.netns.as_ref()).await?;
             let slot = self.ledger.next_slot();
-            let survey = self.survey(&fault, site).await?;
+            let survey = match self.survey(&fault, site).await {
+                // A process that has shut itself off among others: nothing of it can be hit, unless it gets an interface.
+                Err(error) if error.is_seclusion() => {
+                    secluded = Some(error);
+                    continue;
+                }
+                survey => survey?,
+            };
             let plan = self.plan(&fault, site, slot, &survey, now)?;
             let before = if request.dry_run { None } else { self.kernel.before(&site.place).await.ok() };
             fault.parts.push(Part::new(plan, survey, before));
         }
-        Ok(fault)
+        match secluded {
+            Some(error) if fault.parts.is_empty() => Err(error),
+            Some(_) | None => Ok(fault),
+        }
     }
 
     /// Two faults on names cannot both have the questions to one server: the newer would take them all.

@@ -54,7 +54,7 @@ impl<K: Kernel> Keeper<K> {
             except: &sources.except,
             keep: &sources.keep,
             place: &site.place,
-            sender: sources.sender.as_ref(),
+            sender: site.sender.as_ref(),
             interfaces: &survey.interfaces,
             not_ethernet: &survey.not_ethernet,
             emulated: fault.engine == Some(partition_agent_proto::Engine::Emulator),
@@ -324,6 +324,10 @@ impl<K: Kernel> Keeper<K> {
         let (plan, survey) = match planned {
             Ok(planned) => planned,
             // Maybe its interfaces are yet to come; the kernel will tell of them.
+            Err(error) if error.is_seclusion() => {
+                tracing::debug!(id = %fault.id, place = site.place.name, %error, "not there yet");
+                return None;
+            }
             Err(error) => {
                 self.tell(&fault.id, EventKind::Failed, format!("{}: {error}", site.place.name));
                 return None;

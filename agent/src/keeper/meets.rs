@@ -174,7 +174,8 @@ fn narrowed(fault: &Fault, protocol: Protocol) -> Hit {
         return Hit::Never;
     }
     let some = target.state.is_some() || target.flows.is_some_and(|share| share < Percent::ALL);
-    let elsewhere = !fault.spec.scope.is_host() || fault.sources.sender.is_some();
+    let elsewhere =
+        !fault.spec.scope.is_host() || fault.sources.sites.iter().any(|site| site.sender.is_some());
     if some || elsewhere { Hit::Maybe } else { Hit::Always }
 }
 

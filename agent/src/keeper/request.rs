@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Span};
 
-use crate::kernel::Refusal;
+use crate::kernel::{Need, Refusal};
 use crate::netns::Netns;
 use crate::plan::{Address, Impossible, Place, Sender};
 
@@ -33,8 +34,6 @@ pub struct Sources {
     pub keep: Vec<Connection>,
     /// Where it acts. None: nowhere at the moment.
     pub sites: Vec<Site>,
-    /// Processes, where the fault is theirs only.
-    pub sender: Option<Sender>,
 }
 
 /// A place that can be entered, and the name servers that programs there ask.
@@ -43,6 +42,8 @@ pub struct Site {
     pub place: Place,
     /// None: the agent's own.
     pub netns: Option<Netns>,
+    /// Processes, where the fault is theirs only.
+    pub sender: Option<Sender>,
     pub servers: Vec<SocketAddr>,
 }
 
@@ -50,7 +51,7 @@ impl Site {
     /// The agent's own place.
     #[must_use]
     pub fn host() -> Self {
-        Self { place: Place::host(), netns: None, servers: Vec::new() }
+        Self { place: Place::host(), netns: None, sender: None, servers: Vec::new() }
     }
 }
 
@@ -75,6 +76,8 @@ pub enum Error {
          package that brings netem"
     )]
     NoNetem,
+    #[error("this kernel has no {}, which is needed for {}: {refusal}", need.name(), need.needed_for())]
+    Missing { need: Need, refusal: Refusal },
     #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
     #[error("{0}")]
@@ -93,6 +96,14 @@ pub enum Error {
     PreparedLater,
     #[error("the agent is stopping")]
     Stopping,
+}
+
+impl Error {
+    /// Nothing leads out of the place: there is nothing to hit, until it gets an interface.
+    #[must_use]
+    pub fn is_seclusion(&self) -> bool {
+        matches!(self, Self::NoInterface(refusal) if refusal.errno == Errno::ENETUNREACH)
+    }
 }
 
 fn left(leftovers: &[Refusal]) -> String {

@@ -33,10 +33,14 @@ impl<K: Kernel> Keeper<K> {
     fn shadowed_by(&self, fault: &Fault) -> Vec<FaultId> {
         let active = |other: &&Fault| other.phase == Phase::Active && fault.phase == Phase::Active;
         let now = BootTime::now();
-        let users = |one: &Fault, other: &Fault| match (&one.sources.sender, &other.sources.sender) {
-            (Some(Sender::User(one)), Some(Sender::User(other))) => one != other,
-            (Some(_) | None, Some(_) | None) => false,
+        let user = |fault: &Fault| {
+            fault.sources.sites.iter().find_map(|site| match site.sender {
+                Some(Sender::User(user)) => Some(user),
+                Some(Sender::Cgroup { .. }) | None => None,
+            })
         };
+        let users =
+            |one: &Fault, other: &Fault| user(one).zip(user(other)).is_some_and(|(one, other)| one != other);
         let takes = |other: &&Fault| {
             other.engine.is_some()
                 && fault.engine.is_some()

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
 
-use super::features::name;
 use super::rtnl::netem;
-use super::{Before, Kernel, Observed, QueueSeen, Refusal, SetSeen, Survey};
+use super::{Before, Kernel, Need, Observed, QueueSeen, Refusal, SetSeen, Survey};
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Element, Guard, Place, Plan, Ruleset, Step};
 
@@ -38,6 +37,8 @@ pub struct World {
     pub places: BTreeMap<NetnsId, String>,
     /// Whether shaping is left to the emulator.
     pub without_netem: bool,
+    /// What else it has not.
+    pub without: BTreeSet<Need>,
     /// How often connections were reset.
     pub resets: usize,
 }
@@ -88,6 +89,23 @@ pub struct Fake {
 impl Fake {
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lacks(&self, need: Need) -> bool {
+        let world = self.world();
+        world.without.contains(&need) || world.without_netem && need == Need::Netem
+    }
+
+    fn feature(&self, need: Need) -> Feature {
+        let check = if self.lacks(need) {
+            Check::Missing {
+                why: "the fake kernel was told to have none".to_owned(),
+                fix: "tell it otherwise".to_owned(),
+            }
+        } else {
+            Check::Works
+        };
+        Feature { name: need.name().to_owned(), needed_for: "tests".to_owned(), check }
     }
 
     fn refusal(step: &Step) -> Refusal {
@@ -231,20 +249,14 @@ impl Kernel for Fake {
     }
 
     async fn features(&mut self) -> Vec<Feature> {
-        let netem = if self.world().without_netem {
-            Check::Missing {
-                why: "the fake kernel was told to have none".to_owned(),
-                fix: "tell it otherwise".to_owned(),
-            }
-        } else {
-            Check::Works
-        };
-        let feature =
-            |name: &str, check| Feature { name: name.to_owned(), needed_for: "tests".to_owned(), check };
-        vec![
-            feature("fake", Check::Works),
-            feature(name::NETEM, netem),
-            feature(name::EMULATOR, Check::Works),
-        ]
+        let works = Feature { name: "fake".to_owned(), needed_for: "tests".to_owned(), check: Check::Works };
+        let own = Need::ALL.into_iter().filter(|need| self.lacks(*need)).chain([Need::Netem, Need::Emulator]);
+        let own = own.collect::<BTreeSet<_>>().into_iter().map(|need| self.feature(need));
+        std::iter::once(works).chain(own).collect()
+    }
+
+    async fn missing(&mut self, needs: &BTreeSet<Need>) -> Option<(Need, Refusal)> {
+        let need = needs.iter().copied().find(|need| self.lacks(*need))?;
+        Some((need, Refusal::new("a trial", Errno::ENOENT, Some("the fake kernel was told so".to_owned()))))
     }
 }

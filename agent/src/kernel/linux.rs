@@ -11,7 +11,7 @@ use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
-use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
+use super::{Before, Kernel, Need, Observed, Refusal, Survey, Within, features, nft};
 use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
@@ -20,12 +20,18 @@ pub struct Linux {
     own: Space,
     others: BTreeMap<NetnsId, Space>,
     netem: Option<bool>,
+    works: BTreeSet<Need>,
 }
 
 impl Linux {
     /// Opens the sockets; nothing is changed. Must be called on a tokio runtime that outlives it.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { own: Space::open(Within::Own)?, others: BTreeMap::new(), netem: None })
+        Ok(Self {
+            own: Space::open(Within::Own)?,
+            others: BTreeMap::new(),
+            netem: None,
+            works: BTreeSet::new(),
+        })
     }
 
     fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
@@ -74,8 +80,8 @@ impl Kernel for Linux {
         let all = Interfaces::read(&space.rtnl).await?;
         let interfaces = match only {
             Some(name) => all.only(name)?,
-            // Names that fail are no matter of interfaces.
-            None if targets.is_empty() => Vec::new(),
+            // Names that fail are no matter of interfaces, but for the one that their questions are turned to.
+            None if targets.is_empty() => all.loopback().map(|()| Vec::new())?,
             None if natted => all.everywhere(targets).await?,
             None => all.towards(targets).await?,
         };
@@ -85,7 +91,7 @@ impl Kernel for Linux {
 
     async fn has_netem(&mut self) -> bool {
         if self.netem.is_none() {
-            self.netem = Some(features::has_netem(&self.own.rtnl).await);
+            self.netem = Some(self.missing(&BTreeSet::from([Need::Netem])).await.is_none());
         }
         self.netem.unwrap_or(false)
     }
@@ -284,7 +290,21 @@ impl Kernel for Linux {
     }
 
     async fn features(&mut self) -> Vec<Feature> {
-        features::probe(&self.own.rtnl).await
+        let mut features = Vec::new();
+        for need in Need::ALL {
+            features.push(features::probe(need, &self.own.rtnl).await);
+        }
+        features
+    }
+
+    async fn missing(&mut self, needs: &BTreeSet<Need>) -> Option<(Need, Refusal)> {
+        for need in needs - &self.works {
+            if let Err(refusal) = features::attempt(need, &self.own.rtnl).await {
+                return Some((need, refusal));
+            }
+            self.works.insert(need);
+        }
+        None
     }
 }
 

@@ -6,8 +6,9 @@ mod coverage;
 mod error;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
-pub mod features;
+mod features;
 pub mod linux;
+mod need;
 mod nft;
 mod observed;
 mod rtnl;
@@ -22,6 +23,7 @@ use partition_agent_proto::{Feature, Hits};
 pub use before::Before;
 pub use coverage::coverage;
 pub use error::Refusal;
+pub use need::Need;
 pub use observed::{Observed, QueueSeen, SetSeen};
 pub use within::Within;
 
@@ -100,4 +102,7 @@ pub trait Kernel {
 
     /// Tries what the faults need, and leaves nothing behind.
     async fn features(&mut self) -> Vec<Feature>;
+
+    /// The first of these that is not there, with the kernel's words. What has worked once is not tried again.
+    async fn missing(&mut self, needs: &BTreeSet<Need>) -> Option<(Need, Refusal)>;
 }

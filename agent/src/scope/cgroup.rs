@@ -15,6 +15,8 @@ use crate::netns::{Netns, NetnsId};
 const MOST_GROUPS: usize = 20_000;
 /// Processes looked at in one go.
 const MOST_PROCESSES: usize = 100_000;
+/// CRI-O may keep the monitor of a container in the pod's group. It is none of the pod's processes, and in the network of the host.
+const MONITOR: &str = "crio-conmon-";
 
 /// The whole tree, as mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +129,9 @@ impl Group {
             // What is removed meanwhile has no processes.
             for name in children(&directory).unwrap_or_default() {
                 seen = bounded(seen, MOST_GROUPS, "control groups")?;
+                if name.starts_with(MONITOR) {
+                    continue;
+                }
                 let child = directory.join(name);
                 pids.extend(members(&child).unwrap_or_default());
                 bounded(pids.len(), MOST_PROCESSES, "processes")?;
@@ -144,6 +149,13 @@ pub(super) struct Namespaces {
     pub(super) in_own: usize,
     /// The others, each once, with a process in it.
     pub(super) others: Vec<(Process, Netns)>,
+}
+
+impl Namespaces {
+    /// Whether there is no process.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_own == 0 && self.others.is_empty()
+    }
 }
 
 /// The names in a path; `.` and doubled slashes say nothing.

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use super::cgroup::{Group, Namespaces, Tree, children};
 use super::error::{ScopeError, listed};
-use super::process::Process;
 use super::{Found, Holder, Place, Sender};
-use crate::netns::{Netns, NetnsId};
+use crate::netns::NetnsId;
 
 /// What systemd.unit(5) lists, but for those that never hold processes.
 const SUFFIXES: [&str; 7] = [".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".automount"];
@@ -22,14 +21,26 @@ pub(super) fn unit(asked: &str, name: &str, own: NetnsId) -> Result<Found, Scope
     inside(asked, by_unit(asked, &tree, &unit_name(name))?, own)
 }
 
-/// The processes of a group: in namespaces of their own, or told apart by their group in that of the agent.
 fn inside(asked: &str, group: Group, own: NetnsId) -> Result<Found, ScopeError> {
     let namespaces = look(asked, &group, own)?;
-    if namespaces.others.is_empty() {
+    Ok(places(asked, group, namespaces))
+}
+
+/// The processes of a group: in the agent's namespace, where the fault is theirs only, and in others, where it is everybody's.
+/// Without any process those that come are expected in the agent's.
+fn places(asked: &str, group: Group, namespaces: Namespaces) -> Found {
+    let Namespaces { in_own, others } = namespaces;
+    let several = others.len() > 1;
+    let mut places = Vec::new();
+    if in_own > 0 || others.is_empty() {
         let level = group.level();
-        return Ok(Found::host(Some(Sender::Cgroup { path: group.path, level, id: group.id })));
+        places.push(Place::host(Some(Sender::Cgroup { path: group.path, level, id: group.id })));
     }
-    Ok(Found { places: places(asked, namespaces.others), sender: None, partial: false })
+    places.extend(others.into_iter().map(|(process, netns)| {
+        let name = if several { format!("{asked} ({})", netns.id()) } else { asked.to_owned() };
+        Place::other(name, netns, Holder::Process(process))
+    }));
+    Found::of(places)
 }
 
 /// Whether the group is still the same one.
@@ -46,15 +57,6 @@ fn look(asked: &str, group: &Group, own: NetnsId) -> Result<Namespaces, ScopeErr
         },
         _ => ScopeError::kernel(asked, "looking at the network namespaces of its processes", error),
     })
-}
-
-fn places(asked: &str, namespaces: Vec<(Process, Netns)>) -> Vec<Place> {
-    let several = namespaces.len() > 1;
-    let place = |(process, netns): (Process, Netns)| {
-        let name = if several { format!("{asked} ({})", netns.id()) } else { asked.to_owned() };
-        Place { name, netns: Some(netns), holder: Holder::Process(process) }
-    };
-    namespaces.into_iter().map(place).collect()
 }
 
 fn by_path(asked: &str, tree: &Tree, path: &str) -> Result<Group, ScopeError> {
@@ -104,11 +106,7 @@ fn by_unit(asked: &str, tree: &Tree, name: &str) -> Result<Group, ScopeError> {
         (Some(group), true) => Ok(group),
         (Some(group), false) => {
             found.push(group);
-            Err(ScopeError::Refused {
-                asked: asked.to_owned(),
-                reason: format!("there are several: {}", listed(found.into_iter().map(|group| group.path))),
-                advice: "name the control group of the one that is meant (--cgroup)".to_owned(),
-            })
+            Err(several(asked, found))
         }
         (None, _) => {
             let units = tree.search(|candidate| candidate.ends_with(".service")).unwrap_or_default();
@@ -127,32 +125,42 @@ fn by_unit(asked: &str, tree: &Tree, name: &str) -> Result<Group, ScopeError> {
     }
 }
 
-/// The namespaces of a pod. They last as long as the pod's sandbox, whatever its containers do.
+/// The processes of a pod. Its namespace lasts as long as its sandbox, whatever its containers do; where it uses the network of
+/// the host, they are told apart by its group.
 pub(super) fn pod(asked: &str, uid: &str, own: NetnsId) -> Result<Found, ScopeError> {
     let tree = Tree::find(asked)?;
     let groups = tree.search(|name| is_pod(name, uid)).map_err(|error| walk(asked, &tree, error))?;
-    let (mut in_own, mut others) = (0, Vec::<(Process, Netns)>::new());
-    for group in &groups {
-        let namespaces = look(asked, group, own)?;
-        in_own += namespaces.in_own;
-        for (process, netns) in namespaces.others {
-            if others.iter().all(|(_, known)| *known != netns) {
-                others.push((process, netns));
-            }
-        }
-    }
-    if !others.is_empty() {
-        return Ok(Found { places: places(asked, others), sender: None, partial: false });
-    }
-    if in_own > 0 {
-        return Err(ScopeError::host_network(asked, "the pod"));
-    }
-    let found = match groups.first() {
+    let absent = match groups.first() {
         Some(group) => format!("{} has no processes", group.directory.display()),
         None => format!("no control group in {} is called pod{uid}", tree.mount.display()),
     };
-    let advice = "is it on this node? `kubectl get pod -o jsonpath={.metadata.uid}` prints the uid";
-    Err(ScopeError::Absent { asked: asked.to_owned(), found, advice: format!("{advice}{}", hybrid(&tree)) })
+    let mut alive = Vec::new();
+    for group in groups {
+        let namespaces = look(asked, &group, own)?;
+        if !namespaces.is_empty() {
+            alive.push((group, namespaces));
+        }
+    }
+    match (alive.pop(), alive.is_empty()) {
+        (Some((group, namespaces)), true) => Ok(places(asked, group, namespaces)),
+        (Some((group, _)), false) => {
+            let all = alive.into_iter().map(|(group, _)| group).chain([group]);
+            Err(several(asked, all.collect()))
+        }
+        (None, _) => {
+            let advice = "is it on this node? `kubectl get pod -o jsonpath={.metadata.uid}` prints the uid";
+            let advice = format!("{advice}{}", hybrid(&tree));
+            Err(ScopeError::Absent { asked: asked.to_owned(), found: absent, advice })
+        }
+    }
+}
+
+fn several(asked: &str, groups: Vec<Group>) -> ScopeError {
+    ScopeError::Refused {
+        asked: asked.to_owned(),
+        reason: format!("there are several: {}", listed(groups.into_iter().map(|group| group.path))),
+        advice: "name the control group of the one that is meant (--cgroup)".to_owned(),
+    }
 }
 
 fn walk(asked: &str, tree: &Tree, error: io::Error) -> ScopeError {

@@ -73,9 +73,13 @@ async fn resolved(scope: &Scope) -> Places {
 }
 
 fn sender(places: &Places) -> (&str, u32, u64) {
-    assert!(places.places.len() == 1 && places.places[0].netns.is_none(), "{places:?}");
-    match &places.sender {
-        Some(Sender::Cgroup { path, level, id }) => (path, *level, *id),
+    let [place] = places.places.as_slice() else { panic!("{places:?}") };
+    of_host(place)
+}
+
+fn of_host(place: &Place) -> (&str, u32, u64) {
+    match (&place.netns, &place.sender) {
+        (None, Some(Sender::Cgroup { path, level, id })) => (path, *level, *id),
         other => panic!("{other:?}"),
     }
 }
@@ -99,12 +103,11 @@ async fn processes_of_the_agents_namespace_are_told_by_their_group() {
 async fn processes_with_a_namespace_of_their_own_are_that_namespace() {
     let mut group = Group::new("netns");
     group.add("a/b");
-    group.spawn("", false);
     group.spawn("a/b", true);
     let scope = Scope::Cgroup(group.path.clone());
     let one = resolved(&scope).await;
-    assert!(one.sender.is_none());
     let [place] = one.places.as_slice() else { panic!("{one:?}") };
+    assert!(place.sender.is_none());
     assert_eq!(place.name, format!("cgroup {}", group.path));
     assert_ne!(place.netns.as_ref().unwrap().id(), NetnsId::of_self().unwrap());
     assert!(!name_servers(place).unwrap().is_empty());
@@ -112,6 +115,26 @@ async fn processes_with_a_namespace_of_their_own_are_that_namespace() {
     let two = soon(&scope, &NO_ENGINES, &one).await;
     assert_eq!(two.places.len(), 2);
     assert_ne!(two.places[0].name, two.places[1].name);
+}
+
+#[tokio::test]
+async fn one_process_with_a_namespace_of_its_own_leaves_the_others_where_they_are() {
+    let mut group = Group::new("mixed");
+    group.add("sandbox");
+    group.spawn("", false);
+    let scope = Scope::Cgroup(group.path.clone());
+    let alone = resolved(&scope).await;
+    let told_by = sender(&alone);
+    group.spawn("sandbox", true);
+    let both = soon(&scope, &NO_ENGINES, &alone).await;
+    let [host, sandbox] = both.places.as_slice() else { panic!("{both:?}") };
+    assert_eq!(of_host(host), told_by);
+    assert!(sandbox.netns.is_some() && sandbox.sender.is_none(), "{sandbox:?}");
+    // The one in the agent's namespace ends.
+    drop(group.sleepers.remove(0));
+    let left = soon(&scope, &NO_ENGINES, &both).await;
+    let [place] = left.places.as_slice() else { panic!("{left:?}") };
+    assert_eq!(place.netns, sandbox.netns);
 }
 
 #[tokio::test]
@@ -185,19 +208,40 @@ async fn an_ambiguous_or_unknown_unit_says_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_pod_is_the_namespace_of_its_processes_but_not_that_of_the_host() {
+async fn a_pod_is_the_namespace_of_its_processes_and_its_group_in_that_of_the_host() {
     let mut group = Group::new("pod");
     let uid = format!("{:08}-4a5b-4c6d-8e7f-a0b1c2d3e4f5", std::process::id());
     let pod = format!("kubepods-burstable-pod{}.slice", uid.replace('-', "_"));
-    group.add(&format!("{pod}/cri-containerd-1.scope"));
+    let (container, monitor) =
+        (format!("{pod}/cri-containerd-1.scope"), format!("{pod}/crio-conmon-1.scope"));
+    group.add(&container);
+    group.add(&monitor);
     let scope = Scope::Pod(uid.clone());
-    let error = resolve(&scope, &NO_ENGINES).await.unwrap_err();
-    assert!(error.is_absence() && error.to_string().contains("no processes"), "{error}");
-    group.spawn(&format!("{pod}/cri-containerd-1.scope"), false);
-    let error = resolve(&scope, &NO_ENGINES).await.unwrap_err().to_string();
-    assert!(error.contains("network of the host") && error.contains("--cgroup"), "{error}");
-    group.spawn(&format!("{pod}/cri-containerd-1.scope"), true);
+    let absent = async || {
+        let error = resolve(&scope, &NO_ENGINES).await.unwrap_err();
+        assert!(error.is_absence() && error.to_string().contains("no processes"), "{error}");
+    };
+    absent().await;
+    group.spawn(&monitor, false);
+    absent().await;
+    group.spawn(&container, true);
     let places = resolved(&scope).await;
     let [place] = places.places.as_slice() else { panic!("{places:?}") };
-    assert_eq!(place.name, format!("pod {uid}"));
+    assert!(place.name == format!("pod {uid}") && place.sender.is_none(), "{place:?}");
+    group.spawn(&container, false);
+    let both = resolved(&scope).await;
+    assert_eq!(both.places.len(), 2, "{both:?}");
+    assert_eq!(of_host(&both.places[0]).0, format!("{}/{pod}", group.path));
+}
+
+#[tokio::test]
+async fn a_pod_that_two_groups_may_be_is_refused() {
+    let mut group = Group::new("pods");
+    let pod = format!("pod{:08}-4a5b-4c6d-8e7f-a0b1c2d3e4f6", std::process::id());
+    for below in [format!("a/{pod}"), format!("b/{pod}")] {
+        group.add(&below);
+        group.spawn(&below, false);
+    }
+    let error = resolve(&Scope::Pod(pod["pod".len()..].to_owned()), &NO_ENGINES).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("{}/a/{pod}", group.path)), "{error}");
 }

@@ -31,9 +31,7 @@ pub(super) async fn find(
         let shared = |place: &&mut Place| place.netns.as_ref().is_some_and(|known| known.id() == id);
         match found.places.iter_mut().find(shared) {
             Some(place) => place.name = format!("{}, {title}", place.name),
-            None => {
-                found.places.push(Place { name: title, netns: Some(netns), holder: Holder::Process(process) })
-            }
+            None => found.places.push(Place::other(title, netns, Holder::Process(process))),
         }
     }
     if found.places.is_empty() {

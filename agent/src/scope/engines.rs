@@ -126,13 +126,25 @@ pub(super) async fn connect(socket: &Path) -> Result<Docker, Failure> {
 
 async fn list(socket: &Path) -> Result<(Docker, Vec<ContainerSummary>), Failure> {
     let docker = connect(socket).await?;
-    let options = ListContainersOptionsBuilder::new().all(true).build();
-    let reason = match tokio::time::timeout(PATIENCE, docker.list_containers(Some(options))).await {
+    let reason = match tokio::time::timeout(PATIENCE, summaries(&docker)).await {
         Ok(Ok(containers)) => return Ok((docker, containers)),
         Ok(Err(error)) => chain(&error),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };
     Err(Failure { socket: socket.to_owned(), missing: false, reason })
+}
+
+/// All containers; only those that run where one of the others is in a state for which the client has no word. Podman has some
+/// of its own: `stopped` until it has cleaned up after a container, `unknown`.
+async fn summaries(docker: &Docker) -> Result<Vec<ContainerSummary>, bollard::errors::Error> {
+    let all = ListContainersOptionsBuilder::new().all(true);
+    match docker.list_containers(Some(all.clone().build())).await {
+        Err(bollard::errors::Error::JsonDataError { .. }) => {
+            let running = [("status", vec!["running", "paused"])].into_iter().collect();
+            docker.list_containers(Some(all.filters(&running).build())).await
+        }
+        answer => answer,
+    }
 }
 
 fn summarized(summary: ContainerSummary, engine: usize) -> Option<Container> {

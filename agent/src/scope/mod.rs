@@ -19,6 +19,8 @@ mod cgroup_tests;
 mod container_tests;
 #[cfg(test)]
 mod netns_tests;
+#[cfg(test)]
+mod podman_tests;
 
 use std::io;
 use std::path::PathBuf;
@@ -42,8 +44,6 @@ pub use watch::{GRACE, changed};
 pub struct Places {
     /// Each namespace once. None: there is nothing at the moment, and what was open has to be let go of.
     pub places: Vec<Place>,
-    /// Whose packets among those of the place, which is then the agent's own namespace; all, if none is named.
-    pub sender: Option<Sender>,
     pub presence: Presence,
 }
 
@@ -65,7 +65,20 @@ pub struct Place {
     pub name: String,
     /// None: the agent's own.
     pub netns: Option<Netns>,
+    /// Whose packets among those of the agent's own namespace; all, if none is named, and everywhere else.
+    pub sender: Option<Sender>,
     pub holder: Holder,
+}
+
+impl Place {
+    fn host(sender: Option<Sender>) -> Self {
+        Self { name: "host".to_owned(), netns: None, sender, holder: Holder::Agent }
+    }
+
+    /// All of another namespace.
+    fn other(name: String, netns: Netns, holder: Holder) -> Self {
+        Self { name, netns: Some(netns), sender: None, holder }
+    }
 }
 
 /// By what a namespace was found, and whose files its programs read.
@@ -85,15 +98,13 @@ pub enum Holder {
 #[derive(Debug, Default)]
 struct Found {
     places: Vec<Place>,
-    sender: Option<Sender>,
     /// Someone who may know of more did not answer.
     partial: bool,
 }
 
 impl Found {
-    fn host(sender: Option<Sender>) -> Self {
-        let place = Place { name: "host".to_owned(), netns: None, holder: Holder::Agent };
-        Self { places: vec![place], sender, partial: false }
+    fn of(places: Vec<Place>) -> Self {
+        Self { places, partial: false }
     }
 }
 
@@ -101,7 +112,7 @@ impl From<Found> for Places {
     fn from(found: Found) -> Self {
         let presence =
             if found.places.is_empty() { Presence::Away { since: Instant::now() } } else { Presence::Here };
-        Self { places: found.places, sender: found.sender, presence }
+        Self { places: found.places, presence }
     }
 }
 
@@ -133,7 +144,7 @@ async fn find(scope: &Scope, engines: &Engines) -> Result<Found, ScopeError> {
     let own = NetnsId::of_self()
         .map_err(|error| ScopeError::kernel(&asked, "looking at the agent's own network namespace", error))?;
     match scope {
-        Scope::Host => Ok(Found::host(None)),
+        Scope::Host => Ok(Found::of(vec![Place::host(None)])),
         Scope::User(name) => blocking(asked, name, user).await,
         Scope::Netns(text) => blocking(asked, text, move |asked, text| named::find(asked, text, own)).await,
         Scope::Cgroup(path) => {
@@ -173,7 +184,7 @@ fn user(asked: &str, name: &str) -> Result<Found, ScopeError> {
             .uid
             .as_raw(),
     };
-    Ok(Found::host(Some(Sender::User(uid))))
+    Ok(Found::of(vec![Place::host(Some(Sender::User(uid)))]))
 }
 
 #[cfg(test)]
@@ -185,7 +196,7 @@ mod tests {
         assert_eq!(places.presence, Presence::Here);
         let [place] = places.places.as_slice() else { panic!("{places:?}") };
         assert!(place.netns.is_none() && place.name == "host");
-        Ok(places.sender)
+        Ok(place.sender.clone())
     }
 
     #[tokio::test]

@@ -46,11 +46,8 @@ pub(super) fn find(asked: &str, text: &str, own: NetnsId) -> Result<Found, Scope
         Named::Path(path) => (Netns::open(path), Holder::Path(path.into())),
     };
     match opened {
-        Ok(netns) if netns.id() == own => Ok(Found::host(None)),
-        Ok(netns) => {
-            let place = Place { name: asked.to_owned(), netns: Some(netns), holder };
-            Ok(Found { places: vec![place], sender: None, partial: false })
-        }
+        Ok(netns) if netns.id() == own => Ok(Found::of(vec![Place::host(None)])),
+        Ok(netns) => Ok(Found::of(vec![Place::other(asked.to_owned(), netns, holder)])),
         // The file of a name is left behind, empty, when only the mount on it is undone.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
             Err(ScopeError::Absent {

@@ -141,8 +141,8 @@ mod tests {
     fn a_process_that_ended_is_not_mistaken_for_one_without_the_file() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::of(child.id()).unwrap();
-        let place = Place { name: "pid".into(), netns: None, holder: Holder::Process(process) };
-        let host = Place { name: "host".into(), netns: None, holder: Holder::Agent };
+        let place = Place { holder: Holder::Process(process), ..Place::host(None) };
+        let host = Place::host(None);
         let both = (name_servers(&place), name_servers(&host));
         child.kill().unwrap();
         child.wait().unwrap();

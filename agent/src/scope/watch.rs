@@ -18,11 +18,15 @@ use crate::netns::NetnsId;
 /// some seconds, most of them waiting for the old one to end.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Between looks where nothing reports changes.
+/// From one look to the next where nothing reports changes: inotify tells of control groups that come and go, but neither of
+/// processes that join one nor of those that change their namespace.
 const POLL: Duration = Duration::from_millis(500);
+/// The same where looks are much work: what changed is followed within a second all the same.
+const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Between looks at containers, in case that an event got lost.
 const DOUBT: Duration = Duration::from_secs(10);
-/// Looks take at most this share of a core: one in fifty. Control groups with thousands of processes are looked at less often.
+/// Looks are so far apart that they take one fiftieth of a core, within these bounds: groups with thousands of processes are
+/// looked at less often.
 const SHARE: u32 = 50;
 
 /// Returns when the places are others than the known ones, with those: first without any as soon as they are gone, so that the
@@ -50,7 +54,7 @@ pub async fn changed(scope: &Scope, engines: &Engines, known: &Places) -> Places
             }
         };
         tokio::select! {
-            () = waker.wait(now, now - begun) => {}
+            () = waker.wait(begun, now) => {}
             () = overdue => {}
         }
     }
@@ -62,15 +66,21 @@ enum Waker {
 }
 
 impl Waker {
-    /// Until the next look, after one that ended then and took so long.
-    async fn wait(&mut self, ended: Instant, took: Duration) {
+    /// Until the next look, after one from then to then.
+    async fn wait(&mut self, begun: Instant, ended: Instant) {
         match self {
-            Self::Clock => sleep_until(ended + POLL.max(took * SHARE)).await,
+            Self::Clock => sleep_until(next_look(begun, ended)).await,
             Self::Engines(events) => {
                 let _doubtful = tokio::time::timeout_at(ended + DOUBT, events.next()).await;
             }
         }
     }
+}
+
+/// However long looks take, half of a core is left.
+fn next_look(begun: Instant, ended: Instant) -> Instant {
+    let took = ended.saturating_duration_since(begun);
+    (begun + took.saturating_mul(SHARE).clamp(POLL, LONGEST_POLL)).max(ended + took)
 }
 
 fn is_process(text: &str) -> bool {
@@ -95,20 +105,18 @@ async fn look(scope: &Scope, engines: &Engines, known: &Places) -> Found {
 
 /// Adds what was known and is still there, although nobody told of it.
 fn with_known(mut found: Found, known: &Places) -> Found {
-    let alive: Vec<&Place> =
-        known.places.iter().filter(|place| is_alive(place, known.sender.as_ref())).collect();
+    let alive = known.places.iter().filter(|place| is_alive(place)).collect::<Vec<_>>();
     for place in alive {
         if found.places.iter().all(|other| other.netns != place.netns) {
             found.places.push(place.clone());
-            found.sender = found.sender.or_else(|| known.sender.clone());
         }
     }
     found
 }
 
-fn is_alive(place: &Place, sender: Option<&Sender>) -> bool {
+fn is_alive(place: &Place) -> bool {
     let Some(netns) = &place.netns else {
-        return match sender {
+        return match &place.sender {
             Some(Sender::Cgroup { path, id, .. }) => is_there(path, *id),
             Some(Sender::User(_)) | None => true,
         };
@@ -136,14 +144,14 @@ fn next(scope: &Scope, known: &Places, mut found: Found, now: Instant) -> Option
         Presence::Away { since } if now.saturating_duration_since(since) >= GRACE => Presence::Gone,
         Presence::Away { .. } | Presence::Gone => return None,
     };
-    Some(Places { places: Vec::new(), sender: None, presence })
+    Some(Places { places: Vec::new(), presence })
 }
 
 /// Names and processes may differ: one of several processes in a namespace ends without any consequence for the fault.
 fn same(known: &Places, found: &Found) -> bool {
-    let among = |place: &Place, others: &[Place]| others.iter().any(|other| other.netns == place.netns);
-    known.sender == found.sender
-        && known.places.iter().all(|place| among(place, &found.places))
+    let one = |place: &Place, other: &Place| place.netns == other.netns && place.sender == other.sender;
+    let among = |place: &Place, others: &[Place]| others.iter().any(|other| one(place, other));
+    known.places.iter().all(|place| among(place, &found.places))
         && found.places.iter().all(|place| among(place, &known.places))
 }
 
@@ -169,26 +177,38 @@ mod tests {
         Sender::Cgroup { path: "/a".into(), level: 1, id }
     }
 
+    fn found(id: u64) -> Found {
+        Found::of(vec![Place::host(Some(sender(id)))])
+    }
+
     fn here(id: u64) -> Places {
-        Found::host(Some(sender(id))).into()
+        found(id).into()
+    }
+
+    #[test]
+    fn looks_begin_within_a_second_of_each_other_unless_one_takes_half_of_that() {
+        let begun = Instant::now();
+        let next = |took| (next_look(begun, begun + Duration::from_millis(took)) - begun).as_millis();
+        assert_eq!([0, 1, 10, 15, 20, 100, 500].map(next), [500, 500, 500, 750, 1_000, 1_000, 1_000]);
+        assert_eq!([600, 3_000].map(next), [1_200, 6_000]);
     }
 
     #[test]
     fn what_stays_the_same_is_no_change() {
-        assert!(next(&unit(), &here(1), Found::host(Some(sender(1))), Instant::now()).is_none());
+        assert!(next(&unit(), &here(1), found(1), Instant::now()).is_none());
     }
 
     #[test]
     fn a_unit_with_a_new_control_group_is_a_change() {
-        let now = next(&unit(), &here(1), Found::host(Some(sender(2))), Instant::now()).unwrap();
-        assert_eq!((now.sender, now.presence), (Some(sender(2)), Presence::Here));
+        let now = next(&unit(), &here(1), found(2), Instant::now()).unwrap();
+        assert_eq!((&now.places[0].sender, now.presence), (&Some(sender(2)), Presence::Here));
     }
 
     #[test]
     fn what_vanishes_is_away_at_once_and_gone_after_the_grace() {
         let now = Instant::now();
         let away = next(&unit(), &here(1), Found::default(), now).unwrap();
-        assert!(away.places.is_empty() && away.sender.is_none());
+        assert!(away.places.is_empty());
         assert_eq!(away.presence, Presence::Away { since: now });
         let early = now + GRACE - Duration::from_millis(1);
         assert!(next(&unit(), &away, Found::default(), early).is_none());
@@ -201,8 +221,8 @@ mod tests {
     fn what_comes_back_is_here_again_even_after_it_was_gone() {
         let now = Instant::now();
         for presence in [Presence::Away { since: now }, Presence::Gone] {
-            let known = Places { places: Vec::new(), sender: None, presence };
-            let back = next(&unit(), &known, Found::host(Some(sender(1))), now + GRACE).unwrap();
+            let known = Places { places: Vec::new(), presence };
+            let back = next(&unit(), &known, found(1), now + GRACE).unwrap();
             assert_eq!((back.places.len(), back.presence), (1, Presence::Here));
         }
     }
@@ -210,12 +230,11 @@ mod tests {
     #[test]
     fn a_process_that_ended_does_not_come_back_under_its_number() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let place = |pid| Place {
-            name: "pid".into(),
-            netns: Some(Netns::of_self().unwrap()),
-            holder: Holder::Process(Process::of(pid).unwrap()),
+        let place = |pid| {
+            let holder = Holder::Process(Process::of(pid).unwrap());
+            Place::other("pid".into(), Netns::of_self().unwrap(), holder)
         };
-        let found = |place| Found { places: vec![place], ..Found::default() };
+        let found = |place| Found::of(vec![place]);
         let (one, other) = (place(child.id()), place(std::process::id()));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -230,8 +249,8 @@ mod tests {
     fn an_engine_that_is_silent_takes_no_live_place_away() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let holder = Holder::Process(Process::of(child.id()).unwrap());
-        let place = Place { name: "container".into(), netns: Some(Netns::of_self().unwrap()), holder };
-        let known = Places { places: vec![place], sender: None, presence: Presence::Here };
+        let place = Place::other("container".into(), Netns::of_self().unwrap(), holder);
+        let known = Places { places: vec![place], presence: Presence::Here };
         let while_it_lives = with_known(Found::default(), &known).places.len();
         child.kill().unwrap();
         child.wait().unwrap();

@@ -2,41 +2,49 @@
 
 use std::process::ExitCode;
 
-use partition_agent_core::kernel::features::name;
 use partition_agent_core::kernel::linux::Linux;
-use partition_agent_core::kernel::{Kernel, coverage};
-use partition_agent_proto::{Check, Feature};
+use partition_agent_core::kernel::{Kernel, Need, coverage};
+use partition_agent_proto::{Check, Coverage, Feature};
+use serde::Serialize;
 
 use crate::client::Access;
 use crate::exit::Failure;
 use crate::{foreground, render};
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Findings {
+    kernel: String,
+    features: Vec<Feature>,
+    coverage: Vec<Coverage>,
+}
+
 pub async fn run(access: Access, json: bool) -> Result<ExitCode, Failure> {
     let client = access.client()?;
-    let (kernel, features) = match client.info().await {
-        Ok(info) => (info.kernel, info.features),
+    let found = match client.info().await {
+        Ok(info) => Findings { kernel: info.kernel, features: info.features, coverage: info.coverage },
         Err(Failure::Unreachable { .. }) if !access.is_named() && foreground::is_possible() => here().await?,
         Err(failure) => return Err(failure),
     };
     if json {
-        render::json(&features)?;
+        render::json(&found)?;
     } else {
-        render::features(&kernel, &features)?;
+        render::features(&found.kernel, &found.features)?;
         render::line("")?;
-        render::coverage(&coverage(&features))?;
+        render::coverage(&found.coverage)?;
     }
     // The emulator stands in for netem, so one of the two is enough.
-    let is = |feature: &&Feature, names: &[&str]| names.contains(&feature.name.as_str());
-    let shapers = [name::IFB, name::NETEM, name::EMULATOR];
-    let shapes =
-        features.iter().filter(|feature| is(feature, &shapers[1..])).any(|f| f.check == Check::Works);
-    let rest = features.iter().filter(|feature| !is(feature, &shapers));
-    let works = shapes && rest.into_iter().all(|feature| feature.check == Check::Works);
+    let is = |feature: &&Feature, needs: &[Need]| needs.iter().any(|need| need.name() == feature.name);
+    let shapers = [Need::Ifb, Need::Netem, Need::Emulator];
+    let works = |feature: &Feature| feature.check == Check::Works;
+    let shapes = found.features.iter().filter(|feature| is(feature, &shapers[1..])).any(works);
+    let mut rest = found.features.iter().filter(|feature| !is(feature, &shapers));
+    let works = shapes && rest.all(works);
     Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn here() -> Result<(String, Vec<Feature>), Failure> {
+async fn here() -> Result<Findings, Failure> {
     let features = Linux::open()?.features().await;
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
-    Ok((kernel, features))
+    Ok(Findings { kernel, coverage: coverage(&features), features })
 }

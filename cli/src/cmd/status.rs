@@ -20,8 +20,7 @@ pub async fn run(access: Access, json: bool, args: StatusArgs) -> Result<ExitCod
         if json {
             render::json(&fault)?;
         } else {
-            render::injected(&fault)?;
-            render::line(fault.plan.as_deref().unwrap_or_default().trim_end())?;
+            render::standing(&fault)?;
         }
         if args.wait {
             until_over(&client, id).await?;

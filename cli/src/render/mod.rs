@@ -63,6 +63,16 @@ pub fn remaining(millis: u64) -> String {
 
 /// A fault that was just injected.
 pub fn injected(fault: &FaultStatus) -> Result<(), Failure> {
+    write(&told(fault))
+}
+
+/// A fault that is in force: with what it has hit, and its plan.
+pub fn standing(fault: &FaultStatus) -> Result<(), Failure> {
+    let plan = fault.plan.as_deref().unwrap_or_default().trim_end();
+    write(&format!("{}  hit       {:#}\n{plan}\n", told(fault), fault.hits))
+}
+
+fn told(fault: &FaultStatus) -> String {
     let mut more = String::new();
     if fault.addresses > fault.first_addresses.len() {
         more = format!(" and {} more", fault.addresses - fault.first_addresses.len());
@@ -77,7 +87,7 @@ pub fn injected(fault: &FaultStatus) -> Result<(), Failure> {
     let addresses = format!("{}{more}", fault.first_addresses.join(", "));
     let hits = if addresses.is_empty() { places } else { format!("{addresses}, on {places}") };
     let engine = fault.engine.map(|engine| format!("shaped by {engine}\n  ")).unwrap_or_default();
-    let text = format!(
+    format!(
         "{id}: {spec}\n  \
          hits      {hits}\n  {engine}\
          ends      in {left}, at {ends}, by the kernel; `partition-agent restore {id}` ends it now\n  \
@@ -89,8 +99,7 @@ pub fn injected(fault: &FaultStatus) -> Result<(), Failure> {
         ends = fault.ends_at,
         protects = fault.protects.join(", "),
         verdict = fault.verdict,
-    );
-    write(&text)
+    )
 }
 
 /// The plan of a fault that was not injected.
@@ -125,7 +134,7 @@ pub fn faults(faults: &[FaultStatus]) -> Result<(), Failure> {
             fault.spec.to_string(),
         ]
     });
-    table(["ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows.collect())
+    table(&["ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows.collect())
 }
 
 /// With the faults that take packets away from this one.
@@ -154,7 +163,7 @@ pub fn history(over: &[History]) -> Result<(), Failure> {
             fault.spec.to_string(),
         ]
     });
-    table(["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows.collect())
+    table(&["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows.collect())
 }
 
 fn as_before(as_before: Option<&Verdict>) -> String {
@@ -180,16 +189,50 @@ pub fn profiles(profiles: &[Profile]) -> Result<(), Failure> {
             profile.source.to_owned(),
         ]
     });
-    table(["PROFILE", "DOWN", "UP", "RTT", "JITTER", "LOSS", "SOURCE"], rows.collect())
+    table(&["PROFILE", "DOWN", "UP", "RTT", "JITTER", "LOSS", "SOURCE"], rows.collect())
 }
 
-/// Which faults can be had where, and by what.
+/// Which faults can be had where, and by what: a column for each scope, with reasons by number.
 pub fn coverage(coverage: &[Coverage]) -> Result<(), Failure> {
-    let rows = coverage.iter().map(|row| {
-        let works = row.why_not.as_ref().map_or("works".to_owned(), |why| format!("no: {why}"));
-        [row.kind.clone(), row.scope.clone(), row.engine.clone(), works]
-    });
-    table(["KIND", "SCOPE", "ENGINE", ""], rows.collect())
+    let scopes = each(coverage.iter().map(|row| row.scope.as_str()));
+    let reasons = each(coverage.iter().filter_map(|row| row.why_not.as_deref()));
+    let faults = each(coverage.iter().map(|row| (row.kind.as_str(), row.engine.as_str())));
+    let cell = |kind: &str, engine: &str, scope: &str| {
+        let of = |row: &&Coverage| row.kind == kind && row.engine == engine && row.scope == scope;
+        match coverage.iter().find(of).map(|row| row.why_not.as_deref()) {
+            Some(None) => "works".to_owned(),
+            Some(Some(why)) => {
+                format!("no: {}", 1 + reasons.iter().position(|reason| *reason == why).unwrap_or_default())
+            }
+            None => String::new(),
+        }
+    };
+    let row = |(kind, engine): &(&str, &str)| {
+        let scopes = scopes.iter().map(|scope| cell(kind, engine, scope));
+        [(*kind).to_owned(), (*engine).to_owned()].into_iter().chain(scopes).collect::<Vec<_>>()
+    };
+    let letters = ["A", "B", "C", "D", "E", "F", "G", "H"];
+    let head = ["KIND", "ENGINE"].into_iter().chain(letters.into_iter().take(scopes.len()));
+    table(&head.collect::<Vec<_>>(), faults.iter().map(row).collect())?;
+    let mut text = String::from("\n");
+    for (letter, scope) in letters.iter().zip(scopes) {
+        text.push_str(&format!("{letter}: {scope}\n"));
+    }
+    for (nth, reason) in reasons.iter().enumerate() {
+        text.push_str(&format!("{}: {reason}\n", nth + 1));
+    }
+    write(&text)
+}
+
+/// Each once, in the order of the first.
+fn each<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut unique = Vec::new();
+    for one in all {
+        if !unique.contains(&one) {
+            unique.push(one);
+        }
+    }
+    unique
 }
 
 /// What the kernel can do.
@@ -207,16 +250,17 @@ pub fn features(kernel: &str, features: &[Feature]) -> Result<(), Failure> {
     write(&text)
 }
 
-fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Result<(), Failure> {
-    let mut widths = head.map(str::len);
+fn table<Row: AsRef<[String]>>(head: &[&str], rows: Vec<Row>) -> Result<(), Failure> {
+    let mut widths = head.iter().map(|cell| cell.len()).collect::<Vec<_>>();
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
             *width = (*width).max(cell.chars().count());
         }
     }
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     let mut text = String::new();
-    for row in std::iter::once(head.map(str::to_owned)).chain(rows) {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    for row in std::iter::once(head.as_slice()).chain(rows.iter().map(AsRef::as_ref)) {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }

@@ -182,7 +182,8 @@ fn what_cannot_be_known_of_a_packet_is_no_cut() {
 }
 
 fn sent_by(user: u32) -> super::super::Sources {
-    super::super::Sources { sender: Some(Sender::User(user)), ..kinds(CUT).sources }
+    let site = super::super::Site { sender: Some(Sender::User(user)), ..super::super::Site::host() };
+    super::super::Sources { sites: vec![site], ..kinds(CUT).sources }
 }
 
 #[test]

@@ -20,7 +20,7 @@ impl Namespaces {
             std::fs::write(&path, "").unwrap();
         }
         let place = Place { name: name.to_owned(), id: Some(NetnsId::at(path).unwrap()) };
-        Site { place, netns: None, servers: Vec::new() }
+        Site { place, ..Site::host() }
     }
 
     fn sites(&self, names: &[&str]) -> Vec<Site> {

@@ -113,6 +113,15 @@ impl<'a> Interfaces<'a> {
             .collect())
     }
 
+    /// Whether loopback is up.
+    pub fn loopback(&self) -> Result<(), Refusal> {
+        if self.links.iter().any(|link| link.loopback && link.up) {
+            return Ok(());
+        }
+        let refusal = Refusal::new("ip link show lo", Errno::ENETUNREACH, None);
+        Err(refusal.hint("loopback is down, and questions for names are turned to it: ip link set lo up"))
+    }
+
     /// The numbers of these.
     pub fn indexes(&self, names: &[String]) -> Vec<u32> {
         let named = self.links.iter().filter(|link| names.contains(&link.name));
