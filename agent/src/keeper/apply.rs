@@ -174,6 +174,7 @@ impl<K: Kernel> Keeper<K> {
             next_step: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
+            behind: None,
             elsewhere: Hits::default(),
             phase: Phase::Active,
         };
@@ -184,7 +185,8 @@ impl<K: Kernel> Keeper<K> {
             let survey = self.survey(&fault, site).await?;
             let plan = self.plan(&fault, site, slot, &survey, now)?;
             let before = if request.dry_run { None } else { self.kernel.before(&site.place).await.ok() };
-            fault.parts.push(Part::new(plan, survey, before));
+            let targets = fault.sources.targets.clone();
+            fault.parts.push(Part::new(plan, targets, survey, before));
         }
         Ok(fault)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use nix::errno::Errno;
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
 use super::ledger::{Fault, Part, Phase};
@@ -10,6 +11,13 @@ use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
 use crate::kernel::{Kernel, Refusal, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
+
+/// What became of a change: what is otherwise in the kernel, and what was refused.
+#[derive(Debug, Default)]
+struct Went {
+    changes: Vec<String>,
+    refused: Vec<String>,
+}
 
 /// Why a fault is planned anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,29 +137,24 @@ impl<K: Kernel> Keeper<K> {
         let mut active = active.map(|fault| (age(fault), fault.id.clone())).collect::<Vec<_>>();
         active.sort_unstable();
         for (_, id) in active {
-            for change in self.replan(&id, Why::Network).await {
-                self.tell(&id, EventKind::Followed, change);
-            }
+            self.replan(&id, Why::Network).await;
         }
     }
 
     /// Other addresses, or other places.
     pub(super) async fn follow(&mut self, id: &FaultId, sources: Sources) -> Result<(), Error> {
-        let fault = self.ledger.get_mut(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         if fault.phase != Phase::Active {
             return Err(Error::Over(id.clone()));
         }
-        let targets = fault.sources.targets != sources.targets;
-        fault.sources = sources;
-        let changes = self.replan(id, Why::Otherwise).await;
-        if targets {
-            let count = self.ledger.get(id).map(|fault| fault.sources.targets.len()).unwrap_or_default();
-            self.tell(id, EventKind::Followed, format!("its target is now {count} addresses"));
-        }
-        for change in changes {
-            self.tell(id, EventKind::Followed, change);
-        }
+        self.ledger.follow(id, sources);
+        self.replan(id, Why::Otherwise).await;
         Ok(())
+    }
+
+    /// What it could not follow.
+    pub(super) async fn follow_again(&mut self, id: &FaultId) {
+        self.replan(id, Why::Otherwise).await;
     }
 
     /// What it acts on is gone for good.
@@ -159,23 +162,29 @@ impl<K: Kernel> Keeper<K> {
         self.unsteer(id, End::Vanished { what }).await
     }
 
-    /// Brings every place of a fault to what its sources say now, and tells what changed.
-    async fn replan(&mut self, id: &FaultId, why: Why) -> Vec<String> {
-        let Some(fault) = self.ledger.get(id).cloned() else { return Vec::new() };
-        let mut changes = Vec::new();
+    /// Brings every place of a fault to what its sources say now, and tells what changed. What is refused is told once, and
+    /// tried again.
+    async fn replan(&mut self, id: &FaultId, why: Why) {
+        let Some(fault) = self.ledger.get(id).cloned() else { return };
+        // What was refused is tried again for whatever reason there is to look.
+        let why = if fault.behind.is_some() { Why::Otherwise } else { why };
+        let mut went = Went::default();
         let mut elsewhere = Hits::default();
         let mut parts = Vec::new();
         for site in &fault.sources.sites {
             let standing = fault.parts.iter().find(|part| part.plan.place.id == site.place.id);
             let part = match standing {
-                Some(part) => self.replace(&fault, site, part, why, &mut changes).await,
-                None => {
-                    let joined = self.join(&fault, site).await;
-                    changes.extend(
-                        joined.iter().map(|part| format!("it is now in {}, too", part.plan.place.name)),
-                    );
-                    joined
-                }
+                Some(part) => self.replace(&fault, site, part, why, &mut went).await,
+                None => match self.join(&fault, site).await {
+                    Ok(joined) => {
+                        went.changes.push(format!("it is now in {}, too", site.place.name));
+                        Some(joined)
+                    }
+                    Err(error) => {
+                        went.refused.push(format!("it is not in {}: {error}", site.place.name));
+                        None
+                    }
+                },
             };
             parts.extend(part);
         }
@@ -188,12 +197,11 @@ impl<K: Kernel> Keeper<K> {
         for part in standing.into_iter().filter(|part| !stays(&part.plan)) {
             match self.take_back(&part.plan).await {
                 Ok(()) => {
-                    changes.push(format!("it has left {}", part.plan.place.name));
+                    went.changes.push(format!("it has left {}", part.plan.place.name));
                     elsewhere += part.hits();
                 }
-                // Tried again when something changes next.
                 Err(refusal) => {
-                    self.tell(id, EventKind::Failed, refusal.to_string());
+                    went.refused.push(format!("it could not leave {}: {refusal}", part.plan.place.name));
                     parts.push(part);
                 }
             }
@@ -203,10 +211,18 @@ impl<K: Kernel> Keeper<K> {
             fault.elsewhere += elsewhere;
         }
         self.leave_unused().await;
-        if !changes.is_empty() {
+        let known = fault.behind.map(|behind| behind.why).unwrap_or_default();
+        let same = went.changes.is_empty() && went.refused == known;
+        for refused in went.refused.iter().filter(|refused| !known.contains(refused)) {
+            self.tell(id, EventKind::Failed, refused.clone());
+        }
+        self.ledger.followed(id, BootTime::now(), went.refused);
+        if !same {
             self.judge(id).await;
         }
-        changes
+        for change in went.changes {
+            self.tell(id, EventKind::Followed, change);
+        }
     }
 
     /// Everything of a plan, at once: the place is as good as gone, and what is delayed there with it.
@@ -224,14 +240,21 @@ impl<K: Kernel> Keeper<K> {
         site: &Site,
         part: &Part,
         why: Why,
-        changes: &mut Vec<String>,
+        went: &mut Went,
     ) -> Option<Part> {
         let mut part = part.clone();
+        let refused = |error: &dyn std::fmt::Display| {
+            format!("it could not follow a change in {}: {error}", site.place.name)
+        };
         let survey = match self.survey(fault, site).await {
             Ok(survey) => survey,
-            // No interface leads there at the moment; what there is stays hooked.
+            // What there is stays hooked, and the kernel tells of an interface that comes.
+            Err(Error::NoInterface(refusal)) if why == Why::Network && leads_nowhere(&refusal) => {
+                tracing::debug!(id = %fault.id, %refusal, "not planned anew");
+                return Some(part);
+            }
             Err(error) => {
-                tracing::debug!(id = %fault.id, %error, "not planned anew");
+                went.refused.push(refused(&error));
                 return Some(part);
             }
         };
@@ -243,13 +266,13 @@ impl<K: Kernel> Keeper<K> {
         let mut next = match self.plan(fault, site, part.plan.slot, &survey, now) {
             Ok(next) => next,
             Err(error) => {
-                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {error}"));
+                went.refused.push(refused(&error));
                 return Some(part);
             }
         };
         // The way back from the emulator leads to the interface that it was made for.
         if part.plan.taps().next().is_some() && survey.indexes != part.survey.indexes {
-            return self.rebuild(fault, site, part, changes).await;
+            return self.rebuild(fault, site, part, went).await;
         }
         let interfaces =
             |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
@@ -257,7 +280,7 @@ impl<K: Kernel> Keeper<K> {
         let wanted = next.steering().and_then(|steering| steering.timeout);
         next.set_timeout(part.plan.steering().and_then(|steering| steering.timeout));
         if next == part.plan {
-            part.survey = survey;
+            (part.survey, part.targets) = (survey, fault.sources.targets.clone());
             return Some(part);
         }
         next.set_timeout(wanted);
@@ -265,28 +288,26 @@ impl<K: Kernel> Keeper<K> {
             Ok(counted) => {
                 part.carried += counted;
                 part.counted = Hits::default();
+                let targets = &fault.sources.targets;
+                let now_on = format!("its target is now {} addresses", targets.len());
+                // The same in all places, and said once.
+                if part.targets != *targets && !went.changes.contains(&now_on) {
+                    went.changes.push(now_on);
+                }
                 let (was, is) = (interfaces(&part.plan), interfaces(&next));
                 if was != is {
-                    changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
+                    went.changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
                 }
                 part.plan = next;
-                part.survey = survey;
+                (part.survey, part.targets) = (survey, targets.clone());
             }
-            Err(refusal) => {
-                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {refusal}"))
-            }
+            Err(refusal) => went.refused.push(refused(&refusal)),
         }
         Some(part)
     }
 
     /// Takes it back and makes it anew: it is not in force for a moment.
-    async fn rebuild(
-        &mut self,
-        fault: &Fault,
-        site: &Site,
-        part: Part,
-        changes: &mut Vec<String>,
-    ) -> Option<Part> {
+    async fn rebuild(&mut self, fault: &Fault, site: &Site, part: Part, went: &mut Went) -> Option<Part> {
         self.refresh_hits().await;
         let slot = part.plan.slot;
         let standing = self
@@ -294,46 +315,31 @@ impl<K: Kernel> Keeper<K> {
             .get(&fault.id)
             .and_then(|fault| fault.parts.iter().find(|standing| standing.plan.slot == slot).map(Part::hits));
         if let Err(refusal) = self.take_back(&part.plan).await {
-            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
+            went.refused.push(format!("it could not leave {}: {refusal}", site.place.name));
             return Some(part);
         }
         let carried = standing.unwrap_or(part.hits());
-        changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
-        let Some(anew) = self.join(fault, site).await else {
-            if let Some(fault) = self.ledger.get_mut(&fault.id) {
-                fault.elsewhere += carried;
-            }
-            return None;
-        };
-        Some(Part { carried, before: part.before, ..anew })
-    }
-
-    async fn join(&mut self, fault: &Fault, site: &Site) -> Option<Part> {
-        if let Err(refusal) = self.kernel.enter(&site.place, site.netns.as_ref()).await {
-            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
-            return None;
-        }
-        let slot = self.ledger.next_slot();
-        let before = self.kernel.before(&site.place).await.ok();
-        let planned = match self.survey(fault, site).await {
-            Ok(survey) => self.plan(fault, site, slot, &survey, BootTime::now()).map(|plan| (plan, survey)),
-            Err(error) => Err(error),
-        };
-        let (plan, survey) = match planned {
-            Ok(planned) => planned,
-            // Maybe its interfaces are yet to come; the kernel will tell of them.
+        went.changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
+        match self.join(fault, site).await {
+            Ok(anew) => Some(Part { carried, before: part.before, ..anew }),
             Err(error) => {
-                self.tell(&fault.id, EventKind::Failed, format!("{}: {error}", site.place.name));
-                return None;
-            }
-        };
-        match self.apply_one(&plan).await {
-            Ok(()) => Some(Part::new(plan, survey, before)),
-            Err(refusal) => {
-                self.tell(&fault.id, EventKind::Failed, format!("{}: {refusal}", site.place.name));
+                went.refused.push(format!("it is not in {}: {error}", site.place.name));
+                if let Some(fault) = self.ledger.get_mut(&fault.id) {
+                    fault.elsewhere += carried;
+                }
                 None
             }
         }
+    }
+
+    async fn join(&mut self, fault: &Fault, site: &Site) -> Result<Part, Error> {
+        self.kernel.enter(&site.place, site.netns.as_ref()).await?;
+        let slot = self.ledger.next_slot();
+        let before = self.kernel.before(&site.place).await.ok();
+        let survey = self.survey(fault, site).await?;
+        let plan = self.plan(fault, site, slot, &survey, BootTime::now())?;
+        self.apply_one(&plan).await?;
+        Ok(Part::new(plan, fault.sources.targets.clone(), survey, before))
     }
 
     /// Lets go of the places that no fault is in, or is to be in.
@@ -344,6 +350,11 @@ impl<K: Kernel> Keeper<K> {
         let used = planned.chain(wanted).collect::<BTreeSet<_>>();
         self.kernel.leave_all_but(&used).await;
     }
+}
+
+/// Whether there is no interface to act on, and no trouble in finding that out.
+fn leads_nowhere(refusal: &Refusal) -> bool {
+    refusal.is_absent() || refusal.errno == Errno::ENETUNREACH
 }
 
 /// To the millisecond.

@@ -7,6 +7,7 @@ use crate::kernel::fake::{Fake, World};
 use crate::plan::Address;
 use partition_agent_proto::{State, Verdict};
 
+mod behind;
 mod follow;
 mod timing;
 

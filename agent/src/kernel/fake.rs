@@ -28,6 +28,10 @@ pub struct World {
     pub refuse_slot: Option<u32>,
     /// Refuse this many undos.
     pub refuse_undo: usize,
+    /// Refuse this many replacements of a plan.
+    pub refuse_replace: usize,
+    /// Refuse to enter the place of this name.
+    pub refuse_enter: Option<String>,
     /// What the rules of each plan have counted; it goes with them.
     pub hits: BTreeMap<u32, Hits>,
     /// Interfaces of every fault.
@@ -98,6 +102,9 @@ impl Fake {
 impl Kernel for Fake {
     async fn enter(&mut self, place: &Place, _: Option<&Netns>) -> Result<(), Refusal> {
         let mut world = self.world();
+        if world.refuse_enter.as_ref() == Some(&place.name) {
+            return Err(Refusal::new(format!("enter {}", place.name), Errno::EPERM, None));
+        }
         if let Some(id) = place.id {
             world.places.insert(id, place.name.clone());
         }
@@ -170,6 +177,11 @@ impl Kernel for Fake {
 
     async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
         let mut world = self.world();
+        if world.refuse_replace > 0 {
+            world.refuse_replace -= 1;
+            let steer = new.steps.last().ok_or_else(|| Refusal::new("nft", Errno::EINVAL, None))?;
+            return Err(Self::refusal(steer));
+        }
         world.steps.insert(new.slot, new.steps.clone());
         world.time(new);
         Ok(world.hits.remove(&new.slot).unwrap_or_default())
