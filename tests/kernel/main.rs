@@ -6,6 +6,7 @@ mod demo;
 mod dns;
 mod flows;
 mod guard;
+mod interfaces;
 mod listed;
 mod loss;
 mod many;

@@ -46,8 +46,9 @@ impl<K: Kernel> Keeper<K> {
         now: BootTime,
     ) -> Result<Plan, Error> {
         let sources = &fault.sources;
-        let own_bit = fault.plans().find(|plan| plan.place.id == site.place.id).and_then(|plan| plan.bit);
-        let bit = own_bit.or_else(|| self.free_bit(site));
+        let standing = fault.plans().find(|plan| plan.place.id == site.place.id);
+        let bit = standing.and_then(|plan| plan.bit).or_else(|| self.free_bit(site));
+        let taps = standing.into_iter().flat_map(Plan::taps).cloned().collect::<Vec<_>>();
         let share = fault.timing.share(now);
         let kinds = [fault.spec.egress_kinds(), fault.spec.ingress_kinds()];
         let [egress, ingress] = kinds.map(|kinds| match &fault.spec.ramp {
@@ -64,6 +65,8 @@ impl<K: Kernel> Keeper<K> {
             place: &site.place,
             sender: sources.sender.as_ref(),
             interfaces: &survey.interfaces,
+            indexes: &survey.indexes,
+            taps: &taps,
             not_ethernet: &survey.not_ethernet,
             emulated: fault.engine == Some(partition_agent_proto::Engine::Emulator),
             natted: survey.natted,
@@ -270,10 +273,6 @@ impl<K: Kernel> Keeper<K> {
                 return Some(part);
             }
         };
-        // The way back from the emulator leads to the interface that it was made for.
-        if part.plan.taps().next().is_some() && survey.indexes != part.survey.indexes {
-            return self.rebuild(fault, site, part, went).await;
-        }
         let interfaces =
             |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
         // A timeout that is running is no change.
@@ -297,6 +296,8 @@ impl<K: Kernel> Keeper<K> {
                 let (was, is) = (interfaces(&part.plan), interfaces(&next));
                 if was != is {
                     went.changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
+                } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
+                    went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
                 part.plan = next;
                 (part.survey, part.targets) = (survey, targets.clone());
@@ -304,32 +305,6 @@ impl<K: Kernel> Keeper<K> {
             Err(refusal) => went.refused.push(refused(&refusal)),
         }
         Some(part)
-    }
-
-    /// Takes it back and makes it anew: it is not in force for a moment.
-    async fn rebuild(&mut self, fault: &Fault, site: &Site, part: Part, went: &mut Went) -> Option<Part> {
-        self.refresh_hits().await;
-        let slot = part.plan.slot;
-        let standing = self
-            .ledger
-            .get(&fault.id)
-            .and_then(|fault| fault.parts.iter().find(|standing| standing.plan.slot == slot).map(Part::hits));
-        if let Err(refusal) = self.take_back(&part.plan).await {
-            went.refused.push(format!("it could not leave {}: {refusal}", site.place.name));
-            return Some(part);
-        }
-        let carried = standing.unwrap_or(part.hits());
-        went.changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
-        match self.join(fault, site).await {
-            Ok(anew) => Some(Part { carried, before: part.before, ..anew }),
-            Err(error) => {
-                went.refused.push(format!("it is not in {}: {error}", site.place.name));
-                if let Some(fault) = self.ledger.get_mut(&fault.id) {
-                    fault.elsewhere += carried;
-                }
-                None
-            }
-        }
     }
 
     async fn join(&mut self, fault: &Fault, site: &Site) -> Result<Part, Error> {

@@ -1,6 +1,7 @@
 //! What this kernel can do, found out by trying. Rulesets are made and deleted in one transaction and links are never
 //! set up, so nothing is in force at any moment and nothing is left.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use partition_agent_proto::{Check, FaultSpec, Feature, Percent, RejectWith};
@@ -123,6 +124,8 @@ fn timed_sets() -> Result<(), Refusal> {
         place: &Place::host(),
         sender: None,
         interfaces: &[],
+        indexes: &BTreeMap::new(),
+        taps: &[],
         not_ethernet: &[],
         emulated: false,
         natted: false,
@@ -200,6 +203,7 @@ async fn emulator(rtnl: &Rtnl) -> Result<(), Refusal> {
         name: PROBE_TAP.to_owned(),
         hook: Hook::Ingress,
         interface: "lo".to_owned(),
+        index: 1,
         impairment: Impairment::default(),
     })
     .await

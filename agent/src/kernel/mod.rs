@@ -34,7 +34,7 @@ pub struct Survey {
     /// The interfaces that a fault on the targets acts on.
     pub interfaces: Vec<String>,
     /// Their numbers: an interface that was deleted and made anew has another.
-    pub indexes: Vec<u32>,
+    pub indexes: BTreeMap<String, u32>,
     /// Those of them whose frames the emulator cannot read.
     pub not_ethernet: Vec<String>,
     /// Addresses may be rewritten on their way out.
@@ -73,7 +73,7 @@ pub trait Kernel {
     /// The timeout that the plan now has, counted from now.
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal>;
 
-    /// From one plan of a fault to another in the same slot. Answers what those of its counters that began anew had counted.
+    /// From one plan of a fault to another in the same slot, or nothing of it. Answers what those of its counters that began anew had counted.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal>;
 
     /// Resets the connections that the plan names, and counts them.

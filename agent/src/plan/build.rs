@@ -99,13 +99,16 @@ impl<'a> Build<'a> {
     /// A TAP for each interface, since a frame does not remember where it came from, and the way back.
     fn emulate(&mut self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
         let mut ends = Vec::new();
+        let mut made = Vec::new();
         let ethernet = |interface: &&String| !self.draft.not_ethernet.contains(interface);
-        for (nth, interface) in self.draft.interfaces.iter().filter(ethernet).enumerate() {
-            let name = self.draft.link(hook, Some(nth));
+        for interface in self.draft.interfaces.iter().filter(ethernet) {
+            let (name, index) = self.draft.tap(hook, interface, &made);
+            made.push(name.clone());
             steps.push(Step::AddTap(Tap {
                 name: name.clone(),
                 hook,
                 interface: interface.clone(),
+                index,
                 impairment: impairment.clone(),
             }));
             ends.push(vec![

@@ -25,6 +25,8 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         place: &Place::host(),
         sender: None,
         interfaces: &[],
+        indexes: &BTreeMap::new(),
+        taps: &[],
         not_ethernet: &[],
         emulated: false,
         natted: false,

@@ -90,6 +90,13 @@ impl Table {
         self.socket.commit(acts)
     }
 
+    /// In the place of the one that has its name, in one transaction.
+    pub fn exchange(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
+        let mut acts = vec![delete_table(of_fault(table)), add_table(of_fault(table))];
+        acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
+        self.socket.commit(acts)
+    }
+
     /// What is already gone counts as deleted.
     pub fn delete(&mut self, table: &OwnTable) -> Result<(), Refusal> {
         match self.socket.commit(vec![delete_table(of_fault(table))]) {
