@@ -166,6 +166,7 @@ impl<K: Kernel> Keeper<K> {
             spec: request.spec.clone(),
             sources: request.sources.clone(),
             parts: Vec::new(),
+            order: self.ledger.next_order(),
             by: request.by.clone(),
             protects: self.settings.guard.protects().chain(keep).collect(),
             injected_at: wall(Duration::ZERO),

@@ -74,6 +74,7 @@ impl<K: Kernel> Keeper<K> {
             servers: &site.servers,
             guard: &self.settings.guard,
             slot,
+            order: fault.order,
             timeout: fault.timing.on_for(now),
         });
         Ok(plan?)
@@ -134,12 +135,8 @@ impl<K: Kernel> Keeper<K> {
 
     /// Something that faults are planned from may have changed.
     pub(super) async fn look_around(&mut self) {
-        // Oldest first: one that is made anew comes before those that shape already.
         let active = self.ledger.faults().filter(|fault| fault.phase == Phase::Active);
-        let age = |fault: &Fault| fault.plans().map(|plan| plan.slot).min();
-        let mut active = active.map(|fault| (age(fault), fault.id.clone())).collect::<Vec<_>>();
-        active.sort_unstable();
-        for (_, id) in active {
+        for id in active.map(|fault| fault.id.clone()).collect::<Vec<_>>() {
             self.replan(&id, Why::Network).await;
         }
     }

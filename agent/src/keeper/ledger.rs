@@ -32,6 +32,8 @@ pub struct Fault {
     pub sources: Sources,
     /// One for each place.
     pub parts: Vec<Part>,
+    /// Of two faults the newer has the higher one. It stays while slots come and go.
+    pub order: u32,
     pub by: String,
     pub protects: Vec<String>,
     pub injected_at: String,
@@ -167,18 +169,25 @@ pub enum Admission {
 pub struct Ledger {
     faults: BTreeMap<FaultId, Fault>,
     last_slot: u32,
+    last_order: u32,
     most: usize,
 }
 
 impl Ledger {
     pub fn new(most: usize) -> Self {
-        Self { faults: BTreeMap::new(), last_slot: 0, most }
+        Self { faults: BTreeMap::new(), last_slot: 0, last_order: 0, most }
     }
 
     /// A number that no plan has had.
     pub fn next_slot(&mut self) -> u32 {
         self.last_slot += 1;
         self.last_slot
+    }
+
+    /// A number higher than that of every other fault.
+    pub fn next_order(&mut self) -> u32 {
+        self.last_order += 1;
+        self.last_order
     }
 
     /// Whether a fault may be injected.

@@ -12,7 +12,7 @@ use super::sock_diag::SockDiag;
 use super::{Refusal, nft};
 use crate::emulator::Tap as Device;
 use crate::plan::{
-    Base, Chain, Draft, Expr, Family, Guard, Hook, Impairment, Place, Plan, Rule, Ruleset, Set, Shape,
+    Base, Chain, Draft, Expr, Family, Guard, Hook, Impairment, Place, Plan, Rule, Ruleset, Set, Shape, Spot,
     TableFamily, Tap, hooked_chain,
 };
 
@@ -133,6 +133,7 @@ fn timed_sets() -> Result<(), Refusal> {
         servers: &[],
         guard: &guard,
         slot: 0,
+        order: 0,
         timeout: Some(Duration::from_secs(1)),
     };
     let Ok(plan) = Plan::new(&draft) else { return Ok(()) };
@@ -148,13 +149,13 @@ fn timed_sets() -> Result<(), Refusal> {
 fn on_loopback(hook: Hook, exprs: Vec<Expr>) -> Result<(), Refusal> {
     let mut ruleset = hooked_chain(hook, "lo");
     ruleset.chains.insert(0, Chain { name: hook.name().to_owned(), base: None });
-    ruleset.rules.push(Rule { chain: hook.name().to_owned(), head: false, exprs, comment: None });
+    ruleset.rules.push(Rule { chain: hook.name().to_owned(), spot: Spot::Last, exprs, comment: None });
     nft::try_out(TableFamily::Netdev, &ruleset)
 }
 
 fn in_output(base: Base, exprs: Vec<Expr>) -> Result<(), Refusal> {
     let chain = "output".to_owned();
-    let rules = vec![Rule { chain: chain.clone(), head: false, exprs, comment: None }];
+    let rules = vec![Rule { chain: chain.clone(), spot: Spot::Last, exprs, comment: None }];
     let chains = vec![Chain { name: chain, base: Some(base) }];
     nft::try_out(TableFamily::Inet, &Ruleset { chains, rules, ..Ruleset::default() })
 }
@@ -165,7 +166,7 @@ fn learned() -> Result<(), Refusal> {
         Set { name: "flows".to_owned(), shape: Shape::Flow(Family::V4), timed: false, elements: vec![] };
     let chain = Chain { name: "learn".to_owned(), base: None };
     let exprs = vec![Expr::Learn(Family::V4, set.name.clone())];
-    let rules = vec![Rule { chain: chain.name.clone(), head: false, exprs, comment: None }];
+    let rules = vec![Rule { chain: chain.name.clone(), spot: Spot::Last, exprs, comment: None }];
     nft::try_out(TableFamily::Netdev, &Ruleset { sets: vec![set], chains: vec![chain], rules })
 }
 

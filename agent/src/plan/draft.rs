@@ -56,6 +56,8 @@ pub struct Draft<'a> {
     pub guard: &'a Guard,
     /// A small number that no other plan has: it names the plan's objects in the kernel.
     pub slot: u32,
+    /// Of two faults the newer has the higher one, wherever and whenever they have come.
+    pub order: u32,
     /// How long it is in force; without it the plan is built and hits nothing until it is armed.
     pub timeout: Option<Duration>,
 }

@@ -30,7 +30,7 @@ pub use guard::{Guard, ProtectedPort, hooked_chain};
 pub use impairment::{Chance, Impairment, LossModel, Reorder, Slot, Table};
 pub use ranges::{Family, Range};
 pub use resets::Resets;
-pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 pub use shadow::shadows;
 
 /// The name of the shared table, in family `netdev`; the faults' own tables begin with it.
@@ -182,6 +182,8 @@ pub struct Steering {
     pub hooks: Vec<Hook>,
     pub interfaces: Vec<String>,
     pub own: Option<OwnTable>,
+    /// Of two faults the newer has the higher one.
+    pub order: u32,
     /// None: built, and hitting nothing.
     pub timeout: Option<Duration>,
 }

@@ -51,6 +51,7 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         servers: &with.servers,
         guard: &Guard::new(&[], Some(7433)),
         slot: 7,
+        order: 7,
         timeout: if with.waiting { None } else { Some(spec.duration.duration()) },
     })
 }

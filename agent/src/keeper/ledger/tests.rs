@@ -34,6 +34,7 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         servers: &[],
         guard: &Guard::new(&[], None),
         slot,
+        order: slot,
         timeout: None,
     });
     let mut timing = Timing::new(&spec, now);
@@ -43,6 +44,7 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         spec,
         sources: Sources::default(),
         parts: vec![Part::new(plan.unwrap(), vec![], Survey::default(), None)],
+        order: slot,
         by: String::new(),
         protects: vec![],
         injected_at: String::new(),

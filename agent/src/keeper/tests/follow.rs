@@ -274,3 +274,24 @@ async fn what_was_counted_is_kept_when_counters_begin_anew_and_when_a_place_is_l
     keeper.restore(&id("f"), End::Shutdown).await.unwrap();
     assert_eq!(keeper.journal.history(1).unwrap()[0].hits, lost(1122));
 }
+
+#[tokio::test]
+async fn of_two_faults_the_newer_is_the_newer_whichever_is_back_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let namespaces = Namespaces::new();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    for name in ["old", "young"] {
+        keeper.inject(in_places(name, BOTH, namespaces.sites(&["a"]))).await.unwrap();
+    }
+    for (name, places) in [("old", &[][..]), ("young", &[]), ("young", &["b"]), ("old", &["b"])] {
+        keeper.follow(&id(name), sources(&["10.0.0.5/32"], namespaces.sites(places))).await.unwrap();
+    }
+    assert_eq!(keeper.get(&id("old")).await.unwrap().shadowed_by, [id("young")]);
+    assert_eq!(keeper.get(&id("young")).await.unwrap().shadowed_by, []);
+    let world = world.lock().unwrap();
+    let order = |slot| match world.steps[&slot].last() {
+        Some(Step::Steer(steering)) => steering.order,
+        other => panic!("{other:?}"),
+    };
+    assert!(order(3) > order(4), "the kernel is told so");
+}

@@ -121,6 +121,7 @@ fn the_names_of_links_fit_and_differ() {
                 servers: &[],
                 guard: &guard(),
                 slot,
+                order: slot,
                 timeout: None,
             };
             let many = Plan::new(&Draft { interfaces: &interfaces, ..draft });
@@ -162,6 +163,7 @@ fn a_device_of_the_emulator_stays_with_its_interface_and_shares_its_name_with_no
             servers: &[],
             guard: &guard(),
             slot: 1,
+            order: 1,
             timeout: None,
         });
         plan.unwrap().taps().cloned().collect::<Vec<_>>()

@@ -250,6 +250,7 @@ pub fn plan(fault: &Fault, guard: &Guard) -> Plan {
         servers: &[],
         guard,
         slot: fault.slot,
+        order: fault.slot,
         timeout: None,
     });
     plan.unwrap()
