@@ -79,9 +79,10 @@ pub fn problem(error: &Error) -> Problem {
         Error::Limit(_) => with(ProblemCode::Limit)
             .hint("/etc/partition-agent/agent.toml has the limits; they take a restart of the agent"),
         Error::NoInterface(refusal) => hinted(with(ProblemCode::Invalid), &refusal.hint),
-        Error::Step { refusal, .. } | Error::Kernel(refusal) | Error::Stuck(refusal) => {
-            hinted(with(ProblemCode::KernelRefused), &refusal.hint)
-        }
+        Error::Step { refusal, .. }
+        | Error::Unmoved { refusal, .. }
+        | Error::Kernel(refusal)
+        | Error::Stuck(refusal) => hinted(with(ProblemCode::KernelRefused), &refusal.hint),
         Error::Impossible(_) | Error::NoNetem => with(ProblemCode::Invalid),
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),

@@ -9,7 +9,7 @@ use partition_agent_proto::{End, EventKind, FaultId, Hits};
 use super::ledger::{Fault, Part, Phase};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
-use crate::kernel::{Kernel, Refusal, Survey};
+use crate::kernel::{Kernel, Refusal, Reset, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
 
 /// What became of a change: what is otherwise in the kernel, and what was refused.
@@ -103,11 +103,15 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         if first {
-            self.reset_connections(&mut fault).await;
+            fault.not_reset = self.reset_connections(&mut fault).await;
+            if let Some(refusal) = &fault.not_reset {
+                let text = format!("connections were not reset: {}", refusal.with_hint());
+                self.tell(id, EventKind::Failed, text);
+            }
         }
         if let Some(standing) = self.ledger.get_mut(id) {
             standing.parts = fault.parts;
-            standing.elsewhere = fault.elsewhere;
+            (standing.elsewhere, standing.not_reset) = (fault.elsewhere, fault.not_reset);
         }
         self.ledger.armed(id, now, refused);
         self.judge(id).await;
@@ -118,13 +122,15 @@ impl<K: Kernel> Keeper<K> {
         self.tell(id, EventKind::Started, format!("on for {on}; the kernel switches it off"));
     }
 
-    pub(super) async fn reset_connections(&mut self, fault: &mut Fault) {
+    /// In every place, whatever is refused; answers with what was first.
+    pub(super) async fn reset_connections(&mut self, fault: &mut Fault) -> Option<Refusal> {
+        let mut first = None;
         for part in &fault.parts {
-            match self.kernel.reset(&part.plan, &self.settings.guard).await {
-                Ok(count) => fault.elsewhere.reset_connections += count,
-                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.with_hint()),
-            }
+            let Reset { count, refused } = self.kernel.reset(&part.plan, &self.settings.guard).await;
+            fault.elsewhere.reset_connections += count;
+            first = first.or(refused);
         }
+        first
     }
 
     /// A step of its ramp.

@@ -14,7 +14,7 @@ use partition_agent_proto::{End, Engine, FaultId, FaultSpec, Hits, State, Verdic
 use super::Sources;
 use super::timing::Timing;
 use crate::clock::BootTime;
-use crate::kernel::{Before, Survey};
+use crate::kernel::{Before, Refusal, Survey};
 use crate::plan::{Address, Plan};
 
 /// The kernel ends a fault at its deadline. The agent looks a moment later, so that it finds it ended.
@@ -47,6 +47,8 @@ pub struct Fault {
     pub verdict: Verdict,
     /// What of it is not as its sources say.
     pub behind: Option<Behind>,
+    /// Why connections that it should have reset at its start were not.
+    pub not_reset: Option<Refusal>,
     /// What it hit in places that it has left, and the connections that it reset.
     pub elsewhere: Hits,
     pub phase: Phase,

@@ -81,6 +81,9 @@ impl<K: Kernel> Keeper<K> {
                 return verdict;
             }
         }
+        if let Some(refusal) = &fault.not_reset {
+            return Verdict::Mismatch { found: format!("connections were not reset: {refusal}") };
+        }
         if let Some(behind) = &fault.behind {
             let found = format!("{}; the agent keeps trying", behind.why.join("; "));
             return Verdict::Mismatch { found };

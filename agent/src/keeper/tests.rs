@@ -9,6 +9,7 @@ use partition_agent_proto::{State, Verdict};
 
 mod behind;
 mod follow;
+mod refused;
 mod timing;
 
 fn request(id: &str, json: &str) -> Request {

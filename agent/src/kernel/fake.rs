@@ -9,7 +9,7 @@ use partition_agent_proto::{Check, Feature, Hits};
 
 use super::features::name;
 use super::rtnl::netem;
-use super::{Before, Kernel, Observed, QueueSeen, Refusal, SetSeen, Survey};
+use super::{Before, Kernel, Observed, QueueSeen, Refusal, Reset, SetSeen, Survey};
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Element, Guard, Place, Plan, Ruleset, Step};
 
@@ -30,6 +30,12 @@ pub struct World {
     pub refuse_undo: usize,
     /// Refuse this many replacements of a plan.
     pub refuse_replace: usize,
+    /// Refuse new timeouts of the plans in these slots.
+    pub refuse_rearm: BTreeMap<u32, Errno>,
+    /// Refuse a second new timeout of the plan in this slot.
+    pub refuse_rearm_again: Option<u32>,
+    /// Reset one connection, and refuse to reset another.
+    pub refuse_reset: bool,
     /// Refuse to enter the place of this name.
     pub refuse_enter: Option<String>,
     /// What the rules of each plan have counted; it goes with them.
@@ -171,7 +177,14 @@ impl Kernel for Fake {
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
-        self.world().time(plan);
+        let mut world = self.world();
+        if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
+            return Err(Refusal::new("nft: add element", *errno, None));
+        }
+        world.time(plan);
+        if world.refuse_rearm_again == Some(plan.slot) {
+            world.refuse_rearm.insert(plan.slot, Errno::ENOMEM);
+        }
         Ok(())
     }
 
@@ -187,10 +200,13 @@ impl Kernel for Fake {
         Ok(world.hits.remove(&new.slot).unwrap_or_default())
     }
 
-    async fn reset(&mut self, plan: &Plan, _: &Guard) -> Result<u64, Refusal> {
+    async fn reset(&mut self, plan: &Plan, _: &Guard) -> Reset {
+        let mut world = self.world();
         let resets = usize::from(plan.resets.is_some());
-        self.world().resets += resets;
-        Ok(resets as u64)
+        world.resets += resets;
+        let refuse = world.refuse_reset && plan.resets.is_some();
+        let refused = refuse.then(|| Refusal::new("ss --kill", Errno::EOPNOTSUPP, None));
+        Reset { count: resets as u64, refused }
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {

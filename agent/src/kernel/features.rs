@@ -190,9 +190,7 @@ async fn queue(rtnl: &Rtnl) -> (Result<(), Refusal>, Result<(), Refusal>) {
 
 /// A connection that there is not: the kernel says so if it would destroy one that there is.
 fn destroy() -> Result<(), Refusal> {
-    let refused =
-        |error: std::io::Error| Refusal::new("ss --kill", errno_of(&error), Some(error.to_string()));
-    SockDiag::open().and_then(|diag| diag.can_destroy()).map_err(refused)
+    SockDiag::open()?.can_destroy()
 }
 
 /// The TAP, and the filter that brings packets back to their interface; it goes when it is closed.

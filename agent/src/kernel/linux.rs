@@ -11,7 +11,7 @@ use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
-use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
+use super::{Before, Kernel, Observed, Refusal, Reset, Survey, Within, features, nft};
 use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
@@ -232,21 +232,18 @@ impl Kernel for Linux {
         Ok(counted)
     }
 
-    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal> {
-        let Some(resets) = &plan.resets else { return Ok(0) };
-        let refused = |error: io::Error| Refusal::new("ss --kill", errno_of(&error), Some(error.to_string()));
-        let space = self.space(&plan.place)?;
-        let diag = space.within.run(SockDiag::open).and_then(std::convert::identity).map_err(refused)?;
-        let mut reset = 0;
-        for connection in diag.connections().map_err(refused)? {
-            let (local, peer) = (connection.local, connection.peer);
-            if resets.hits(local, peer, connection.user, guard)
-                && diag.destroy(&connection).map_err(refused)?
-            {
-                reset += 1;
-            }
+    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Reset {
+        let Some(resets) = &plan.resets else { return Reset::default() };
+        let entered = |error: io::Error| {
+            let act = format!("enter {}", plan.place.name);
+            Err(Refusal::new(act, errno_of(&error), Some(error.to_string())))
+        };
+        let diag = self.space(&plan.place).map(|space| space.within.run(SockDiag::open));
+        match diag.and_then(|diag| diag.unwrap_or_else(entered)) {
+            Ok(diag) => diag
+                .reset(|connection| resets.hits(connection.local, connection.peer, connection.user, guard)),
+            Err(refusal) => Reset { count: 0, refused: Some(refusal) },
         }
-        Ok(reset)
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {

@@ -41,6 +41,13 @@ pub struct Survey {
     pub natted: bool,
 }
 
+/// Connections that were reset, and what was refused first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reset {
+    pub count: u64,
+    pub refused: Option<Refusal>,
+}
+
 /// What the keeper needs of a kernel. One task calls it.
 #[allow(async_fn_in_trait, reason = "one task owns the kernel, so its futures need not be Send")]
 pub trait Kernel {
@@ -76,8 +83,8 @@ pub trait Kernel {
     /// From one plan of a fault to another in the same slot, or nothing of it. Answers what those of its counters that began anew had counted.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal>;
 
-    /// Resets the connections that the plan names, and counts them.
-    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal>;
+    /// Resets the connections that the plan names: all that it can, whatever is refused.
+    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Reset;
 
     /// What there is of a plan.
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal>;

@@ -54,6 +54,7 @@ fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) 
         engine: None,
         verdict: Verdict::Confirmed,
         behind: None,
+        not_reset: None,
         elsewhere: Hits::default(),
         phase: Phase::Active,
     }
