@@ -77,7 +77,9 @@ pub enum Impossible {
     )]
     ManyInterfaces(usize),
     #[error(
-        "every bit of the packet mark that the agent may use is taken by other faults on processes here; restore one first"
+        "all {} bits of the packet mark that the agent may use are taken in this network namespace: a fault on processes needs one, \
+         and so does every loss and latency where addresses are translated (NAT); restore one of those first",
+        super::MARK_BITS.len()
     )]
     NoBit,
     #[error(
@@ -172,7 +174,7 @@ impl Draft<'_> {
         if self.emulated && shapes && self.interfaces.len() > MOST_TAPS {
             return Err(Impossible::ManyInterfaces(self.interfaces.len()));
         }
-        if self.sender.is_some() && self.steers() && self.bit.is_none() {
+        if self.marks() && self.bit.is_none() {
             return Err(Impossible::NoBit);
         }
         if matches!(self.sender, Some(Sender::Cgroup { .. })) && self.egress.contains(&Kind::Reset {}) {
@@ -213,9 +215,10 @@ impl Draft<'_> {
         })
     }
 
-    /// Whether packets are marked in the IP stack.
+    /// Whether packets are marked in the IP stack. Any target may be a service address: no fault is too good for a mark
+    /// where there is NAT.
     pub fn marks(&self) -> bool {
-        (self.sender.is_some() || self.natted) && self.bit.is_some() && self.steers()
+        (self.sender.is_some() || self.natted) && self.steers()
     }
 
     /// Whether what comes in is known by what went out.
