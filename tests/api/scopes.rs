@@ -157,7 +157,7 @@ async fn each_fault_on_processes_has_a_bit_of_its_own_and_there_are_eight() {
         assert!(plan.contains(&format!("meta mark set meta mark | {:#x}\n", 1_u32 << (24 + nth))), "{plan}");
     }
     let ninth = api.send("PUT", "/v1/faults/f8", scoped(r#"{"user":"nobody"}"#)).await;
-    ninth.refused(Invalid, "every bit of the packet mark");
+    ninth.refused(Invalid, "all 8 bits of the packet mark");
     assert_eq!(api.faults().await.len(), 8);
     let _: FaultStatus = api.delete("/v1/faults/f3").await.json(200);
     api.put("f8", scoped(r#"{"user":"nobody"}"#)).await;

@@ -7,6 +7,7 @@ mod dns;
 mod fleet;
 mod flows;
 mod guard;
+mod interfaces;
 mod listed;
 mod loss;
 mod many;

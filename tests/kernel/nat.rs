@@ -207,6 +207,26 @@ fn a_service_is_delayed_once_in_each_direction() {
     }
 }
 
+#[test]
+fn the_ninth_fault_behind_nat_is_refused_and_not_left_without_its_bit() {
+    let lab = lab(NFT, REDIS);
+    let agent = Agent::start(&lab.app, "");
+    for nth in 0..8 {
+        agent.inject(&format!("f{nth}"), &spec(r#"{"loss":{"percent":1}}"#, r#""10.96.0.99""#, "egress"));
+    }
+    let vip = spec(CUT, &format!(r#""{VIP}""#), "both");
+    let (status, problem) = agent.ask("PUT", "/v1/faults/ninth", Some(&vip));
+    let detail = problem["detail"].to_string();
+    assert!(status == 422 && detail.contains("all 8 bits") && detail.contains("NAT"), "{status} {problem}");
+    // What is rejected is so before NAT, and needs none.
+    agent.inject("rejected", &spec(r#"{"reject":{"with":"tcp_reset"}}"#, r#""10.96.0.99""#, "egress"));
+    assert_eq!(reached(&lab.app, DB), "oooooo");
+    agent.restore("f3");
+    agent.inject("ninth", &vip);
+    assert_eq!(reached(&lab.app, DB), "xxoooo");
+    assert!(lab.app.sh("nft list ruleset").contains("meta mark set meta mark | 0x08000000"));
+}
+
 /// As on a node of a cluster: to services leads the default route, to pods a bridge or a tunnel.
 #[test]
 fn a_service_is_hit_wherever_the_way_to_its_backend_leads() {

@@ -85,9 +85,10 @@ pub fn problem(error: &Error) -> Problem {
         Error::Limit(_) => with(ProblemCode::Limit)
             .hint("/etc/partition-agent/agent.toml has the limits; they take a restart of the agent"),
         Error::NoInterface(refusal) => hinted(with(ProblemCode::Invalid), &refusal.hint),
-        Error::Step { refusal, .. } | Error::Kernel(refusal) | Error::Stuck(refusal) => {
-            hinted(with(ProblemCode::KernelRefused), &refusal.hint)
-        }
+        Error::Step { refusal, .. }
+        | Error::Unmoved { refusal, .. }
+        | Error::Kernel(refusal)
+        | Error::Stuck(refusal) => hinted(with(ProblemCode::KernelRefused), &refusal.hint),
         Error::Impossible(_) | Error::NoNetem => with(ProblemCode::Invalid),
         Error::TooLate { .. } => with(ProblemCode::TooLate)
             .hint("choose an instant that its answer reaches in time, or restore it; it expires by itself"),

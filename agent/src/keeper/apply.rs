@@ -66,7 +66,10 @@ impl<K: Kernel> Keeper<K> {
         }
         let begun =
             Begun { id: id.clone(), spec: request.spec, by: request.by, at: fault.injected_at.clone() };
-        self.journal.inject(begun).map_err(Error::Journal)?;
+        if let Err(error) = self.journal.inject(begun) {
+            self.leave_unused().await;
+            return Err(Error::Journal(error));
+        }
         if let Err(failed) = self.apply_all(&fault).await {
             return Err(self.failed(fault, failed).await);
         }
@@ -81,7 +84,9 @@ impl<K: Kernel> Keeper<K> {
         fault.injected_at = wall(Duration::ZERO);
         if fault.timing.has_begun(now) {
             fault.started = Some(now);
-            self.reset_connections(&mut fault).await;
+            if let Err(failed) = self.reset_all(&mut fault).await {
+                return Err(self.failed(fault, failed).await);
+            }
         }
         fault.verdict = self.read_back(&fault).await;
         let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
@@ -108,17 +113,12 @@ impl<K: Kernel> Keeper<K> {
         if timing.deadline <= now {
             return Err(Error::Over(id.clone()));
         }
-        let was_on = timing.on_for(now).is_some();
+        let before = timing;
         timing.end_in(now, duration.duration());
-        let mut plans = fault.plans().cloned().collect::<Vec<_>>();
+        let plans = fault.plans().cloned().collect::<Vec<_>>();
         // In the pause of a flap, and before the start, the kernel holds nothing to move.
-        for plan in plans.iter_mut().filter(|_| was_on) {
-            plan.set_timeout(timing.on_for(now));
-            match self.kernel.rearm(plan).await {
-                // The elements have timed out, and the agent has not tidied up yet.
-                Err(refusal) if refusal.is_absent() => return Err(Error::Over(id.clone())),
-                done => done?,
-            }
+        if before.on_for(now).is_some() {
+            self.move_deadline(id, plans, before, timing.on_for(now)).await?;
         }
         self.ledger.rearmed(id, now, duration.duration());
         self.judge(id).await;
@@ -132,6 +132,37 @@ impl<K: Kernel> Keeper<K> {
             .get(id)
             .map(|fault| status(fault, BootTime::now()))
             .ok_or_else(|| Error::Unknown(id.clone()))
+    }
+
+    /// It is on for this long from now, in every place or in none.
+    async fn move_deadline(
+        &mut self,
+        id: &FaultId,
+        mut plans: Vec<Plan>,
+        before: Timing,
+        on: Option<Duration>,
+    ) -> Result<(), Error> {
+        let mut moved = Vec::new();
+        for plan in &mut plans {
+            plan.set_timeout(on);
+            match self.kernel.rearm(plan).await {
+                Ok(()) => moved.push(plan),
+                // The place is gone, and the agent has not heard of it yet.
+                Err(refusal) if refusal.is_absent() => {}
+                Err(refusal) => {
+                    let mut leftovers = Vec::new();
+                    for plan in moved.into_iter().rev() {
+                        // One that should have ended by now ends as soon as it can.
+                        plan.set_timeout(Some(before.on_for(BootTime::now()).unwrap_or_default()));
+                        let back = self.kernel.rearm(plan).await;
+                        leftovers.extend(back.err().map(|refusal| (plan.place.name.clone(), refusal)));
+                    }
+                    return Err(Error::Unmoved { refusal, leftovers });
+                }
+            }
+        }
+        // The elements have timed out everywhere, and the agent has not tidied up yet.
+        if moved.is_empty() && !plans.is_empty() { Err(Error::Over(id.clone())) } else { Ok(()) }
     }
 
     fn check_duration(&self, asked: Span) -> Result<(), Error> {
@@ -184,6 +215,7 @@ impl<K: Kernel> Keeper<K> {
             spec: request.spec.clone(),
             sources: request.sources.clone(),
             parts: Vec::new(),
+            order: self.ledger.next_order(),
             by: request.by.clone(),
             protects: self.settings.guard.protects().chain(keep).collect(),
             injected_at: wall(Duration::ZERO),
@@ -196,6 +228,8 @@ impl<K: Kernel> Keeper<K> {
             restored_by: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },
+            behind: None,
+            not_reset: None,
             elsewhere: Hits::default(),
             phase: Phase::Active,
         };
@@ -214,7 +248,8 @@ impl<K: Kernel> Keeper<K> {
             };
             let plan = self.plan(&fault, site, slot, &survey, now)?;
             let before = if request.dry_run { None } else { self.kernel.before(&site.place).await.ok() };
-            fault.parts.push(Part::new(plan, survey, before));
+            let targets = fault.sources.targets.clone();
+            fault.parts.push(Part::new(plan, targets, survey, before));
         }
         match secluded {
             Some(error) if fault.parts.is_empty() => Err(error),
@@ -242,16 +277,29 @@ impl<K: Kernel> Keeper<K> {
         for (nth, plan) in fault.plans().enumerate() {
             if let Err(mut failed) = self.apply(plan).await {
                 failed.step += before;
-                for done in fault.plans().take(nth).collect::<Vec<_>>().into_iter().rev() {
-                    for step in done.steps.iter().rev() {
-                        failed.leftovers.extend(self.kernel.undo(done, step).await.err());
-                    }
-                }
+                failed.leftovers.extend(self.undo_all(fault.plans().take(nth)).await);
                 return Err(failed);
             }
             before += plan.steps.len();
         }
         Ok(())
+    }
+
+    /// What is refused of it.
+    async fn undo_all(&mut self, plans: impl Iterator<Item = &Plan>) -> Vec<Refusal> {
+        let mut leftovers = Vec::new();
+        for plan in plans.collect::<Vec<_>>().into_iter().rev() {
+            for step in plan.steps.iter().rev() {
+                leftovers.extend(self.kernel.undo(plan, step).await.err());
+            }
+        }
+        leftovers
+    }
+
+    /// The last step: the connections that were opened before. It has no undo, so the others come first.
+    async fn reset_all(&mut self, fault: &mut Fault) -> Result<(), Failed> {
+        let Some(refusal) = self.reset_connections(fault).await else { return Ok(()) };
+        Err(Failed { step: steps(fault), refusal, leftovers: self.undo_all(fault.plans()).await })
     }
 
     async fn apply(&mut self, plan: &Plan) -> Result<(), Failed> {
@@ -277,17 +325,23 @@ impl<K: Kernel> Keeper<K> {
     async fn failed(&mut self, fault: Fault, failed: Failed) -> Error {
         let Failed { step, refusal, leftovers } = failed;
         let id = fault.id.clone();
-        let steps = fault.plans().map(|plan| plan.steps.len()).sum();
+        let steps = steps(&fault);
         let error = Error::Step { step, steps, refusal, leftovers };
         let end = End::Failed { why: error.to_string() };
         self.tell(&id, EventKind::Failed, error.to_string());
         let clean = matches!(&error, Error::Step { leftovers, .. } if leftovers.is_empty());
         if clean {
-            self.write_end(&id, None, end, Hits::default(), None);
+            self.write_end(&id, None, end, fault.hits(), None);
             self.leave_unused().await;
         } else {
             self.ledger.strand(BootTime::now(), fault, end);
         }
         error
     }
+}
+
+/// Of all its plans; all resets together are one.
+fn steps(fault: &Fault) -> usize {
+    let resets = usize::from(fault.plans().any(|plan| plan.resets.is_some()));
+    fault.plans().map(|plan| plan.steps.len()).sum::<usize>() + resets
 }

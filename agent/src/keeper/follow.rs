@@ -3,13 +3,21 @@
 
 use std::collections::BTreeSet;
 
+use nix::errno::Errno;
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
 use super::ledger::{Fault, Part};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
-use crate::kernel::{Kernel, Refusal, Survey};
+use crate::kernel::{Kernel, Refusal, Reset, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
+
+/// What became of a change: what is otherwise in the kernel, and what was refused.
+#[derive(Debug, Default)]
+struct Went {
+    changes: Vec<String>,
+    refused: Vec<String>,
+}
 
 /// Why a fault is planned anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +46,9 @@ impl<K: Kernel> Keeper<K> {
         now: BootTime,
     ) -> Result<Plan, Error> {
         let sources = &fault.sources;
-        let own_bit = fault.plans().find(|plan| plan.place.id == site.place.id).and_then(|plan| plan.bit);
-        let bit = own_bit.or_else(|| self.free_bit(site));
+        let standing = fault.plans().find(|plan| plan.place.id == site.place.id);
+        let bit = standing.and_then(|plan| plan.bit).or_else(|| self.free_bit(site));
+        let taps = standing.into_iter().flat_map(Plan::taps).cloned().collect::<Vec<_>>();
         let share = fault.timing.share(now);
         let kinds = [fault.spec.egress_kinds(), fault.spec.ingress_kinds()];
         let [egress, ingress] = kinds.map(|kinds| match &fault.spec.ramp {
@@ -56,6 +65,8 @@ impl<K: Kernel> Keeper<K> {
             place: &site.place,
             sender: site.sender.as_ref(),
             interfaces: &survey.interfaces,
+            indexes: &survey.indexes,
+            taps: &taps,
             not_ethernet: &survey.not_ethernet,
             emulated: fault.engine == Some(partition_agent_proto::Engine::Emulator),
             natted: survey.natted,
@@ -63,6 +74,7 @@ impl<K: Kernel> Keeper<K> {
             servers: &site.servers,
             guard: &self.settings.guard,
             slot,
+            order: fault.order,
             timeout: fault.timing.on_for(now),
         });
         Ok(plan?)
@@ -92,11 +104,15 @@ impl<K: Kernel> Keeper<K> {
         }
         let started = BootTime::now();
         if first {
-            self.reset_connections(&mut fault).await;
+            fault.not_reset = self.reset_connections(&mut fault).await;
+            if let Some(refusal) = &fault.not_reset {
+                let text = format!("connections were not reset: {}", refusal.with_hint());
+                self.tell(id, EventKind::Failed, text);
+            }
         }
         if let Some(standing) = self.ledger.get_mut(id) {
             standing.parts = fault.parts;
-            standing.elsewhere = fault.elsewhere;
+            (standing.elsewhere, standing.not_reset) = (fault.elsewhere, fault.not_reset);
             standing.started = standing.started.or((!refused).then_some(started));
         }
         self.ledger.armed(id, now, refused);
@@ -108,13 +124,15 @@ impl<K: Kernel> Keeper<K> {
         self.tell(id, EventKind::Started, format!("on for {on}; the kernel switches it off"));
     }
 
-    pub(super) async fn reset_connections(&mut self, fault: &mut Fault) {
+    /// In every place, whatever is refused; answers with what was first.
+    pub(super) async fn reset_connections(&mut self, fault: &mut Fault) -> Option<Refusal> {
+        let mut first = None;
         for part in &fault.parts {
-            match self.kernel.reset(&part.plan, &self.settings.guard).await {
-                Ok(count) => fault.elsewhere.reset_connections += count,
-                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.with_hint()),
-            }
+            let Reset { count, refused } = self.kernel.reset(&part.plan, &self.settings.guard).await;
+            fault.elsewhere.reset_connections += count;
+            first = first.or(refused);
         }
+        first
     }
 
     /// A step of its ramp.
@@ -125,35 +143,26 @@ impl<K: Kernel> Keeper<K> {
 
     /// Something that faults are planned from may have changed.
     pub(super) async fn look_around(&mut self) {
-        // Oldest first: one that is made anew comes before those that shape already.
         let active = self.ledger.faults().filter(|fault| !fault.phase.is_over());
-        let age = |fault: &Fault| fault.plans().map(|plan| plan.slot).min();
-        let mut active = active.map(|fault| (age(fault), fault.id.clone())).collect::<Vec<_>>();
-        active.sort_unstable();
-        for (_, id) in active {
-            for change in self.replan(&id, Why::Network).await {
-                self.tell(&id, EventKind::Followed, change);
-            }
+        for id in active.map(|fault| fault.id.clone()).collect::<Vec<_>>() {
+            self.replan(&id, Why::Network).await;
         }
     }
 
     /// Other addresses, or other places.
     pub(super) async fn follow(&mut self, id: &FaultId, sources: Sources) -> Result<(), Error> {
-        let fault = self.ledger.get_mut(id).ok_or_else(|| Error::Unknown(id.clone()))?;
+        let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         if fault.phase.is_over() {
             return Err(Error::Over(id.clone()));
         }
-        let targets = fault.sources.targets != sources.targets;
-        fault.sources = sources;
-        let changes = self.replan(id, Why::Otherwise).await;
-        if targets {
-            let count = self.ledger.get(id).map(|fault| fault.sources.targets.len()).unwrap_or_default();
-            self.tell(id, EventKind::Followed, format!("its target is now {count} addresses"));
-        }
-        for change in changes {
-            self.tell(id, EventKind::Followed, change);
-        }
+        self.ledger.follow(id, sources);
+        self.replan(id, Why::Otherwise).await;
         Ok(())
+    }
+
+    /// What it could not follow.
+    pub(super) async fn follow_again(&mut self, id: &FaultId) {
+        self.replan(id, Why::Otherwise).await;
     }
 
     /// What it acts on is gone for good.
@@ -161,23 +170,34 @@ impl<K: Kernel> Keeper<K> {
         self.unsteer(id, End::Vanished { what }).await
     }
 
-    /// Brings every place of a fault to what its sources say now, and tells what changed.
-    async fn replan(&mut self, id: &FaultId, why: Why) -> Vec<String> {
-        let Some(fault) = self.ledger.get(id).cloned() else { return Vec::new() };
-        let mut changes = Vec::new();
+    /// Brings every place of a fault to what its sources say now, and tells what changed. What is refused is told once, and
+    /// tried again.
+    async fn replan(&mut self, id: &FaultId, why: Why) {
+        let Some(fault) = self.ledger.get(id).cloned() else { return };
+        // What was refused is tried again for whatever reason there is to look.
+        let why = if fault.behind.is_some() { Why::Otherwise } else { why };
+        let mut went = Went::default();
         let mut elsewhere = Hits::default();
         let mut parts = Vec::new();
         for site in &fault.sources.sites {
             let standing = fault.parts.iter().find(|part| part.plan.place.id == site.place.id);
             let part = match standing {
-                Some(part) => self.replace(&fault, site, part, why, &mut changes).await,
-                None => {
-                    let joined = self.join(&fault, site).await;
-                    changes.extend(
-                        joined.iter().map(|part| format!("it is now in {}, too", part.plan.place.name)),
-                    );
-                    joined
-                }
+                Some(part) => self.replace(&fault, site, part, why, &mut went).await,
+                None => match self.join(&fault, site).await {
+                    Ok(joined) => {
+                        went.changes.push(format!("it is now in {}, too", site.place.name));
+                        Some(joined)
+                    }
+                    // Maybe its interfaces are yet to come; the kernel will tell of them.
+                    Err(error) if error.is_seclusion() => {
+                        tracing::debug!(%id, place = site.place.name, %error, "not there yet");
+                        None
+                    }
+                    Err(error) => {
+                        went.refused.push(format!("it is not in {}: {error}", site.place.name));
+                        None
+                    }
+                },
             };
             parts.extend(part);
         }
@@ -190,12 +210,11 @@ impl<K: Kernel> Keeper<K> {
         for part in standing.into_iter().filter(|part| !stays(&part.plan)) {
             match self.take_back(&part.plan).await {
                 Ok(()) => {
-                    changes.push(format!("it has left {}", part.plan.place.name));
+                    went.changes.push(format!("it has left {}", part.plan.place.name));
                     elsewhere += part.hits();
                 }
-                // Tried again when something changes next.
                 Err(refusal) => {
-                    self.tell(id, EventKind::Failed, refusal.to_string());
+                    went.refused.push(format!("it could not leave {}: {refusal}", part.plan.place.name));
                     parts.push(part);
                 }
             }
@@ -205,10 +224,18 @@ impl<K: Kernel> Keeper<K> {
             fault.elsewhere += elsewhere;
         }
         self.leave_unused().await;
-        if !changes.is_empty() {
+        let known = fault.behind.map(|behind| behind.why).unwrap_or_default();
+        let same = went.changes.is_empty() && went.refused == known;
+        for refused in went.refused.iter().filter(|refused| !known.contains(refused)) {
+            self.tell(id, EventKind::Failed, refused.clone());
+        }
+        self.ledger.followed(id, BootTime::now(), went.refused);
+        if !same {
             self.judge(id).await;
         }
-        changes
+        for change in went.changes {
+            self.tell(id, EventKind::Followed, change);
+        }
     }
 
     /// Everything of a plan, at once: the place is as good as gone, and what is delayed there with it.
@@ -226,14 +253,21 @@ impl<K: Kernel> Keeper<K> {
         site: &Site,
         part: &Part,
         why: Why,
-        changes: &mut Vec<String>,
+        went: &mut Went,
     ) -> Option<Part> {
         let mut part = part.clone();
+        let refused = |error: &dyn std::fmt::Display| {
+            format!("it could not follow a change in {}: {error}", site.place.name)
+        };
         let survey = match self.survey(fault, site).await {
             Ok(survey) => survey,
-            // No interface leads there at the moment; what there is stays hooked.
+            // What there is stays hooked, and the kernel tells of an interface that comes.
+            Err(Error::NoInterface(refusal)) if why == Why::Network && leads_nowhere(&refusal) => {
+                tracing::debug!(id = %fault.id, %refusal, "not planned anew");
+                return Some(part);
+            }
             Err(error) => {
-                tracing::debug!(id = %fault.id, %error, "not planned anew");
+                went.refused.push(refused(&error));
                 return Some(part);
             }
         };
@@ -245,21 +279,17 @@ impl<K: Kernel> Keeper<K> {
         let mut next = match self.plan(fault, site, part.plan.slot, &survey, now) {
             Ok(next) => next,
             Err(error) => {
-                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {error}"));
+                went.refused.push(refused(&error));
                 return Some(part);
             }
         };
-        // The way back from the emulator leads to the interface that it was made for.
-        if part.plan.taps().next().is_some() && survey.indexes != part.survey.indexes {
-            return self.rebuild(fault, site, part, changes).await;
-        }
         let interfaces =
             |plan: &Plan| plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default();
         // A timeout that is running is no change.
         let wanted = next.steering().and_then(|steering| steering.timeout);
         next.set_timeout(part.plan.steering().and_then(|steering| steering.timeout));
         if next == part.plan {
-            part.survey = survey;
+            (part.survey, part.targets) = (survey, fault.sources.targets.clone());
             return Some(part);
         }
         next.set_timeout(wanted);
@@ -267,79 +297,34 @@ impl<K: Kernel> Keeper<K> {
             Ok(counted) => {
                 part.carried += counted;
                 part.counted = Hits::default();
+                let targets = &fault.sources.targets;
+                let now_on = format!("its target is now {} addresses", targets.len());
+                // The same in all places, and said once.
+                if part.targets != *targets && !went.changes.contains(&now_on) {
+                    went.changes.push(now_on);
+                }
                 let (was, is) = (interfaces(&part.plan), interfaces(&next));
                 if was != is {
-                    changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
+                    went.changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
+                } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
+                    went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
                 part.plan = next;
-                part.survey = survey;
+                (part.survey, part.targets) = (survey, targets.clone());
             }
-            Err(refusal) => {
-                self.tell(&fault.id, EventKind::Failed, format!("could not follow a change: {refusal}"))
-            }
+            Err(refusal) => went.refused.push(refused(&refusal)),
         }
         Some(part)
     }
 
-    /// Takes it back and makes it anew: it is not in force for a moment.
-    async fn rebuild(
-        &mut self,
-        fault: &Fault,
-        site: &Site,
-        part: Part,
-        changes: &mut Vec<String>,
-    ) -> Option<Part> {
-        self.refresh_hits().await;
-        let slot = part.plan.slot;
-        let standing = self
-            .ledger
-            .get(&fault.id)
-            .and_then(|fault| fault.parts.iter().find(|standing| standing.plan.slot == slot).map(Part::hits));
-        if let Err(refusal) = self.take_back(&part.plan).await {
-            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
-            return Some(part);
-        }
-        let carried = standing.unwrap_or(part.hits());
-        changes.push(format!("in {}, its interfaces were made anew, and so was it", site.place.name));
-        let Some(anew) = self.join(fault, site).await else {
-            if let Some(fault) = self.ledger.get_mut(&fault.id) {
-                fault.elsewhere += carried;
-            }
-            return None;
-        };
-        Some(Part { carried, before: part.before, ..anew })
-    }
-
-    async fn join(&mut self, fault: &Fault, site: &Site) -> Option<Part> {
-        if let Err(refusal) = self.kernel.enter(&site.place, site.netns.as_ref()).await {
-            self.tell(&fault.id, EventKind::Failed, refusal.to_string());
-            return None;
-        }
+    async fn join(&mut self, fault: &Fault, site: &Site) -> Result<Part, Error> {
+        self.kernel.enter(&site.place, site.netns.as_ref()).await?;
         let slot = self.ledger.next_slot();
         let before = self.kernel.before(&site.place).await.ok();
-        let planned = match self.survey(fault, site).await {
-            Ok(survey) => self.plan(fault, site, slot, &survey, BootTime::now()).map(|plan| (plan, survey)),
-            Err(error) => Err(error),
-        };
-        let (plan, survey) = match planned {
-            Ok(planned) => planned,
-            // Maybe its interfaces are yet to come; the kernel will tell of them.
-            Err(error) if error.is_seclusion() => {
-                tracing::debug!(id = %fault.id, place = site.place.name, %error, "not there yet");
-                return None;
-            }
-            Err(error) => {
-                self.tell(&fault.id, EventKind::Failed, format!("{}: {error}", site.place.name));
-                return None;
-            }
-        };
-        match self.apply_one(&plan).await {
-            Ok(()) => Some(Part::new(plan, survey, before)),
-            Err(refusal) => {
-                self.tell(&fault.id, EventKind::Failed, format!("{}: {refusal}", site.place.name));
-                None
-            }
-        }
+        let survey = self.survey(fault, site).await?;
+        let plan = self.plan(fault, site, slot, &survey, BootTime::now())?;
+        self.apply_one(&plan).await?;
+        Ok(Part::new(plan, fault.sources.targets.clone(), survey, before))
     }
 
     /// Lets go of the places that no fault is in, or is to be in.
@@ -350,6 +335,11 @@ impl<K: Kernel> Keeper<K> {
         let used = planned.chain(wanted).collect::<BTreeSet<_>>();
         self.kernel.leave_all_but(&used).await;
     }
+}
+
+/// Whether there is no interface to act on, and no trouble in finding that out.
+fn leads_nowhere(refusal: &Refusal) -> bool {
+    refusal.is_absent() || refusal.errno == Errno::ENETUNREACH
 }
 
 /// To the millisecond.

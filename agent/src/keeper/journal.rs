@@ -141,6 +141,12 @@ impl Journal {
         Ok(())
     }
 
+    /// From now on its disk is full.
+    #[cfg(test)]
+    pub fn fill(&mut self) {
+        self.file = append_to(Path::new("/dev/full")).unwrap();
+    }
+
     /// Faults that are over, newest first.
     pub fn history(&self, most: usize) -> io::Result<Vec<History>> {
         history(&self.dir, most)

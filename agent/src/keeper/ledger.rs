@@ -8,7 +8,7 @@
 //!                                                 \-- refused --> Stuck --retry--/    \-- refused --> Stuck
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use partition_agent_proto::{End, Engine, FaultId, FaultSpec, Hits, State, Verdict};
@@ -16,8 +16,8 @@ use partition_agent_proto::{End, Engine, FaultId, FaultSpec, Hits, State, Verdic
 use super::Sources;
 use super::timing::Timing;
 use crate::clock::BootTime;
-use crate::kernel::{Before, Survey};
-use crate::plan::Plan;
+use crate::kernel::{Before, Refusal, Survey};
+use crate::plan::{Address, Plan};
 
 /// How much later than the kernel the agent looks.
 const AFTER_THE_KERNEL: Duration = Duration::from_millis(20);
@@ -25,7 +25,7 @@ const AFTER_THE_KERNEL: Duration = Duration::from_millis(20);
 /// How late a fault may start that starts together with others.
 const LATE: Duration = Duration::from_secs(1);
 
-/// How long to wait before a refused undo is tried again: the first time, and at most.
+/// How long to wait before what was refused is tried again: the first time, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// A fault with all that is known of it.
@@ -37,6 +37,8 @@ pub struct Fault {
     pub sources: Sources,
     /// One for each place.
     pub parts: Vec<Part>,
+    /// Of two faults the newer has the higher one. It stays while slots come and go.
+    pub order: u32,
     pub by: String,
     pub protects: Vec<String>,
     pub injected_at: String,
@@ -55,15 +57,30 @@ pub struct Fault {
     /// What shapes its packets, where something does.
     pub engine: Option<Engine>,
     pub verdict: Verdict,
+    /// What of it is not as its sources say.
+    pub behind: Option<Behind>,
+    /// Why connections that it should have reset at its start were not.
+    pub not_reset: Option<Refusal>,
     /// What it hit in places that it has left, and the connections that it reset.
     pub elsewhere: Hits,
     pub phase: Phase,
+}
+
+/// A fault that could not go along with a change, everywhere or in some places: it tries again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// What was refused, for people.
+    pub why: Vec<String>,
+    pub retry_at: BootTime,
+    pub wait: Duration,
 }
 
 /// A fault in one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub plan: Plan,
+    /// Whom the plan hits. Those of the sources, unless they could not be followed.
+    pub targets: Vec<Address>,
     /// What the plan was made for.
     pub survey: Survey,
     /// What others had there before.
@@ -74,8 +91,8 @@ pub struct Part {
 }
 
 impl Part {
-    pub fn new(plan: Plan, survey: Survey, before: Option<Before>) -> Self {
-        Self { plan, survey, before, carried: Hits::default(), counted: Hits::default() }
+    pub fn new(plan: Plan, targets: Vec<Address>, survey: Survey, before: Option<Before>) -> Self {
+        Self { plan, targets, survey, before, carried: Hits::default(), counted: Hits::default() }
     }
 }
 
@@ -118,6 +135,15 @@ impl Fault {
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.parts.iter().map(|part| &part.plan)
     }
+
+    /// Whom it hits, in any of its places; while it is in none, whom it would hit.
+    pub fn targets(&self) -> Vec<&Address> {
+        if self.parts.is_empty() {
+            return self.sources.targets.iter().collect();
+        }
+        let mut seen = BTreeSet::new();
+        self.parts.iter().flat_map(|part| &part.targets).filter(|target| seen.insert(*target)).collect()
+    }
 }
 
 /// Where a fault is in its life.
@@ -147,6 +173,8 @@ pub enum Due {
     Arm(FaultId),
     /// Let it grow; then [`Ledger::grown`].
     Grow(FaultId),
+    /// Go along with what it could not follow; then [`Ledger::followed`].
+    Follow(FaultId),
     /// Take it out of force, for this reason; then [`Ledger::unsteered`] or [`Ledger::refused`].
     Unsteer(FaultId, End),
     /// Remove what is left; then [`Ledger::removed`] or [`Ledger::refused`].
@@ -181,18 +209,25 @@ pub enum Admission {
 pub struct Ledger {
     faults: BTreeMap<FaultId, Fault>,
     last_slot: u32,
+    last_order: u32,
     most: usize,
 }
 
 impl Ledger {
     pub fn new(most: usize) -> Self {
-        Self { faults: BTreeMap::new(), last_slot: 0, most }
+        Self { faults: BTreeMap::new(), last_slot: 0, last_order: 0, most }
     }
 
     /// A number that no plan has had.
     pub fn next_slot(&mut self) -> u32 {
         self.last_slot += 1;
         self.last_slot
+    }
+
+    /// A number higher than that of every other fault.
+    pub fn next_order(&mut self) -> u32 {
+        self.last_order += 1;
+        self.last_order
     }
 
     /// Whether a fault may be injected, or prepared. What was committed since is still what was prepared.
@@ -270,6 +305,27 @@ impl Ledger {
         }
     }
 
+    /// What it is planned from is this now. A change that is new has not been refused yet.
+    pub fn follow(&mut self, id: &FaultId, sources: Sources) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            (fault.sources, fault.behind) = (sources, None);
+        }
+    }
+
+    /// It went along with what it is planned from, but for what was refused: that is tried again later, each time after
+    /// twice as long.
+    pub fn followed(&mut self, id: &FaultId, now: BootTime, refused: Vec<String>) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            let (retry_at, wait) = match &fault.behind {
+                // Something else was a reason to try before its time.
+                Some(behind) if now < behind.retry_at => (behind.retry_at, behind.wait),
+                Some(behind) => after((behind.wait * 2).min(RETRY.1), now),
+                None => after(RETRY.0, now),
+            };
+            fault.behind = (!refused.is_empty()).then_some(Behind { why: refused, retry_at, wait });
+        }
+    }
+
     /// Everything to do at this instant, in the order of the ids.
     pub fn due(&self, now: BootTime) -> Vec<Due> {
         let due = |fault: &Fault| match &fault.phase {
@@ -285,6 +341,9 @@ impl Ledger {
                 Some(Due::Unsteer(fault.id.clone(), End::Missed))
             }
             Phase::Active if fault.next_on.is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
+            Phase::Active if fault.behind.as_ref().is_some_and(|behind| behind.retry_at <= now) => {
+                Some(Due::Follow(fault.id.clone()))
+            }
             Phase::Active if fault.next_step.is_some_and(|step| step <= now) => {
                 Some(Due::Grow(fault.id.clone()))
             }
@@ -303,7 +362,9 @@ impl Ledger {
         let next = |fault: &Fault| match &fault.phase {
             Phase::Prepared { expires } => *expires,
             Phase::Active => {
-                [fault.next_on, fault.next_step].into_iter().flatten().fold(fault.ends(), BootTime::min)
+                let retry = fault.behind.as_ref().map(|behind| behind.retry_at);
+                let next = [fault.next_on, fault.next_step, retry];
+                next.into_iter().flatten().fold(fault.ends(), BootTime::min)
             }
             Phase::Draining { until, .. } => *until,
             Phase::Stuck { retry_at, .. } => *retry_at,
@@ -370,6 +431,11 @@ impl Ledger {
     pub fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
+}
+
+/// When it is tried again, and after how long.
+fn after(wait: Duration, now: BootTime) -> (BootTime, Duration) {
+    (now + wait, wait)
 }
 
 /// The state as the API names it.

@@ -296,6 +296,7 @@ impl<K: Kernel> Keeper<K> {
             match due {
                 Due::Arm(id) => self.arm(&id).await,
                 Due::Grow(id) => self.grow(&id).await,
+                Due::Follow(id) => self.follow_again(&id).await,
                 Due::Unsteer(id, end) => drop(self.unsteer(&id, end).await),
                 Due::Remove(id) => drop(self.remove(&id).await),
             }

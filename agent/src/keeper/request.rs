@@ -80,6 +80,8 @@ pub enum Error {
     Missing { need: Need, refusal: Refusal },
     #[error("{refusal}, which is step {step} of {steps}; the steps before it were undone{}", left(.leftovers))]
     Step { step: usize, steps: usize, refusal: Refusal, leftovers: Vec<Refusal> },
+    #[error("{refusal}; it ends when it did before{}", elsewhere(.leftovers))]
+    Unmoved { refusal: Refusal, leftovers: Vec<(String, Refusal)> },
     #[error("{0}")]
     Kernel(#[from] Refusal),
     #[error("{0}; the agent keeps trying")]
@@ -109,4 +111,8 @@ impl Error {
 fn left(leftovers: &[Refusal]) -> String {
     let each = leftovers.iter().map(|refusal| format!(", except that {refusal} (the agent keeps trying)"));
     each.collect()
+}
+
+fn elsewhere(leftovers: &[(String, Refusal)]) -> String {
+    leftovers.iter().map(|(place, refusal)| format!(", except in {place}: {refusal}")).collect()
 }

@@ -85,6 +85,13 @@ impl<K: Kernel> Keeper<K> {
                 return verdict;
             }
         }
+        if let Some(refusal) = &fault.not_reset {
+            return Verdict::Mismatch { found: format!("connections were not reset: {refusal}") };
+        }
+        if let Some(behind) = &fault.behind {
+            let found = format!("{}; the agent keeps trying", behind.why.join("; "));
+            return Verdict::Mismatch { found };
+        }
         if fault.parts.is_empty() {
             return Verdict::Inconclusive { why: format!("{} is not there at the moment", fault.spec.scope) };
         }
@@ -103,7 +110,7 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         name: plan.place.name.clone(),
         interfaces: plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default(),
     };
-    let targets = &fault.sources.targets;
+    let targets = fault.targets();
     FaultStatus {
         id: fault.id.clone(),
         state: state(fault, now),

@@ -7,8 +7,10 @@ use crate::kernel::fake::{Fake, World};
 use crate::plan::Address;
 use partition_agent_proto::{State, Verdict};
 
+mod behind;
 mod follow;
 mod instant;
+mod refused;
 mod timing;
 
 fn request(id: &str, json: &str) -> Request {

@@ -1,6 +1,7 @@
 //! Which faults can be had where, and by what: the table that `doctor` prints. Pure: an example of each is planned, and what
 //! the plan needs is looked up among what was found out about this kernel.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ fn sample(spec: &FaultSpec, place: &Where, emulated: bool) -> Result<Plan, Impos
         place: &Place::host(),
         sender: place.sender.as_ref(),
         interfaces: &interfaces,
+        indexes: &BTreeMap::from([(interfaces[0].clone(), 1)]),
+        taps: &[],
         not_ethernet: if place.ethernet { &[] } else { &interfaces },
         emulated,
         natted: false,
@@ -96,6 +99,7 @@ fn sample(spec: &FaultSpec, place: &Where, emulated: bool) -> Result<Plan, Impos
         servers: &[SocketAddr::from(([192, 0, 2, 53], 53))],
         guard: &Guard::new(&[], None),
         slot: 0,
+        order: 0,
         timeout: Some(Duration::from_secs(1)),
     })
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
 
 use super::rtnl::netem;
-use super::{Before, Kernel, Need, Observed, QueueSeen, Refusal, SetSeen, Survey};
+use super::{Before, Kernel, Need, Observed, QueueSeen, Refusal, Reset, SetSeen, Survey};
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Element, Guard, Place, Plan, Ruleset, Step};
 
@@ -27,6 +27,16 @@ pub struct World {
     pub refuse_slot: Option<u32>,
     /// Refuse this many undos.
     pub refuse_undo: usize,
+    /// Refuse this many replacements of a plan.
+    pub refuse_replace: usize,
+    /// Refuse new timeouts of the plans in these slots.
+    pub refuse_rearm: BTreeMap<u32, Errno>,
+    /// Refuse a second new timeout of the plan in this slot.
+    pub refuse_rearm_again: Option<u32>,
+    /// Reset one connection, and refuse to reset another.
+    pub refuse_reset: bool,
+    /// Refuse to enter the place of this name.
+    pub refuse_enter: Option<String>,
     /// What the rules of each plan have counted; it goes with them.
     pub hits: BTreeMap<u32, Hits>,
     /// Interfaces of every fault.
@@ -116,6 +126,9 @@ impl Fake {
 impl Kernel for Fake {
     async fn enter(&mut self, place: &Place, _: Option<&Netns>) -> Result<(), Refusal> {
         let mut world = self.world();
+        if world.refuse_enter.as_ref() == Some(&place.name) {
+            return Err(Refusal::new(format!("enter {}", place.name), Errno::EPERM, None));
+        }
         if let Some(id) = place.id {
             world.places.insert(id, place.name.clone());
         }
@@ -182,21 +195,36 @@ impl Kernel for Fake {
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
-        self.world().time(plan);
+        let mut world = self.world();
+        if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
+            return Err(Refusal::new("nft: add element", *errno, None));
+        }
+        world.time(plan);
+        if world.refuse_rearm_again == Some(plan.slot) {
+            world.refuse_rearm.insert(plan.slot, Errno::ENOMEM);
+        }
         Ok(())
     }
 
     async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
         let mut world = self.world();
+        if world.refuse_replace > 0 {
+            world.refuse_replace -= 1;
+            let steer = new.steps.last().ok_or_else(|| Refusal::new("nft", Errno::EINVAL, None))?;
+            return Err(Self::refusal(steer));
+        }
         world.steps.insert(new.slot, new.steps.clone());
         world.time(new);
         Ok(world.hits.remove(&new.slot).unwrap_or_default())
     }
 
-    async fn reset(&mut self, plan: &Plan, _: &Guard) -> Result<u64, Refusal> {
+    async fn reset(&mut self, plan: &Plan, _: &Guard) -> Reset {
+        let mut world = self.world();
         let resets = usize::from(plan.resets.is_some());
-        self.world().resets += resets;
-        Ok(resets as u64)
+        world.resets += resets;
+        let refuse = world.refuse_reset && plan.resets.is_some();
+        let refused = refuse.then(|| Refusal::new("ss --kill", Errno::EOPNOTSUPP, None));
+        Reset { count: resets as u64, refused }
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {

@@ -12,7 +12,7 @@ use super::sock_diag::SockDiag;
 use super::{Refusal, coverage, nft};
 use crate::emulator::Tap as Device;
 use crate::plan::{
-    Base, Chain, Expr, Family, Guard, Hook, Impairment, Rule, Ruleset, Set, Shape, TableFamily, Tap,
+    Base, Chain, Expr, Family, Guard, Hook, Impairment, Rule, Ruleset, Set, Shape, Spot, TableFamily, Tap,
     hooked_chain,
 };
 
@@ -78,13 +78,13 @@ fn timed_sets() -> Result<(), Refusal> {
 fn on_loopback(hook: Hook, exprs: Vec<Expr>) -> Result<(), Refusal> {
     let mut ruleset = hooked_chain(hook, "lo");
     ruleset.chains.insert(0, Chain { name: hook.name().to_owned(), base: None });
-    ruleset.rules.push(Rule { chain: hook.name().to_owned(), head: false, exprs, comment: None });
+    ruleset.rules.push(Rule { chain: hook.name().to_owned(), spot: Spot::Last, exprs, comment: None });
     nft::try_out(TableFamily::Netdev, &ruleset)
 }
 
 fn in_output(base: Base, exprs: Vec<Expr>) -> Result<(), Refusal> {
     let chain = "output".to_owned();
-    let rules = vec![Rule { chain: chain.clone(), head: false, exprs, comment: None }];
+    let rules = vec![Rule { chain: chain.clone(), spot: Spot::Last, exprs, comment: None }];
     let chains = vec![Chain { name: chain, base: Some(base) }];
     nft::try_out(TableFamily::Inet, &Ruleset { chains, rules, ..Ruleset::default() })
 }
@@ -95,7 +95,7 @@ fn learned() -> Result<(), Refusal> {
         Set { name: "flows".to_owned(), shape: Shape::Flow(Family::V4), timed: false, elements: vec![] };
     let chain = Chain { name: "learn".to_owned(), base: None };
     let exprs = vec![Expr::Learn(Family::V4, set.name.clone())];
-    let rules = vec![Rule { chain: chain.name.clone(), head: false, exprs, comment: None }];
+    let rules = vec![Rule { chain: chain.name.clone(), spot: Spot::Last, exprs, comment: None }];
     nft::try_out(TableFamily::Netdev, &Ruleset { sets: vec![set], chains: vec![chain], rules })
 }
 
@@ -116,9 +116,7 @@ async fn queue(rtnl: &Rtnl, with_netem: bool) -> Result<(), Refusal> {
 
 /// A connection that there is not: the kernel says so if it would destroy one that there is.
 fn destroy() -> Result<(), Refusal> {
-    let refused =
-        |error: std::io::Error| Refusal::new("ss --kill", errno_of(&error), Some(error.to_string()));
-    SockDiag::open().and_then(|diag| diag.can_destroy()).map_err(refused)
+    SockDiag::open()?.can_destroy()
 }
 
 /// The TAP, and the filter that brings packets back to their interface; it goes when it is closed.
@@ -130,6 +128,7 @@ async fn emulator(rtnl: &Rtnl) -> Result<(), Refusal> {
         name: PROBE_TAP.to_owned(),
         hook: Hook::Ingress,
         interface: "lo".to_owned(),
+        index: 1,
         impairment: Impairment::default(),
     })
     .await

@@ -11,7 +11,7 @@ use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
-use super::{Before, Kernel, Need, Observed, Refusal, Survey, Within, features, nft};
+use super::{Before, Kernel, Need, Observed, Refusal, Reset, Survey, Within, features, nft};
 use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
@@ -41,6 +41,45 @@ impl Linux {
                 Refusal::new(format!("enter {}", place.name), Errno::ENOENT, Some("it is gone".to_owned()))
             }),
         }
+    }
+
+    /// A step of one plan in the place of that of another which has made the same, where there is one. Answers what counters
+    /// that began anew had counted.
+    async fn exchange(
+        &mut self,
+        was: Option<Step>,
+        (to, step): (&Plan, &Step),
+        guard: &Guard,
+    ) -> Result<Hits, Refusal> {
+        let space = self.space(&to.place)?;
+        match (step, &was) {
+            (Step::Steer(is), Some(Step::Steer(was))) => {
+                let bindings = space.bindings(to).await?;
+                return space.table.replace(to.slot, (was, is), guard, &bindings);
+            }
+            (_, Some(was)) if was == step => {}
+            (Step::AddNetem { ifb, impairment }, Some(_)) => space.rtnl.change_netem(ifb, impairment).await?,
+            (Step::AddTap(tap), Some(_)) => {
+                if let Some(emulator) = space.emulators.get(&tap.name) {
+                    emulator.retune(tap.impairment.clone());
+                }
+            }
+            (Step::AddTable(table), Some(_)) => {
+                let bindings = space.bindings(to).await?;
+                space.table.exchange(table, &bindings)?;
+            }
+            (
+                Step::AddIfb { .. }
+                | Step::AddNetem { .. }
+                | Step::SetUp { .. }
+                | Step::AddTap(_)
+                | Step::AddTable(_)
+                | Step::StandIn(_)
+                | Step::Steer(_),
+                _,
+            ) => self.apply(to, step, guard).await?,
+        }
+        Ok(Hits::default())
     }
 
     fn spaces(&mut self) -> impl Iterator<Item = &mut Space> {
@@ -149,77 +188,68 @@ impl Kernel for Linux {
         }
     }
 
-    /// What is new is made first, then packets are steered to it in one transaction, then what is old goes.
+    /// What is new is made first, then packets are steered to it in one transaction, then what is old goes. Refused, what
+    /// was done is brought back to what it was.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal> {
-        let mut made = Vec::new();
-        for step in &new.steps {
-            let done = match step {
-                Step::Steer(_) => Ok(()),
-                step if old.steps.contains(step) => Ok(()),
-                Step::AddNetem { ifb, impairment } if old.queues().any(|(name, _)| name == ifb) => {
-                    self.space(&new.place)?.rtnl.change_netem(ifb, impairment).await
-                }
-                Step::AddTap(tap)
-                    if old.taps().any(|was| was.name == tap.name && was.interface == tap.interface) =>
-                {
-                    if let Some(emulator) = self.space(&new.place)?.emulators.get(&tap.name) {
-                        emulator.retune(tap.impairment.clone());
-                    }
-                    Ok(())
-                }
-                // A name that now leads elsewhere cannot be had twice at once.
-                Step::AddTap(tap) => {
-                    self.space(&new.place)?.emulators.remove(&tap.name);
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-                Step::AddTable(table) => {
-                    self.space(&new.place)?.table.delete(table)?;
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } | Step::StandIn(_) => {
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-            };
-            if let Err(refusal) = done {
-                for step in made.into_iter().rev() {
-                    let _ = self.undo(new, step).await;
-                }
-                return Err(refusal);
-            }
-        }
+        let counterpart =
+            |plan: &Plan, step: &Step| plan.steps.iter().find(|other| other.makes_the_same(step)).cloned();
+        // Rules lead to its ports until the last step.
+        let anew = new.steps.iter().any(|step| matches!(step, Step::StandIn(_)) && !old.steps.contains(step));
+        let forwarder = if anew { self.space(&new.place)?.forwarders.remove(&new.slot) } else { None };
         let mut counted = Hits::default();
-        if let (Some(was), Some(is)) = (old.steering(), new.steering()) {
-            let space = self.space(&new.place)?;
-            let bindings = space.bindings(new).await?;
-            counted = space.table.replace(new.slot, (was, is), guard, &bindings)?;
+        for (nth, step) in new.steps.iter().enumerate() {
+            let refusal = match self.exchange(counterpart(old, step), (new, step), guard).await {
+                Ok(hits) => {
+                    counted += hits;
+                    continue;
+                }
+                Err(refusal) => refusal,
+            };
+            for done in new.steps.iter().take(nth + 1).rev() {
+                let undone = match counterpart(old, done) {
+                    // What was refused is what it was.
+                    Some(_) if done == step => Ok(()),
+                    Some(was) => self.exchange(Some(done.clone()), (old, &was), guard).await.map(drop),
+                    None => self.undo(new, done).await,
+                };
+                if let Err(refusal) = undone {
+                    tracing::warn!(%refusal, "a change that was refused could not be taken back");
+                }
+            }
+            if let Some(forwarder) = forwarder {
+                self.space(&new.place)?.forwarders.insert(new.slot, forwarder);
+            }
+            return Err(refusal);
         }
-        let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name));
-        for tap in gone.map(|tap| tap.name.clone()).collect::<Vec<_>>() {
-            if let Some(emulator) = self.space(&new.place)?.emulators.remove(&tap) {
-                counted.queue_drops += drops(&emulator);
+        if let Some((forwarder, _)) = forwarder {
+            counted.failed_questions += forwarder.failed_questions();
+            counted.queue_drops += forwarder.dropped_questions();
+        }
+        for gone in old.steps.iter().rev().filter(|step| counterpart(new, step).is_none()) {
+            if let Step::AddTap(tap) = gone
+                && let Some(emulator) = self.space(&new.place)?.emulators.get(&tap.name)
+            {
+                counted.queue_drops += drops(emulator);
+            }
+            if let Err(refusal) = self.undo(old, gone).await {
+                tracing::warn!(%refusal, "what a fault needs no longer could not be removed");
             }
         }
         Ok(counted)
     }
 
-    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal> {
-        let Some(resets) = &plan.resets else { return Ok(0) };
-        let refused = |error: io::Error| Refusal::new("ss --kill", errno_of(&error), Some(error.to_string()));
-        let space = self.space(&plan.place)?;
-        let diag = space.within.run(SockDiag::open).and_then(std::convert::identity).map_err(refused)?;
-        let mut reset = 0;
-        for connection in diag.connections().map_err(refused)? {
-            let (local, peer) = (connection.local, connection.peer);
-            if resets.hits(local, peer, connection.user, guard)
-                && diag.destroy(&connection).map_err(refused)?
-            {
-                reset += 1;
-            }
+    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Reset {
+        let Some(resets) = &plan.resets else { return Reset::default() };
+        let entered = |error: io::Error| {
+            let act = format!("enter {}", plan.place.name);
+            Err(Refusal::new(act, errno_of(&error), Some(error.to_string())))
+        };
+        let diag = self.space(&plan.place).map(|space| space.within.run(SockDiag::open));
+        match diag.and_then(|diag| diag.unwrap_or_else(entered)) {
+            Ok(diag) => diag
+                .reset(|connection| resets.hits(connection.local, connection.peer, connection.user, guard)),
+            Err(refusal) => Reset { count: 0, refused: Some(refusal) },
         }
-        Ok(reset)
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {

@@ -36,11 +36,18 @@ pub struct Survey {
     /// The interfaces that a fault on the targets acts on.
     pub interfaces: Vec<String>,
     /// Their numbers: an interface that was deleted and made anew has another.
-    pub indexes: Vec<u32>,
+    pub indexes: BTreeMap<String, u32>,
     /// Those of them whose frames the emulator cannot read.
     pub not_ethernet: Vec<String>,
     /// Addresses may be rewritten on their way out.
     pub natted: bool,
+}
+
+/// Connections that were reset, and what was refused first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reset {
+    pub count: u64,
+    pub refused: Option<Refusal>,
 }
 
 /// What the keeper needs of a kernel. One task calls it.
@@ -75,11 +82,11 @@ pub trait Kernel {
     /// The timeout that the plan now has, counted from now.
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal>;
 
-    /// From one plan of a fault to another in the same slot. Answers what those of its counters that began anew had counted.
+    /// From one plan of a fault to another in the same slot, or nothing of it. Answers what those of its counters that began anew had counted.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal>;
 
-    /// Resets the connections that the plan names, and counts them.
-    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal>;
+    /// Resets the connections that the plan names: all that it can, whatever is refused.
+    async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Reset;
 
     /// What there is of a plan.
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal>;

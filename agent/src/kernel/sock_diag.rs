@@ -8,6 +8,9 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 use nix::errno::Errno;
 
+use super::error::errno_of;
+use super::{Refusal, Reset};
+
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
 
@@ -56,7 +59,7 @@ struct Line {
 impl SockDiag {
     /// # Errors
     /// The kernel's, if it has no `NETLINK_SOCK_DIAG`.
-    pub fn open() -> io::Result<Self> {
+    pub fn open() -> Result<Self, Refusal> {
         let mut socket =
             Socket::new(NETLINK_SOCK_DIAG).map_err(|error| said("open a sock_diag socket", &error))?;
         socket.bind_auto().map_err(|error| said("bind a sock_diag socket", &error))?;
@@ -67,13 +70,13 @@ impl SockDiag {
     ///
     /// # Errors
     /// The kernel's, with what to do about it.
-    pub fn connections(&self) -> io::Result<Vec<TcpConnection>> {
+    pub fn connections(&self) -> Result<Vec<TcpConnection>, Refusal> {
         let mut found = Vec::new();
         for family in [AF_INET, AF_INET6] {
             let request = request(family, STATES, &[0; 48]);
             let answers = self
                 .ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request)
-                .map_err(|error| said("list the TCP connections", &error))?;
+                .map_err(|error| said("ss --tcp", &error))?;
             found.extend(answers.iter().filter_map(|answer| connection(answer)));
         }
         Ok(found)
@@ -86,24 +89,44 @@ impl SockDiag {
     /// # Errors
     /// The kernel's, with what to do about it: `EPERM` without `CAP_NET_ADMIN` in the namespace, `EOPNOTSUPP` from a kernel
     /// without `CONFIG_INET_DIAG_DESTROY`.
-    pub fn destroy(&self, connection: &TcpConnection) -> io::Result<bool> {
+    pub fn destroy(&self, connection: &TcpConnection) -> Result<bool, Refusal> {
         let request = request(connection.family, STATES, &connection.id);
         let Err(error) = self.ask(SOCK_DESTROY, NLM_F_ACK, &request) else { return Ok(true) };
-        match error.raw_os_error().map(Errno::from_raw) {
+        match errno_of(&error) {
             // Also where the addresses have a new socket, or the listener answers for them: the cookie is another one.
-            Some(Errno::ENOENT) => Ok(false),
+            Errno::ENOENT => Ok(false),
             _ => {
                 let TcpConnection { local, peer, .. } = connection;
-                Err(said(&format!("reset the TCP connection from {local} to {peer}"), &error))
+                Err(said(&format!("ss --kill src {local} dst {peer}"), &error))
             }
         }
+    }
+
+    /// Ends every connection that is wanted, whatever is refused of the others; none where the kernel ends no
+    /// connections at all.
+    pub fn reset(&self, wanted: impl Fn(&TcpConnection) -> bool) -> Reset {
+        let all = self.can_destroy().and_then(|()| self.connections());
+        let all = match all {
+            Ok(all) => all,
+            Err(refusal) => return Reset { count: 0, refused: Some(refusal) },
+        };
+        let mut reset = Reset::default();
+        for connection in all.iter().filter(|connection| wanted(connection)) {
+            match self.destroy(connection) {
+                Ok(ended) => reset.count += u64::from(ended),
+                // The kernel ends connections, but not this one: no program has it any more (`TIME_WAIT` on older kernels).
+                Err(refusal) if refusal.errno == Errno::EOPNOTSUPP => {}
+                Err(refusal) => drop(reset.refused.get_or_insert(refusal)),
+            }
+        }
+        reset
     }
 
     /// Tries to end a connection that there is not.
     ///
     /// # Errors
     /// As those of [`Self::destroy`].
-    pub fn can_destroy(&self) -> io::Result<()> {
+    pub fn can_destroy(&self) -> Result<(), Refusal> {
         let nobody = TcpConnection {
             local: ([127, 0, 0, 1], 0).into(),
             peer: ([127, 0, 0, 1], 0).into(),
@@ -197,18 +220,17 @@ fn connection(message: &[u8]) -> Option<TcpConnection> {
     Some(TcpConnection { local: end(0, 4)?, peer: end(2, 20)?, user: word(message, 64)?, family, id: *id })
 }
 
-fn said(act: &str, error: &io::Error) -> io::Error {
-    let advice = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EOPNOTSUPP) => {
-            ": this kernel was built without CONFIG_INET_DIAG_DESTROY and resets no connections"
+fn said(act: &str, error: &io::Error) -> Refusal {
+    let refusal = Refusal::new(act, errno_of(error), None);
+    match refusal.errno {
+        Errno::EOPNOTSUPP => {
+            refusal.hint("this kernel was built without CONFIG_INET_DIAG_DESTROY and resets no connections")
         }
-        Some(Errno::EPERM) => ": it needs CAP_NET_ADMIN in the network namespace",
-        Some(Errno::ENOENT | Errno::EPROTONOSUPPORT) => {
-            ": this kernel does not know its TCP connections; load tcp_diag (CONFIG_INET_TCP_DIAG)"
-        }
-        _ => "",
-    };
-    io::Error::new(error.kind(), format!("the kernel refused to {act}: {error}{advice}"))
+        Errno::EPERM => refusal.hint("it needs CAP_NET_ADMIN in the network namespace"),
+        Errno::ENOENT | Errno::EPROTONOSUPPORT => refusal
+            .hint("this kernel does not know its TCP connections; load tcp_diag (CONFIG_INET_TCP_DIAG)"),
+        _ => refusal,
+    }
 }
 
 #[cfg(test)]
@@ -253,7 +275,7 @@ mod tests {
         all.find(|connection| (connection.local, connection.peer) == (local, peer)).unwrap()
     }
 
-    fn errno_of(result: io::Result<usize>) -> Errno {
+    fn said_to(result: io::Result<usize>) -> Errno {
         Errno::from_raw(result.unwrap_err().raw_os_error().unwrap())
     }
 
@@ -268,8 +290,8 @@ mod tests {
             assert_eq!(connection.local.is_ipv4(), to == "127.0.0.1");
             let reader = std::thread::spawn(move || far.read(&mut [0]));
             assert!(diag.destroy(&connection).unwrap());
-            assert_eq!(errno_of(reader.join().unwrap()), Errno::ECONNABORTED, "this end");
-            assert_eq!(errno_of(near.read(&mut [0])), Errno::ECONNRESET, "the other end");
+            assert_eq!(said_to(reader.join().unwrap()), Errno::ECONNABORTED, "this end");
+            assert_eq!(said_to(near.read(&mut [0])), Errno::ECONNRESET, "the other end");
             assert!(!diag.destroy(&connection).unwrap(), "it has gone");
             assert_eq!(diag.connections().unwrap().len(), 2);
             other_near.write_all(b"x").unwrap();
@@ -315,7 +337,7 @@ mod tests {
             let lonely = all.iter().find(peers).unwrap();
             assert_eq!(lonely.peer, address);
             assert!(diag.destroy(lonely).unwrap());
-            assert_eq!(errno_of(second.join().unwrap()), Errno::ECONNABORTED);
+            assert_eq!(said_to(second.join().unwrap()), Errno::ECONNABORTED);
         });
     }
 
@@ -341,8 +363,30 @@ mod tests {
             near.shutdown(Shutdown::Write).unwrap();
             assert_eq!(far.read(&mut [0]).unwrap(), 0);
             assert!(diag.destroy(&find(&diag, &far)).unwrap());
-            assert_eq!(errno_of(far.write(b"x")), Errno::ECONNABORTED, "this end");
-            assert_eq!(errno_of(near.read(&mut [0])), Errno::ECONNRESET, "the other end");
+            assert_eq!(said_to(far.write(b"x")), Errno::ECONNABORTED, "this end");
+            assert_eq!(said_to(near.read(&mut [0])), Errno::ECONNRESET, "the other end");
+        });
+    }
+
+    #[test]
+    fn every_wanted_connection_is_reset_and_one_that_has_gone_meanwhile_is_no_failure() {
+        in_a_namespace(|diag| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let pairs = [(); 3].map(|()| connect(&listener, "127.0.0.1"));
+            let gone = find(&diag, &pairs[0].0);
+            let wanted = |end: &TcpConnection| end.peer == listener.local_addr().unwrap();
+            assert_eq!(diag.reset(wanted), Reset { count: 3, refused: None });
+            assert_eq!(diag.reset(wanted), Reset::default());
+            let (near, far) = connect(&listener, "127.0.0.1");
+            let closing = find(&diag, &near);
+            near.shutdown(Shutdown::Both).unwrap();
+            far.shutdown(Shutdown::Both).unwrap();
+            drop((near, far));
+            // Listed before, and gone or in `TIME_WAIT` when its turn comes.
+            for gone in [&gone, &closing] {
+                let ended = diag.destroy(gone).map_err(|refusal| refusal.errno);
+                assert!(matches!(ended, Ok(_) | Err(Errno::EOPNOTSUPP)), "{ended:?}");
+            }
         });
     }
 
@@ -356,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do() {
-        let error = said("reset", &io::Error::from_raw_os_error(Errno::EOPNOTSUPP as i32)).to_string();
+        let error = said("ss --kill", &io::Error::from_raw_os_error(Errno::EOPNOTSUPP as i32)).with_hint();
         assert!(error.contains("not supported") && error.contains("CONFIG_INET_DIAG_DESTROY"), "{error}");
     }
 

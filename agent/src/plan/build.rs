@@ -8,7 +8,7 @@ use super::expr::{Expr, MODULUS};
 use super::guard::{LOOPBACK, loss_chain, shape_chain};
 use super::impairment::Impairment;
 use super::ranges::Family;
-use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 use super::{OwnTable, RETURNED_MARK, STAND_IN_MARK, Sender, Steering, Step, TableFamily, Tap, sets};
 
 /// A plan in the making.
@@ -43,7 +43,7 @@ impl<'a> Build<'a> {
                     Hook::Ingress => Expr::Drop,
                 };
                 let end = random.into_iter().chain([Expr::Counter, gone]).collect();
-                self.lead(hook, "loss", &loss_chain(hook), false, vec![end]);
+                self.lead(hook, "loss", &loss_chain(hook), Spot::Last, vec![end]);
                 self.unmark(hook);
             }
             Sink::Shape(impairment) => {
@@ -52,24 +52,24 @@ impl<'a> Build<'a> {
                 } else {
                     self.queue(hook, impairment, steps)
                 };
-                self.lead(hook, "shape", &shape_chain(hook), true, ends);
+                self.lead(hook, "shape", &shape_chain(hook), Spot::ByAge, ends);
             }
         }
     }
 
     /// The fault's chain in the shared table, and the rules that lead into it.
-    fn lead(&mut self, hook: Hook, name: &str, dispatch: &str, head: bool, ends: Vec<Vec<Expr>>) {
+    fn lead(&mut self, hook: Hook, name: &str, dispatch: &str, spot: Spot, ends: Vec<Vec<Expr>>) {
         let chain = format!("{}_{}_{name}", self.draft.mark(), hook.name());
         let elsewhere = self.draft.elsewhere(hook);
         let body = elsewhere.into_iter().chain(self.conditions(hook)).chain(ends).collect::<Vec<_>>();
         let comment = Some(self.draft.mark());
-        let rule = |exprs| Rule { chain: chain.clone(), head: false, exprs, comment: comment.clone() };
+        let rule = |exprs| Rule { chain: chain.clone(), spot: Spot::Last, exprs, comment: comment.clone() };
         self.shared.rules.extend(body.into_iter().map(rule));
         self.shared.chains.push(Chain { name: chain.clone(), base: None });
         for entry in self.entries(hook) {
             let exprs = entry.into_iter().chain([Expr::Jump(chain.clone())]).collect();
             let comment = comment.clone();
-            self.shared.rules.push(Rule { chain: dispatch.to_owned(), head, exprs, comment });
+            self.shared.rules.push(Rule { chain: dispatch.to_owned(), spot, exprs, comment });
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Build<'a> {
         };
         let exprs = vec![Expr::MarkHas(bit), Expr::MarkDrop(bit)];
         let comment = Some(draft.mark());
-        self.shared.rules.push(Rule { chain: loss_chain(hook), head: false, exprs, comment });
+        self.shared.rules.push(Rule { chain: loss_chain(hook), spot: Spot::Last, exprs, comment });
     }
 
     fn queue(&self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
@@ -99,13 +99,16 @@ impl<'a> Build<'a> {
     /// A TAP for each interface, since a frame does not remember where it came from, and the way back.
     fn emulate(&mut self, hook: Hook, impairment: &Impairment, steps: &mut Vec<Step>) -> Vec<Vec<Expr>> {
         let mut ends = Vec::new();
+        let mut made = Vec::new();
         let ethernet = |interface: &&String| !self.draft.not_ethernet.contains(interface);
-        for (nth, interface) in self.draft.interfaces.iter().filter(ethernet).enumerate() {
-            let name = self.draft.link(hook, Some(nth));
+        for interface in self.draft.interfaces.iter().filter(ethernet) {
+            let (name, index) = self.draft.tap(hook, interface, &made);
+            made.push(name.clone());
             steps.push(Step::AddTap(Tap {
                 name: name.clone(),
                 hook,
                 interface: interface.clone(),
+                index,
                 impairment: impairment.clone(),
             }));
             ends.push(vec![
@@ -119,7 +122,7 @@ impl<'a> Build<'a> {
                     let base = Some(Base::Device(Hook::Ingress, name));
                     let exprs = vec![Expr::MarkSet(RETURNED_MARK), Expr::Forward(interface.clone())];
                     self.back.chains.push(Chain { name: chain.clone(), base });
-                    self.back.rules.push(Rule { chain, head: false, exprs, comment: None });
+                    self.back.rules.push(Rule { chain, spot: Spot::Last, exprs, comment: None });
                 }
                 // nftables cannot hand a packet to the ingress of another interface; a tc filter on the TAP does.
                 Hook::Ingress => {}
@@ -201,12 +204,12 @@ impl<'a> Build<'a> {
             self.shared.sets.push(set);
         }
         self.shared.sets.push(sets::live(&draft.mark()));
-        let rule = |exprs| Rule { chain: chain.clone(), head: false, exprs, comment: comment.clone() };
+        let rule = |exprs| Rule { chain: chain.clone(), spot: Spot::Last, exprs, comment: comment.clone() };
         self.shared.rules.extend(rules.into_iter().map(rule));
         self.shared.chains.push(Chain { name: chain.clone(), base: None });
         let exprs = draft.only_interface(Hook::Egress).chain([Expr::MarkHas(bit), Expr::Jump(chain.clone())]);
         let exprs = exprs.collect();
-        self.shared.rules.push(Rule { chain: loss_chain(Hook::Egress), head: true, exprs, comment });
+        self.shared.rules.push(Rule { chain: loss_chain(Hook::Egress), spot: Spot::First, exprs, comment });
     }
 
     /// Marks packets where the IP stack still knows whose they are and whom the program meant: before NAT (-100), after
@@ -364,6 +367,7 @@ impl<'a> Build<'a> {
             hooks,
             interfaces: if steers { draft.interfaces.to_vec() } else { Vec::new() },
             own,
+            order: draft.order,
             timeout: draft.timeout.map(|timeout| timeout.max(super::SHORTEST)),
         }
     }
@@ -374,7 +378,7 @@ fn member(hook: Hook, set: &Set) -> Expr {
 }
 
 fn own_rule(chain: &str, exprs: Vec<Expr>) -> Rule {
-    Rule { chain: chain.to_owned(), head: false, exprs, comment: None }
+    Rule { chain: chain.to_owned(), spot: Spot::Last, exprs, comment: None }
 }
 
 /// A reset is TCP's; the rest gets the ICMP message that closed ports answer with.

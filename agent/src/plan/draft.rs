@@ -4,6 +4,7 @@
 //! knows whose it is (a process, a service address before NAT), by a bit of its mark that a chain there has set. What comes
 //! in for such packets is known by the flows that went out.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::expr::Expr;
 use super::guard::Guard;
 use super::impairment::{Impairment, Role};
 use super::ruleset::Hook;
-use super::{Address, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, TableFamily, mark};
+use super::{Address, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, TableFamily, Tap, mark};
 
 /// Interfaces that one rule can name.
 const MOST_INTERFACES: usize = 120;
@@ -38,6 +39,10 @@ pub struct Draft<'a> {
     /// Processes, where the fault is theirs only.
     pub sender: Option<&'a Sender>,
     pub interfaces: &'a [String],
+    /// Their numbers.
+    pub indexes: &'a BTreeMap<String, u32>,
+    /// What it has of TAPs already: one whose interface is still there stays as it is.
+    pub taps: &'a [Tap],
     /// Those of them whose frames the emulator cannot read.
     pub not_ethernet: &'a [String],
     /// Shaped by the emulator, not by netem.
@@ -51,6 +56,8 @@ pub struct Draft<'a> {
     pub guard: &'a Guard,
     /// A small number that no other plan has: it names the plan's objects in the kernel.
     pub slot: u32,
+    /// Of two faults the newer has the higher one, wherever and whenever they have come.
+    pub order: u32,
     /// How long it is in force; without it the plan is built and hits nothing until it is armed.
     pub timeout: Option<Duration>,
 }
@@ -70,7 +77,9 @@ pub enum Impossible {
     )]
     ManyInterfaces(usize),
     #[error(
-        "every bit of the packet mark that the agent may use is taken by other faults on processes here; restore one first"
+        "all {} bits of the packet mark that the agent may use are taken in this network namespace: a fault on processes needs one, \
+         and so does every loss and latency where addresses are translated (NAT); restore one of those first",
+        super::MARK_BITS.len()
     )]
     NoBit,
     #[error(
@@ -165,7 +174,7 @@ impl Draft<'_> {
         if self.emulated && shapes && self.interfaces.len() > MOST_TAPS {
             return Err(Impossible::ManyInterfaces(self.interfaces.len()));
         }
-        if self.sender.is_some() && self.steers() && self.bit.is_none() {
+        if self.marks() && self.bit.is_none() {
             return Err(Impossible::NoBit);
         }
         if matches!(self.sender, Some(Sender::Cgroup { .. })) && self.egress.contains(&Kind::Reset {}) {
@@ -206,9 +215,10 @@ impl Draft<'_> {
         })
     }
 
-    /// Whether packets are marked in the IP stack.
+    /// Whether packets are marked in the IP stack. Any target may be a service address: no fault is too good for a mark
+    /// where there is NAT.
     pub fn marks(&self) -> bool {
-        (self.sender.is_some() || self.natted) && self.bit.is_some() && self.steers()
+        (self.sender.is_some() || self.natted) && self.steers()
     }
 
     /// Whether what comes in is known by what went out.
@@ -237,6 +247,17 @@ impl Draft<'_> {
     pub fn elsewhere(&self, hook: Hook) -> Option<Vec<Expr>> {
         let some = (1..=MOST_INTERFACES).contains(&self.interfaces.len());
         some.then(|| vec![Expr::InterfaceIsNot(hook, self.interfaces.to_vec()), Expr::Return])
+    }
+
+    /// The TAP of an interface: the one that there is, or one by a name that none has. So the two may stand side by side
+    /// while packets are led from one to the other.
+    pub fn tap(&self, hook: Hook, interface: &str, made: &[String]) -> (String, u32) {
+        let index = self.indexes.get(interface).copied().unwrap_or_default();
+        let of = |tap: &&Tap| (tap.hook, tap.interface.as_str(), tap.index) == (hook, interface, index);
+        let taken = |name: &String| self.taps.iter().any(|tap| tap.name == *name) || made.contains(name);
+        let names = (0..).map(|nth| self.link(hook, Some(nth)));
+        let name = self.taps.iter().find(of).map(|tap| tap.name.clone());
+        (name.or_else(|| names.into_iter().find(|name| !taken(name))).unwrap_or_default(), index)
     }
 
     /// At most 15 bytes (`IFNAMSIZ` less its terminator).

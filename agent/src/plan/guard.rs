@@ -10,7 +10,7 @@ use partition_agent_proto::Protocol;
 
 use super::element::{Element, Shape};
 use super::expr::Expr;
-use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 use super::{RETURNED_FROM, RETURNED_MARK};
 
 const PORTS: &str = "guard_ports";
@@ -123,7 +123,7 @@ impl Guard {
             let returned = [vec![returned, Expr::Accept]];
             let faults = [vec![Expr::Jump(loss)], vec![Expr::Goto(shape)]];
             let steps = control.into_iter().chain(returned).chain(self.protected(hook, &Expr::Accept));
-            let rule = |exprs| Rule { chain: main.clone(), head: false, exprs, comment: None };
+            let rule = |exprs| Rule { chain: main.clone(), spot: Spot::Last, exprs, comment: None };
             ruleset.rules.extend(steps.chain(faults).map(rule));
         }
         ruleset
@@ -136,7 +136,7 @@ impl Guard {
         if !ruleset.sets.iter().any(|set| set.name == PORTS) {
             ruleset.sets.extend(self.sets());
         }
-        let rule = |exprs| Rule { chain: chain.to_owned(), head: false, exprs, comment: None };
+        let rule = |exprs| Rule { chain: chain.to_owned(), spot: Spot::Last, exprs, comment: None };
         ruleset.rules.extend(control.into_iter().chain(self.protected(hook, &Expr::Return)).map(rule));
     }
 
@@ -184,7 +184,7 @@ pub fn hooked_chain(hook: Hook, interface: &str) -> Ruleset {
         sets: Vec::new(),
         rules: vec![Rule {
             chain: name.clone(),
-            head: false,
+            spot: Spot::Last,
             exprs: vec![Expr::Goto(hook.name().to_owned())],
             comment: None,
         }],

@@ -30,7 +30,7 @@ pub use guard::{Guard, LOOPBACK, ProtectedPort, hooked_chain};
 pub use impairment::{Chance, Impairment, LossModel, Reorder, Slot, Table};
 pub use ranges::{Family, Range};
 pub use resets::Resets;
-pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set};
+pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 pub use shadow::shadows;
 
 /// The name of the shared table, in family `netdev`; the faults' own tables begin with it.
@@ -145,6 +145,8 @@ pub struct Tap {
     pub name: String,
     pub hook: Hook,
     pub interface: String,
+    /// The number of the interface: the way back leads to this one, and not to another of the name.
+    pub index: u32,
     pub impairment: Impairment,
 }
 
@@ -180,6 +182,8 @@ pub struct Steering {
     pub hooks: Vec<Hook>,
     pub interfaces: Vec<String>,
     pub own: Option<OwnTable>,
+    /// Of two faults the newer has the higher one.
+    pub order: u32,
     /// None: built, and hitting nothing.
     pub timeout: Option<Duration>,
 }
@@ -290,7 +294,7 @@ impl fmt::Display for Step {
             Self::AddIfb { name } => write!(f, "ip link add {name} type ifb"),
             Self::AddNetem { ifb, impairment } => write!(f, "tc qdisc add dev {ifb} root {impairment}"),
             Self::SetUp { ifb } => write!(f, "ip link set {ifb} up"),
-            Self::AddTap(Tap { name, hook, interface, impairment }) => {
+            Self::AddTap(Tap { name, hook, interface, impairment, .. }) => {
                 write!(
                     f,
                     "ip tuntap add {name} mode tap; ip link set {name} up # {} of {interface}, emulated: {impairment}",
@@ -343,6 +347,30 @@ impl fmt::Display for Step {
 }
 
 impl Step {
+    /// Whether both make the same object, however they do it: there can be one of them at a time.
+    pub fn makes_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::AddIfb { name: one }, Self::AddIfb { name: other })
+            | (Self::AddNetem { ifb: one, .. }, Self::AddNetem { ifb: other, .. })
+            | (Self::SetUp { ifb: one }, Self::SetUp { ifb: other })
+            | (Self::AddTap(Tap { name: one, .. }), Self::AddTap(Tap { name: other, .. }))
+            | (Self::AddTable(OwnTable { name: one, .. }), Self::AddTable(OwnTable { name: other, .. })) => {
+                one == other
+            }
+            (Self::StandIn(_), Self::StandIn(_)) | (Self::Steer(_), Self::Steer(_)) => true,
+            (
+                Self::AddIfb { .. }
+                | Self::AddNetem { .. }
+                | Self::SetUp { .. }
+                | Self::AddTap(_)
+                | Self::AddTable(_)
+                | Self::StandIn(_)
+                | Self::Steer(_),
+                _,
+            ) => false,
+        }
+    }
+
     /// A line for errors and logs; the steering transaction is too long for one.
     pub fn summary(&self) -> String {
         match self {

@@ -73,11 +73,20 @@ pub struct Chain {
     pub base: Option<Base>,
 }
 
-/// A rule at the end, or at the head, of its chain.
+/// Where in its chain a rule goes, among those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    First,
+    /// Before the rules of older faults and behind those of newer ones.
+    ByAge,
+    Last,
+}
+
+/// A rule of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub chain: String,
-    pub head: bool,
+    pub spot: Spot,
     pub exprs: Vec<Expr>,
     /// Which fault it belongs to: how the rules of one fault are found again among those of others.
     pub comment: Option<String>,
@@ -140,7 +149,10 @@ impl Ruleset {
         }
         let elsewhere = |rule: &&Rule| !self.chains.iter().any(|chain| chain.name == rule.chain);
         for rule in self.rules.iter().filter(elsewhere) {
-            let place = if rule.head { "insert" } else { "add" };
+            let place = match rule.spot {
+                Spot::First | Spot::ByAge => "insert",
+                Spot::Last => "add",
+            };
             writeln!(f, "  # {place} rule {table} {} {rule}", rule.chain)?;
         }
         Ok(())

@@ -11,10 +11,14 @@ use super::{Base, Chain, Hook, Plan};
 /// Whether some packet that the older plan would shape is shaped by the newer one.
 pub fn shadows(newer: &Plan, older: &Plan) -> bool {
     newer.place.id == older.place.id
-        && newer.slot > older.slot
+        && order(newer) > order(older)
         && Hook::BOTH.into_iter().any(|hook| shapes(newer, hook) && shapes(older, hook))
         && share_an_interface(newer, older)
         && reach(newer).iter().any(|one| reach(older).iter().any(|other| one.overlaps(other)))
+}
+
+fn order(plan: &Plan) -> Option<u32> {
+    plan.steering().map(|steering| steering.order)
 }
 
 fn shapes(plan: &Plan, hook: Hook) -> bool {

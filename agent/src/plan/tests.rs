@@ -42,6 +42,8 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         place: &Place::host(),
         sender: with.sender.as_ref(),
         interfaces: &["eth0".to_owned()],
+        indexes: &std::collections::BTreeMap::new(),
+        taps: &[],
         not_ethernet: &with.not_ethernet,
         emulated: with.emulated,
         natted: with.natted,
@@ -49,6 +51,7 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         servers: &with.servers,
         guard: &Guard::new(&[], Some(7433)),
         slot: 7,
+        order: 7,
         timeout: if with.waiting { None } else { Some(spec.duration.duration()) },
     })
 }

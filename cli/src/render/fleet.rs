@@ -19,7 +19,7 @@ pub fn fleet(fleet: &Fleet, hosts: &BTreeSet<String>) -> Result<(), Failure> {
         let agent = host.agent.clone().unwrap_or_else(|| "none".to_owned());
         Some([name.clone(), agent, listed(&host.addresses), listed(labels)])
     });
-    table(["NAME", "AGENT", "ADDRESS", "LABELS"], rows.collect())?;
+    table(&["NAME", "AGENT", "ADDRESS", "LABELS"], rows.collect())?;
 
     let groups = fleet.groups().into_iter().map(|(name, hosts)| {
         let mut names = listed(hosts.iter().take(SHOWN));
@@ -54,7 +54,7 @@ fn section<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Result<()
         return Ok(());
     }
     line("")?;
-    table(head, rows)
+    table(&head, rows)
 }
 
 fn listed<T: Display>(of: impl IntoIterator<Item = T>) -> String {

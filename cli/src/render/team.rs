@@ -178,7 +178,7 @@ pub fn faults(answers: &Answers<Vec<FaultStatus>>) -> Result<(), Failure> {
         let answered = answers.values().filter(|answer| answer.is_ok()).count();
         line(&format!("no faults on {answered} of {} hosts", answers.len()))?;
     } else {
-        table(["HOST", "ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows)?;
+        table(&["HOST", "ID", "STATE", "LEFT", "HITS", "VERDICT", "FAULT"], rows)?;
     }
     silent(answers, answers);
     Ok(())
@@ -233,7 +233,7 @@ pub fn history(answers: &Answers<Vec<History>>) -> Result<(), Failure> {
     if rows.is_empty() {
         line("no faults yet")?;
     } else {
-        table(["HOST", "ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows)?;
+        table(&["HOST", "ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows)?;
     }
     failures(answers);
     Ok(())

@@ -25,6 +25,8 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         place: &Place::host(),
         sender: None,
         interfaces: &[],
+        indexes: &BTreeMap::new(),
+        taps: &[],
         not_ethernet: &[],
         emulated: false,
         natted: false,
@@ -32,6 +34,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         servers: &[],
         guard: &Guard::new(&[], None),
         slot,
+        order: slot,
         timeout: None,
     });
     let mut timing = Timing::new(&spec, now);
@@ -40,7 +43,8 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         id: id.parse().unwrap(),
         spec,
         sources: Sources::default(),
-        parts: vec![Part::new(plan.unwrap(), Survey::default(), None)],
+        parts: vec![Part::new(plan.unwrap(), vec![], Survey::default(), None)],
+        order: slot,
         by: String::new(),
         protects: vec![],
         injected_at: String::new(),
@@ -53,6 +57,8 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         restored_by: None,
         engine: None,
         verdict: Verdict::Confirmed,
+        behind: None,
+        not_reset: None,
         elsewhere: Hits::default(),
         phase: Phase::Active,
     }
@@ -85,13 +91,42 @@ impl Waits {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Inject { id: u8, latency: bool, millis: u64 },
-    Prepare { id: u8, latency: bool, millis: u64 },
-    Commit { id: u8, millis: u64 },
-    RestoreAt { id: u8, millis: u64 },
-    Rearm { id: u8, millis: u64 },
-    Restore { id: u8, refused: bool },
-    Wait { millis: u64, refused: bool },
+    Inject {
+        id: u8,
+        latency: bool,
+        millis: u64,
+    },
+    Prepare {
+        id: u8,
+        latency: bool,
+        millis: u64,
+    },
+    Commit {
+        id: u8,
+        millis: u64,
+    },
+    RestoreAt {
+        id: u8,
+        millis: u64,
+    },
+    Rearm {
+        id: u8,
+        millis: u64,
+    },
+    Restore {
+        id: u8,
+        refused: bool,
+    },
+    /// A change, or a reason to look; a change is new to the kernel.
+    Follow {
+        id: u8,
+        new: bool,
+        refused: bool,
+    },
+    Wait {
+        millis: u64,
+        refused: bool,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Op> {
@@ -111,6 +146,7 @@ fn ops() -> impl Strategy<Value = Op> {
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::RestoreAt { id, millis }),
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Rearm { id, millis }),
         (id(), any::<bool>()).prop_map(|(id, refused)| Op::Restore { id, refused }),
+        (id(), any::<bool>(), any::<bool>()).prop_map(|(id, new, refused)| Op::Follow { id, new, refused }),
         (0_u64..8000, any::<bool>()).prop_map(|(millis, refused)| Op::Wait { millis, refused }),
     ]
 }
@@ -126,6 +162,8 @@ const DRAIN: u64 = 2100;
 struct Model {
     now: u64,
     faults: BTreeMap<String, (bool, Waits)>,
+    /// When those that could not go along with a change try again, and after how long.
+    behind: BTreeMap<String, (u64, u64)>,
 }
 
 impl Model {
@@ -138,6 +176,28 @@ impl Model {
             | Waits::Drain(at)
             | Waits::RetryUnsteer(at, _)
             | Waits::RetryRemove(at, _) => at,
+        }
+    }
+
+    /// What is due of a fault, and when: its end, or what it could not follow; what has ended follows nothing.
+    fn next(&self, id: &str) -> u64 {
+        let waits = self.faults[id].1;
+        match (waits, self.behind.get(id)) {
+            (Waits::Deadline(_), Some((retry, _))) => Self::due_at(waits).min(*retry),
+            (_, _) => Self::due_at(waits),
+        }
+    }
+
+    fn follow(&mut self, id: &str, refused: bool) {
+        let now = self.now;
+        let (at, wait) = match self.behind.get(id) {
+            Some((at, wait)) if now < *at => (*at, *wait),
+            Some((_, wait)) => (now + (wait * 2).min(60_000), (wait * 2).min(60_000)),
+            None => (now + 1000, 1000),
+        };
+        self.behind.remove(id);
+        if refused {
+            self.behind.insert(id.to_owned(), (at, wait));
         }
     }
 
@@ -158,6 +218,7 @@ impl Model {
         let now = self.now;
         if !refused {
             self.faults.remove(id);
+            self.behind.remove(id);
             return;
         }
         let (_, waits) = self.faults.get_mut(id).unwrap();
@@ -176,8 +237,7 @@ impl Model {
 
 fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), TestCaseError> {
     let now = at(model.now);
-    let expected =
-        model.faults.iter().filter(|(_, (_, w))| Model::due_at(*w) <= model.now).map(|(id, _)| id.clone());
+    let expected = model.faults.keys().filter(|id| model.next(id) <= model.now).cloned();
     let expected = expected.collect::<Vec<_>>();
     let due = ledger.due(now);
     prop_assert_eq!(due.len(), expected.len());
@@ -192,6 +252,13 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
                 ledger.get_mut(&found).unwrap().started = Some(now);
                 ledger.armed(&found, now, false);
                 model.faults.get_mut(&id).unwrap().1 = Waits::Deadline(start + MINUTE);
+            }
+            Due::Follow(found) => {
+                prop_assert_eq!(found.as_str(), &id);
+                let Waits::Deadline(deadline) = model.faults[&id].1 else { panic!("{id} has ended") };
+                prop_assert!(model.now < deadline + GRACE, "its end comes first");
+                ledger.followed(&found, now, refused.then(|| "why".to_owned()).into_iter().collect());
+                model.follow(&id, refused);
             }
             Due::Unsteer(found, end) => {
                 prop_assert_eq!(found.as_str(), &id);
@@ -317,12 +384,25 @@ proptest! {
                         model.unsteer(&id, refused);
                     }
                 }
+                Op::Follow { id, new, refused } => {
+                    let id = format!("f{id}");
+                    if let Some((_, Waits::Deadline(_))) = model.faults.get(&id) {
+                        let fault = id.parse().unwrap();
+                        if new {
+                            ledger.follow(&fault, Sources::default());
+                            model.behind.remove(&id);
+                        }
+                        let why = refused.then(|| "why".to_owned());
+                        ledger.followed(&fault, at(model.now), why.into_iter().collect());
+                        model.follow(&id, refused);
+                    }
+                }
                 Op::Wait { millis, refused } => {
                     model.now += millis;
                     run_due(&mut ledger, &mut model, refused)?;
                 }
             }
-            let next = model.faults.values().map(|(_, waits)| at(Model::due_at(*waits))).min();
+            let next = model.faults.keys().map(|id| at(model.next(id))).min();
             prop_assert_eq!(ledger.next_due(), next);
             prop_assert_eq!(ledger.faults().count(), model.faults.len());
             for (id, (_, waits)) in &model.faults {

@@ -11,6 +11,7 @@ use netlink_packet_netfilter::nftables::{
     TableMessage,
 };
 
+use super::dispatch::Dispatch;
 use super::{Bindings, expr};
 use crate::plan::{
     Base, Chain, Element, Family, Hook, Rule, Ruleset, Set, Shape, TableFamily, protocol_number,
@@ -63,9 +64,29 @@ pub fn delete_table(at: In) -> Act {
     at.act(message, 0, format_args!("delete table {}", at.name()))
 }
 
+/// Where in its chain a rule is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    Head,
+    /// Before the rule with this handle.
+    Before(u64),
+    End,
+}
+
 /// Chains first, since rules jump to them; then sets with their elements; rules last. Without a timeout the timed
 /// elements are left for later.
 pub fn add(at: In, ruleset: &Ruleset, timeout: Option<Duration>, bindings: &Bindings) -> Vec<Act> {
+    add_among(at, ruleset, timeout, bindings, &Dispatch::default())
+}
+
+/// The same, with rules that find their place among those of others.
+pub fn add_among(
+    at: In,
+    ruleset: &Ruleset,
+    timeout: Option<Duration>,
+    bindings: &Bindings,
+    dispatch: &Dispatch,
+) -> Vec<Act> {
     let mut acts = ruleset.chains.iter().map(|chain| add_chain(at, chain)).collect::<Vec<_>>();
     for (id, set) in (1..).zip(&ruleset.sets) {
         acts.push(add_set(at, set, id));
@@ -73,7 +94,7 @@ pub fn add(at: In, ruleset: &Ruleset, timeout: Option<Duration>, bindings: &Bind
             acts.extend(elements(at, set, timeout, true));
         }
     }
-    acts.extend(ruleset.rules.iter().map(|rule| add_rule(at, rule, None, bindings)));
+    acts.extend(ruleset.rules.iter().map(|rule| add_rule(at, rule, dispatch.position(rule), bindings)));
     acts
 }
 
@@ -143,8 +164,7 @@ pub fn delete_chain(at: In, name: &str) -> Act {
     at.act(message, 0, format_args!("delete chain {} {name}", at.name()))
 }
 
-/// At the end of its chain, or at its head; or before the rule with this handle.
-pub fn add_rule(at: In, rule: &Rule, before: Option<u64>, bindings: &Bindings) -> Act {
+pub fn add_rule(at: In, rule: &Rule, position: Position, bindings: &Bindings) -> Act {
     let exprs =
         rule.exprs.iter().flat_map(|expr| expr::encode(expr, bindings)).map(ListAttribute::from).collect();
     let mut attributes = vec![
@@ -153,10 +173,16 @@ pub fn add_rule(at: In, rule: &Rule, before: Option<u64>, bindings: &Bindings) -
         RuleAttribute::Expressions(exprs),
     ];
     attributes.extend(rule.comment.as_deref().map(|comment| RuleAttribute::UserData(comment_udata(comment))));
-    attributes.extend(before.map(RuleAttribute::Position));
-    let message = NfTablesMessage::NewRule(RuleMessage { attributes });
     // Without NLM_F_APPEND the rule goes to the head of its chain, or before the one at its position.
-    let flags = if rule.head || before.is_some() { NLM_F_CREATE } else { NLM_F_CREATE | NLM_F_APPEND };
+    let flags = match position {
+        Position::Head => NLM_F_CREATE,
+        Position::Before(handle) => {
+            attributes.push(RuleAttribute::Position(handle));
+            NLM_F_CREATE
+        }
+        Position::End => NLM_F_CREATE | NLM_F_APPEND,
+    };
+    let message = NfTablesMessage::NewRule(RuleMessage { attributes });
     at.act(message, flags, format_args!("add rule {} {} {rule}", at.name(), rule.chain))
 }
 

@@ -1,5 +1,6 @@
 //! nftables over netlink: our tables, owned by our socket.
 
+mod dispatch;
 mod expr;
 mod message;
 mod read;

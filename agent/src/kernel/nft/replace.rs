@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Bindings;
+use super::dispatch::Dispatch;
 use super::message::{self, Act, In};
 use crate::kernel::Refusal;
 use crate::plan::{Rule, Ruleset, Steering};
@@ -28,7 +29,7 @@ pub fn acts(
     (before, old): Timed,
     (after, new): Timed,
     bindings: &Bindings,
-    dispatch: impl FnOnce() -> Result<Vec<(String, u64)>, Refusal>,
+    dispatch: impl FnOnce() -> Result<Dispatch, Refusal>,
 ) -> Result<(Vec<Act>, bool), Refusal> {
     let mut anew = false;
     let is_in = |ruleset: &Ruleset, name: &String| ruleset.sets.iter().any(|set| set.name == *name);
@@ -53,11 +54,9 @@ pub fn acts(
     if outside(before) != outside(after) {
         let there = dispatch()?;
         for rule in outside(after) {
-            // Before the first of those that it comes in the place of; where there is none, like any new one.
-            let place = there.iter().find(|(chain, _)| *chain == rule.chain).map(|(_, handle)| *handle);
-            acts.push(message::add_rule(at, rule, place, bindings));
+            acts.push(message::add_rule(at, rule, there.position(rule), bindings));
         }
-        acts.extend(there.iter().map(|(chain, handle)| message::delete_rule(at, chain, *handle)));
+        acts.extend(there.own.iter().map(|(chain, handle)| message::delete_rule(at, chain, *handle)));
     }
     let gone = before.chains.iter().filter(|chain| !after.chains.contains(chain));
     acts.extend(gone.map(|chain| message::delete_chain(at, &chain.name)));

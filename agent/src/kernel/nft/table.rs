@@ -6,12 +6,13 @@ use std::io;
 
 use partition_agent_proto::Hits;
 
+use super::dispatch::Dispatch;
 use super::message::{self, Act, In, add_table, delete_table};
 use super::read::{self, RuleSeen};
 use super::socket::NftSocket;
 use super::{Bindings, replace};
 use crate::kernel::{Observed, Refusal, Within};
-use crate::plan::{Guard, Hook, OwnTable, Steering, TABLE, TableFamily, hooked_chain, mark};
+use crate::plan::{Guard, Hook, OwnTable, Spot, Steering, TABLE, TableFamily, hooked_chain, mark};
 
 /// The shared table.
 pub const SHARED: In<'static> = In { family: TableFamily::Netdev, table: TABLE };
@@ -25,15 +26,16 @@ pub struct Table {
     faults: BTreeMap<u32, Hooked>,
 }
 
-/// Where one fault is hooked.
+/// Where one fault is hooked, and where among the others.
 struct Hooked {
     hooks: Vec<Hook>,
     interfaces: Vec<String>,
+    order: u32,
 }
 
 impl Hooked {
     fn of(steering: &Steering) -> Self {
-        Self { hooks: steering.hooks.clone(), interfaces: steering.interfaces.clone() }
+        Self { hooks: steering.hooks.clone(), interfaces: steering.interfaces.clone(), order: steering.order }
     }
 
     fn pairs(&self) -> impl Iterator<Item = (Hook, &String)> {
@@ -69,7 +71,9 @@ impl Table {
                 acts.push(add_table(SHARED));
                 acts.extend(message::add(SHARED, &guard.skeleton(), timeout, bindings));
             }
-            acts.extend(message::add(SHARED, &steering.ruleset, timeout, bindings));
+            let by_age = steering.ruleset.rules.iter().any(|rule| rule.spot == Spot::ByAge);
+            let dispatch = if by_age { self.dispatch(slot, steering)? } else { Dispatch::default() };
+            acts.extend(message::add_among(SHARED, &steering.ruleset, timeout, bindings, &dispatch));
             acts.extend(self.hook(&Hooked::of(steering)));
         }
         if let Some(own) = &steering.own {
@@ -86,6 +90,13 @@ impl Table {
     /// A table that steers nothing.
     pub fn add(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
         let mut acts = vec![add_table(of_fault(table))];
+        acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
+        self.socket.commit(acts)
+    }
+
+    /// In the place of the one that has its name, in one transaction.
+    pub fn exchange(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
+        let mut acts = vec![delete_table(of_fault(table)), add_table(of_fault(table))];
         acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
         self.socket.commit(acts)
     }
@@ -122,18 +133,27 @@ impl Table {
     }
 
     fn remove_own(&self, slot: u32, steering: &Steering, fault: &Hooked) -> Result<(), Refusal> {
-        let mut acts = message::remove(SHARED, &steering.ruleset, &self.dispatch(slot, steering)?);
+        let mut acts = message::remove(SHARED, &steering.ruleset, &self.dispatch(slot, steering)?.own);
         acts.extend(self.unhook(slot, fault, None)?);
         self.socket.commit(acts)
     }
 
-    /// The rules that lead into the fault's chains, by chain and handle.
-    fn dispatch(&self, slot: u32, steering: &Steering) -> Result<Vec<(String, u64)>, Refusal> {
-        let comment = mark(slot);
+    /// The rules that lead into the fault's chains, and those that lead into the chains of older ones.
+    fn dispatch(&self, slot: u32, steering: &Steering) -> Result<Dispatch, Refusal> {
+        let mut dispatch = Dispatch::default();
+        let of = |slot: &u32| mark(*slot);
+        let older = self.faults.iter().filter(|(_, fault)| fault.order < steering.order);
+        let older = older.map(|(slot, _)| of(slot)).collect::<BTreeSet<_>>();
         let own = |chain: &String| steering.ruleset.chains.iter().any(|own| own.name == *chain);
-        let rules = read::rules(&self.within, SHARED)?.into_iter();
-        let rules = rules.filter(|rule| rule.comment.as_ref() == Some(&comment) && !own(&rule.chain));
-        Ok(rules.map(|rule| (rule.chain, rule.handle)).collect())
+        let there = if self.faults.is_empty() { Vec::new() } else { read::rules(&self.within, SHARED)? };
+        for RuleSeen { chain, handle, comment, .. } in there {
+            match comment {
+                Some(comment) if comment == of(&slot) && !own(&chain) => dispatch.own.push((chain, handle)),
+                Some(comment) if older.contains(&comment) => dispatch.older.push((chain, handle)),
+                Some(_) | None => {}
+            }
+        }
+        Ok(dispatch)
     }
 
     /// The hooks that a fault needs and none has.
@@ -197,7 +217,7 @@ impl Table {
         }
         match (&old.own, &new.own) {
             (Some(was), Some(is)) if was.ruleset.chains == is.ruleset.chains => {
-                let none = || Ok(Vec::new());
+                let none = || Ok(Dispatch::default());
                 let (was, is) = ((&was.ruleset, old.timeout), (&is.ruleset, new.timeout));
                 let at = new.own.as_ref().map_or(SHARED, of_fault);
                 let (own, began) = replace::acts(at, retargeted, was, is, bindings, none)?;

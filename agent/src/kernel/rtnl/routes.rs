@@ -1,6 +1,6 @@
 //! Which interfaces a fault acts on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
@@ -123,9 +123,9 @@ impl<'a> Interfaces<'a> {
     }
 
     /// The numbers of these.
-    pub fn indexes(&self, names: &[String]) -> Vec<u32> {
+    pub fn indexes(&self, names: &[String]) -> BTreeMap<String, u32> {
         let named = self.links.iter().filter(|link| names.contains(&link.name));
-        named.map(|link| link.index).collect()
+        named.map(|link| (link.name.clone(), link.index)).collect()
     }
 
     /// Of these, the ones whose frames the emulator cannot read.

@@ -7,7 +7,8 @@ use partition_agent_proto::Protocol;
 
 use super::packet::{End, Far, Fate, Origin, Packet};
 use crate::plan::{
-    Base, Element, Expr, Guard, Hook, Plan, RETURNED_FROM, RETURNED_MARK, Rule, Ruleset, Set, Shape, mark,
+    Base, Element, Expr, Guard, Hook, Plan, RETURNED_FROM, RETURNED_MARK, Rule, Ruleset, Set, Shape, Spot,
+    mark,
 };
 
 /// One flow as a learned set has it: the far end, the protocol, the port of this end.
@@ -36,7 +37,11 @@ impl Table {
         }
         for rule in &ruleset.rules {
             let chain = self.rules.get_mut(&rule.chain).expect("a rule's chain is there");
-            if rule.head { chain.insert(0, rule.clone()) } else { chain.push(rule.clone()) }
+            match rule.spot {
+                // Every fault comes after those that are older.
+                Spot::First | Spot::ByAge => chain.insert(0, rule.clone()),
+                Spot::Last => chain.push(rule.clone()),
+            }
         }
     }
 

@@ -241,6 +241,8 @@ pub fn plan(fault: &Fault, guard: &Guard) -> Plan {
         place: &Place::host(),
         sender: fault.sender.as_ref(),
         interfaces: &fault.interfaces,
+        indexes: &std::collections::BTreeMap::new(),
+        taps: &[],
         not_ethernet: &[],
         emulated: fault.emulated,
         natted: fault.natted,
@@ -248,6 +250,7 @@ pub fn plan(fault: &Fault, guard: &Guard) -> Plan {
         servers: &[],
         guard,
         slot: fault.slot,
+        order: fault.slot,
         timeout: None,
     });
     plan.unwrap()
