@@ -147,9 +147,9 @@ pub enum SpecError {
     /// A ramp of what does not grow.
     #[error("{} cannot grow: a ramp is for {}", .0, crate::kind::growing())]
     NoRamp(&'static str),
-    /// A rate without a beginning.
-    #[error("a ramp of a rate needs the rate that it begins with: write --rate 10mbit..1mbit")]
-    RampRate,
+    /// What would be a cut if it began with nothing.
+    #[error("a ramp of a {0} needs the {0} that it begins with: write --{0} FIRST..LAST")]
+    RampFromNothing(&'static str),
     /// A beginning of nothing.
     #[error("the ramp begins with a {0} that the fault does not have")]
     RampFrom(&'static str),
@@ -229,14 +229,11 @@ impl FaultSpec {
         if target.peers.is_empty() && target.ports.is_empty() && target.local_ports.is_empty() {
             return Err(SpecError::ResetAll);
         }
-        match (target, &self.interface) {
-            (Target { protocol: Some(protocol), .. }, _) if *protocol != Protocol::Tcp => {
-                Err(SpecError::Stateless(*protocol))
-            }
-            (Target { flows: Some(_), .. }, _) => Err(SpecError::ResetSome("share of the connections")),
-            (Target { state: Some(_), .. }, _) => Err(SpecError::ResetSome("state")),
-            (_, Some(_)) => Err(SpecError::ResetSome("interface")),
-            (_, None) => Ok(()),
+        match (target.protocol, target.of_packets(), &self.interface) {
+            (Some(protocol), ..) if protocol != Protocol::Tcp => Err(SpecError::Stateless(protocol)),
+            (_, Some(what), _) => Err(SpecError::ResetSome(what)),
+            (_, None, Some(_)) => Err(SpecError::ResetSome("interface")),
+            (_, None, None) => Ok(()),
         }
     }
 

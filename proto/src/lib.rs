@@ -24,7 +24,8 @@ mod units;
 pub use dns_name::{DnsName, DnsNameError};
 pub use fault::{Engine, FaultSpec, SpecError};
 pub use id::{FaultId, FaultIdError};
-pub use kind::{Distribution, DnsAnswer, Kind, KindError, RejectWith};
+// With whatever their variants and fields are made of.
+pub use kind::*;
 pub use peer::{Host, Peer, PeerError};
 pub use ports::{Ports, PortsError};
 pub use problem::{Problem, ProblemCode};
@@ -35,7 +36,7 @@ pub use status::{
     Change, Check, Clock, Commit, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History,
     Hits, Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
 };
-pub use target::{ConnectionState, Direction, Protocol, Target};
+pub use target::*;
 pub use timing::{Flap, Ramp};
 pub use units::{Percent, PercentError, Rate, RateError, Span, SpanError};
 

@@ -138,6 +138,13 @@ impl fmt::Display for Direction {
 }
 
 impl Target {
+    /// What it says of packets, beyond whose they are: such a thing cannot be said of a connection.
+    #[must_use]
+    pub fn of_packets(&self) -> Option<&'static str> {
+        let flows = self.flows.map(|_| "share of the connections");
+        flows.or(self.state.map(|_| "state"))
+    }
+
     /// Those that need something of a kernel that nothing else needs, by what people call them.
     #[must_use]
     pub fn examples() -> [(&'static str, Self); 1] {

@@ -52,10 +52,8 @@ impl Ramp {
         }
         for kind in kinds {
             let from = self.from.iter().find(|from| same(kind, from));
-            if matches!(kind, Kind::Rate { .. }) && from.is_none() {
-                return Err(SpecError::RampRate);
-            }
-            kind.grown(from, 1.0).ok_or(SpecError::NoRamp(kind.name()))?;
+            let from_some = kind.grown(Some(kind), 1.0).map(|_| SpecError::RampFromNothing(kind.name()));
+            kind.grown(from, 1.0).ok_or(from_some.unwrap_or(SpecError::NoRamp(kind.name())))?;
         }
         Ok(())
     }

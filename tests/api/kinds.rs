@@ -1,7 +1,7 @@
 //! Every kind of fault: what is planned for it in the syntax of nft and tc, by either engine, and that it comes into force.
 
 use harness::fake_agent::Options;
-use partition_agent_core::kernel::Need;
+use partition_agent_core::plan::Need;
 use partition_agent_proto::ProblemCode::Invalid;
 use partition_agent_proto::{Engine, FaultStatus, State, Verdict};
 

@@ -10,8 +10,8 @@ use super::status::status;
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
-use crate::kernel::{Kernel, Need, Refusal};
-use crate::plan::{Impossible, Plan};
+use crate::kernel::{Kernel, Refusal};
+use crate::plan::{Impossible, Need, Plan};
 
 /// A step that was refused, and the undos that were, too.
 struct Failed {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Span};
 
-use crate::kernel::{Need, Refusal};
+use crate::kernel::Refusal;
 use crate::netns::Netns;
-use crate::plan::{Address, Impossible, Place, Sender};
+use crate::plan::{Address, Impossible, Need, Place, Sender};
 
 /// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use partition_agent_proto::{Check, Coverage, FaultSpec, Feature, Kind, Target};
 
-use super::need::Need;
-use crate::plan::{Address, Draft, Guard, Impairment, Impossible, MARK_BITS, Place, Plan, Sender, Step};
+use crate::plan::{
+    Address, Draft, Guard, Impairment, Impossible, MARK_BITS, Need, Place, Plan, Sender, Step,
+};
 
 /// Scopes and interfaces that are one to the data plane.
 struct Where {

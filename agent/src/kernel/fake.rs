@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use partition_agent_proto::{Check, Feature, Hits};
 
 use super::rtnl::netem;
-use super::{Before, Kernel, Need, Observed, QueueSeen, Refusal, Reset, SetSeen, Survey};
+use super::{Before, Kernel, Observed, QueueSeen, Refusal, Reset, SetSeen, Survey};
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Element, Guard, Place, Plan, Ruleset, Step};
+use crate::plan::{Address, Element, Guard, Need, Place, Plan, Ruleset, Step};
 
 /// What is in the fake kernel; tests keep a handle on it.
 #[derive(Debug, Default)]

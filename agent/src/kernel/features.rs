@@ -6,14 +6,13 @@ use std::time::Duration;
 use partition_agent_proto::{Check, Feature, Percent, RejectWith};
 
 use super::error::errno_of;
-use super::need::Need;
 use super::rtnl::Rtnl;
 use super::sock_diag::SockDiag;
 use super::{Refusal, coverage, nft};
 use crate::emulator::Tap as Device;
 use crate::plan::{
-    Base, Chain, Expr, Family, Guard, Hook, Impairment, Rule, Ruleset, Set, Shape, Spot, TableFamily, Tap,
-    hooked_chain,
+    Base, Chain, Expr, Family, Guard, Hook, Impairment, Need, Rule, Ruleset, Set, Shape, Spot, TableFamily,
+    Tap, hooked_chain,
 };
 
 /// The names of the links that are tried: ours by their prefix, swept like the others.

@@ -11,10 +11,10 @@ use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
-use super::{Before, Kernel, Need, Observed, Refusal, Reset, Survey, Within, features, nft};
+use super::{Before, Kernel, Observed, Refusal, Reset, Survey, Within, features, nft};
 use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
+use crate::plan::{Address, Guard, Need, Place, Plan, Step, Tap};
 
 pub struct Linux {
     own: Space,

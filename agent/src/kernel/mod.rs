@@ -8,7 +8,6 @@ mod error;
 pub mod fake;
 mod features;
 pub mod linux;
-mod need;
 mod nft;
 mod observed;
 mod rtnl;
@@ -23,12 +22,11 @@ use partition_agent_proto::{Feature, Hits};
 pub use before::Before;
 pub use coverage::coverage;
 pub use error::Refusal;
-pub use need::Need;
 pub use observed::{Observed, QueueSeen, SetSeen};
 pub use within::Within;
 
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Guard, Place, Plan, Step};
+use crate::plan::{Address, Guard, Need, Place, Plan, Step};
 
 /// What a plan must know of the place that it acts in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! The rulesets of a plan: how packets find their way into the fault's chains, and what ends them there.
 
-use partition_agent_proto::{ConnectionState, Protocol, RejectWith};
+use partition_agent_proto::{Protocol, RejectWith};
 
 use super::draft::{Draft, Sink};
 use super::element::{Element, Shape};
-use super::expr::{Expr, MODULUS};
+use super::expr::{Expr, MODULUS, unharmed};
 use super::guard::{LOOPBACK, loss_chain, shape_chain};
 use super::impairment::Impairment;
 use super::ranges::Family;
@@ -168,20 +168,9 @@ impl<'a> Build<'a> {
 
     /// What returns from the fault's chains unharmed.
     fn conditions(&self, hook: Hook) -> Vec<Vec<Expr>> {
-        let target = &self.draft.spec.target;
         let spared =
             self.spared.iter().map(|set| vec![Expr::Member(hook, set.shape, set.name.clone()), Expr::Return]);
-        let mut returns = spared.collect::<Vec<_>>();
-        if let Some(state) = target.state {
-            let opens = state == ConnectionState::New;
-            returns.push(vec![Expr::IsNot(Protocol::Tcp), Expr::Return]);
-            returns.push(vec![Expr::Syn(!opens), Expr::Return]);
-        }
-        if let Some(share) = target.flows.filter(|share| share.millionths() < MODULUS) {
-            let beyond = Family::BOTH.map(|family| vec![Expr::FlowBeyond(hook, family, share), Expr::Return]);
-            returns.extend(beyond);
-        }
-        returns
+        spared.chain(unharmed(&self.draft.spec.target, hook)).collect()
     }
 
     /// Marked packets teach their flows before any of them is lost.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use partition_agent_proto::{Percent, Protocol, RejectWith};
+use partition_agent_proto::{ConnectionState, Percent, Protocol, RejectWith, Target};
 
 use super::element::{End, Shape};
+use super::need::Need;
 use super::ranges::Family;
 use super::ruleset::Hook;
 
@@ -79,6 +80,63 @@ pub enum Expr {
     Return,
     Jump(String),
     Goto(String),
+}
+
+impl Expr {
+    /// What of the kernel it takes that not every kernel has.
+    pub(super) fn need(&self) -> Option<Need> {
+        match self {
+            Self::Random(_) => Some(Need::Numgen),
+            Self::FlowBeyond(..) => Some(Need::Hash),
+            Self::Reject(_) => Some(Need::Reject),
+            Self::Cgroup { .. } => Some(Need::Cgroup),
+            Self::Learn(..) => Some(Need::Flows),
+            Self::Asks(..) | Self::Answers(..) | Self::ToStandIn(..) | Self::FromStandIn(..) => {
+                Some(Need::Rewrite)
+            }
+            Self::Interface(..)
+            | Self::InterfaceIsNot(..)
+            | Self::Member(..)
+            | Self::Icmpv6(..)
+            | Self::Is(_)
+            | Self::IsNot(_)
+            | Self::Syn(_)
+            | Self::Reset
+            | Self::Unreachable(_)
+            | Self::User(_)
+            | Self::MarkIs(_)
+            | Self::MarkIsNot(_)
+            | Self::MarkHas(_)
+            | Self::MarkLacks(_)
+            | Self::MarkSet(_)
+            | Self::MarkAdd(_)
+            | Self::MarkDrop(_)
+            | Self::EtherSource(_)
+            | Self::Counter
+            | Self::Vanish
+            | Self::Drop
+            | Self::Forward(_)
+            | Self::Accept
+            | Self::Return
+            | Self::Jump(_)
+            | Self::Goto(_) => None,
+        }
+    }
+}
+
+/// What returns from a fault's chains unharmed because of what its target says of packets, beyond their addresses.
+pub(super) fn unharmed(target: &Target, hook: Hook) -> Vec<Vec<Expr>> {
+    let mut returns = Vec::new();
+    if let Some(state) = target.state {
+        let opens = state == ConnectionState::New;
+        returns.push(vec![Expr::IsNot(Protocol::Tcp), Expr::Return]);
+        returns.push(vec![Expr::Syn(!opens), Expr::Return]);
+    }
+    if let Some(share) = target.flows.filter(|share| share.millionths() < MODULUS) {
+        let beyond = Family::BOTH.map(|family| vec![Expr::FlowBeyond(hook, family, share), Expr::Return]);
+        returns.extend(beyond);
+    }
+    returns
 }
 
 /// The loopback address that stands in for a name server of this family.

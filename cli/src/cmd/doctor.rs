@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use partition_agent_core::kernel::linux::Linux;
-use partition_agent_core::kernel::{Kernel, Need, coverage};
+use partition_agent_core::kernel::{Kernel, coverage};
+use partition_agent_core::plan::Need;
 use partition_agent_proto::{Check, Coverage, Feature};
 use serde::Serialize;
 

@@ -183,7 +183,7 @@ impl Model {
     fn next(&self, id: &str) -> u64 {
         let waits = self.faults[id].1;
         match (waits, self.behind.get(id)) {
-            (Waits::Deadline(_), Some((retry, _))) => Self::due_at(waits).min(*retry),
+            (Waits::Deadline(_) | Waits::Restore(_), Some((retry, _))) => Self::due_at(waits).min(*retry),
             (_, _) => Self::due_at(waits),
         }
     }
@@ -255,8 +255,9 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
             }
             Due::Follow(found) => {
                 prop_assert_eq!(found.as_str(), &id);
-                let Waits::Deadline(deadline) = model.faults[&id].1 else { panic!("{id} has ended") };
-                prop_assert!(model.now < deadline + GRACE, "its end comes first");
+                let waits = model.faults[&id].1;
+                prop_assert!(matches!(waits, Waits::Deadline(_) | Waits::Restore(_)), "{id}: {waits:?}");
+                prop_assert!(model.now < Model::due_at(waits), "its end comes first");
                 ledger.followed(&found, now, refused.then(|| "why".to_owned()).into_iter().collect());
                 model.follow(&id, refused);
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Expr, Hook, Plan, Rule, Ruleset, Step};
+use super::{Expr, Hook, Plan, Rule, Ruleset, Step};
 
 /// Something that a kernel has or has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,45 +127,6 @@ fn of_step(step: &Step) -> BTreeSet<Need> {
 }
 
 fn of_rules(ruleset: &Ruleset) -> BTreeSet<Need> {
-    let exprs = |rule: &Rule| rule.exprs.iter().filter_map(of_expr).collect::<Vec<_>>();
+    let exprs = |rule: &Rule| rule.exprs.iter().filter_map(Expr::need).collect::<Vec<_>>();
     ruleset.rules.iter().flat_map(exprs).collect()
-}
-
-fn of_expr(expr: &Expr) -> Option<Need> {
-    match expr {
-        Expr::Random(_) => Some(Need::Numgen),
-        Expr::FlowBeyond(..) => Some(Need::Hash),
-        Expr::Reject(_) => Some(Need::Reject),
-        Expr::Cgroup { .. } => Some(Need::Cgroup),
-        Expr::Learn(..) => Some(Need::Flows),
-        Expr::Asks(..) | Expr::Answers(..) | Expr::ToStandIn(..) | Expr::FromStandIn(..) => {
-            Some(Need::Rewrite)
-        }
-        Expr::Interface(..)
-        | Expr::InterfaceIsNot(..)
-        | Expr::Member(..)
-        | Expr::Icmpv6(..)
-        | Expr::Is(_)
-        | Expr::IsNot(_)
-        | Expr::Syn(_)
-        | Expr::Reset
-        | Expr::Unreachable(_)
-        | Expr::User(_)
-        | Expr::MarkIs(_)
-        | Expr::MarkIsNot(_)
-        | Expr::MarkHas(_)
-        | Expr::MarkLacks(_)
-        | Expr::MarkSet(_)
-        | Expr::MarkAdd(_)
-        | Expr::MarkDrop(_)
-        | Expr::EtherSource(_)
-        | Expr::Counter
-        | Expr::Vanish
-        | Expr::Drop
-        | Expr::Forward(_)
-        | Expr::Accept
-        | Expr::Return
-        | Expr::Jump(_)
-        | Expr::Goto(_) => None,
-    }
 }
