@@ -137,9 +137,11 @@ pub struct Hits {
     pub reset_connections: u64,
     /// Questions for failing names.
     pub failed_questions: u64,
-    /// Packets lost in the queue: those that a shaping loss took, and those for which there was no room. Only netem counts
-    /// the two together.
+    /// Packets lost in the queue: those that a shaping loss took, and those of `overflow_drops`.
     pub queue_drops: u64,
+    /// Of `queue_drops`, those that nobody asked for: there was no room for them, or their device was down. netem does not
+    /// tell them from those that a shaping loss took, so with one of those there is none of these.
+    pub overflow_drops: u64,
 }
 
 impl Hits {
@@ -154,6 +156,7 @@ impl Hits {
             reset_connections: both(self.reset_connections, other.reset_connections),
             failed_questions: both(self.failed_questions, other.failed_questions),
             queue_drops: both(self.queue_drops, other.queue_drops),
+            overflow_drops: both(self.overflow_drops, other.overflow_drops),
         }
     }
 
@@ -184,7 +187,8 @@ impl fmt::Display for Hits {
             (self.rejected_packets, "rejected"),
             (self.reset_connections, "connections reset"),
             (self.failed_questions, "questions failed"),
-            (self.queue_drops, "lost in the queue"),
+            (self.queue_drops.saturating_sub(self.overflow_drops), "lost in the queue"),
+            (self.overflow_drops, "dropped for want of room"),
         ];
         let some = counts.into_iter().filter(|(count, _)| *count > 0);
         let some = some.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>();

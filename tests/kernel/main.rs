@@ -13,6 +13,7 @@ mod model;
 mod name_server;
 mod names;
 mod nat;
+mod overload;
 mod redis;
 mod reject;
 mod rules;

@@ -12,9 +12,10 @@ use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
 use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
-use crate::emulator::Emulator;
+use crate::dns::Forwarder;
+use crate::emulator::Counters;
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
+use crate::plan::{Address, Guard, Impairment, Place, Plan, Step, Tap};
 
 pub struct Linux {
     own: Space,
@@ -190,10 +191,14 @@ impl Kernel for Linux {
             let bindings = space.bindings(new).await?;
             counted = space.table.replace(new.slot, (was, is), guard, &bindings)?;
         }
-        let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name));
-        for tap in gone.map(|tap| tap.name.clone()).collect::<Vec<_>>() {
-            if let Some(emulator) = self.space(&new.place)?.emulators.remove(&tap) {
-                counted.queue_drops += drops(&emulator);
+        let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name)).collect::<Vec<_>>();
+        if !gone.is_empty() {
+            let space = self.space(&new.place)?;
+            let drops = space.rtnl.drops().await?;
+            for tap in gone {
+                if let Some(emulator) = space.emulators.remove(&tap.name) {
+                    counted += emulator_drops(emulator.counters(), drops.get(&tap.name));
+                }
             }
         }
         Ok(counted)
@@ -223,8 +228,7 @@ impl Kernel for Linux {
             None => Observed::default(),
         };
         if plan.queues().next().is_some() {
-            let queues = space.rtnl.queues().await?;
-            observed.queues = queues.into_iter().map(|(name, (seen, _))| (name, seen)).collect();
+            observed.queues = space.rtnl.queues().await?;
         }
         let alive = space.emulators.iter().filter(|(_, emulator)| emulator.is_alive());
         observed.emulators = alive.map(|(name, emulator)| (name.clone(), emulator.impairment())).collect();
@@ -240,21 +244,21 @@ impl Kernel for Linux {
             let Ok(space) = self.space(place) else { continue };
             let own = here.iter().filter_map(|plan| Some((plan.slot, plan.steering()?.own.as_ref()?)));
             hits.extend(space.table.hits(own)?);
-            let queued = here.iter().any(|plan| plan.queues().next().is_some());
-            let queues = if queued { space.rtnl.queues().await? } else { BTreeMap::new() };
+            let queued =
+                here.iter().any(|plan| plan.queues().next().is_some() || plan.taps().next().is_some());
+            let drops = if queued { space.rtnl.drops().await? } else { BTreeMap::new() };
             for plan in here {
                 let hits = hits.entry(plan.slot).or_default();
-                hits.queue_drops += plan
-                    .queues()
-                    .filter_map(|(ifb, _)| queues.get(ifb))
-                    .map(|(_, dropped)| dropped)
-                    .sum::<u64>();
-                for emulator in plan.taps().filter_map(|tap| space.emulators.get(&tap.name)) {
-                    hits.queue_drops += drops(emulator);
+                for (ifb, impairment) in plan.queues() {
+                    *hits += netem_drops(drops.get(ifb), impairment);
+                }
+                for tap in plan.taps() {
+                    if let Some(emulator) = space.emulators.get(&tap.name) {
+                        *hits += emulator_drops(emulator.counters(), drops.get(&tap.name));
+                    }
                 }
                 if let Some((forwarder, _)) = space.forwarders.get(&plan.slot) {
-                    hits.failed_questions += forwarder.failed_questions();
-                    hits.queue_drops += forwarder.dropped_questions();
+                    *hits += questions(forwarder);
                 }
             }
         }
@@ -288,7 +292,25 @@ impl Kernel for Linux {
     }
 }
 
-fn drops(emulator: &Emulator) -> u64 {
-    let counters = emulator.counters();
-    counters.lost + counters.overlimit
+/// netem has one count for what its loss took and for what it had no room for.
+fn netem_drops(drops: Option<&u64>, impairment: &Impairment) -> Hits {
+    let queue_drops = drops.copied().unwrap_or_default();
+    let overflow_drops = if impairment.loss.is_none() { queue_drops } else { 0 };
+    Hits { queue_drops, overflow_drops, ..Hits::default() }
+}
+
+/// The TAP drops what does not fit into its ring, which the emulator never sees.
+fn emulator_drops(counters: Counters, by_tap: Option<&u64>) -> Hits {
+    let overflow_drops = counters.overlimit + counters.write_errors + by_tap.copied().unwrap_or_default();
+    Hits { queue_drops: counters.lost + overflow_drops, overflow_drops, ..Hits::default() }
+}
+
+fn questions(forwarder: &Forwarder) -> Hits {
+    let dropped = forwarder.dropped_questions();
+    Hits {
+        failed_questions: forwarder.failed_questions(),
+        queue_drops: dropped,
+        overflow_drops: dropped,
+        ..Hits::default()
+    }
 }
