@@ -186,7 +186,8 @@ impl Kernel for Fake {
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
-                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) | Step::StandIn(_) => {}
+                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) => {}
+                Step::StandIn(stand_in) => observed.stood_in_for.extend(&stand_in.servers),
                 Step::AddNetem { ifb, impairment } => {
                     if let Some(netem) = netem::decode(&netem::encode(impairment)) {
                         observed.queues.insert(ifb.clone(), QueueSeen { up: true, netem });

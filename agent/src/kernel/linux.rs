@@ -7,15 +7,14 @@ use futures_util::future::{FutureExt, select_all};
 use nix::errno::Errno;
 use partition_agent_proto::{Feature, Hits};
 
+use super::drops::{emulator_drops, netem_drops, questions};
 use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
 use super::{Before, Kernel, Observed, Refusal, Survey, Within, features, nft};
-use crate::dns::Forwarder;
-use crate::emulator::Counters;
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Guard, Impairment, Place, Plan, Step, Tap};
+use crate::plan::{Address, Guard, Place, Plan, Step, Tap};
 
 pub struct Linux {
     own: Space,
@@ -29,7 +28,7 @@ impl Linux {
         Ok(Self { own: Space::open(Within::Own)?, others: BTreeMap::new(), netem: None })
     }
 
-    fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
+    pub(super) fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
         match place.id {
             None => Ok(&mut self.own),
             Some(id) => self.others.get_mut(&id).ok_or_else(|| {
@@ -100,9 +99,9 @@ impl Kernel for Linux {
             Step::AddTap(tap) => space.add_tap(tap).await,
             Step::AddTable(table) => {
                 let bindings = space.bindings(plan).await?;
-                space.table.add(table, &bindings)
+                space.table.add(None, table, &bindings)
             }
-            Step::StandIn(stand_in) => space.stand_in(plan.slot, stand_in),
+            Step::StandIn(stand_in) => space.stand_in(plan.slot, stand_in).map(drop),
             Step::Steer(steering) => {
                 let bindings = space.bindings(plan).await?;
                 space.table.steer(plan.slot, steering, guard, &bindings)
@@ -144,64 +143,8 @@ impl Kernel for Linux {
         }
     }
 
-    /// What is new is made first, then packets are steered to it in one transaction, then what is old goes.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal> {
-        let mut made = Vec::new();
-        for step in &new.steps {
-            let done = match step {
-                Step::Steer(_) => Ok(()),
-                step if old.steps.contains(step) => Ok(()),
-                Step::AddNetem { ifb, impairment } if old.queues().any(|(name, _)| name == ifb) => {
-                    self.space(&new.place)?.rtnl.change_netem(ifb, impairment).await
-                }
-                Step::AddTap(tap)
-                    if old.taps().any(|was| was.name == tap.name && was.interface == tap.interface) =>
-                {
-                    if let Some(emulator) = self.space(&new.place)?.emulators.get(&tap.name) {
-                        emulator.retune(tap.impairment.clone());
-                    }
-                    Ok(())
-                }
-                // A name that now leads elsewhere cannot be had twice at once.
-                Step::AddTap(tap) => {
-                    self.space(&new.place)?.emulators.remove(&tap.name);
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-                Step::AddTable(table) => {
-                    self.space(&new.place)?.table.delete(table)?;
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-                Step::AddIfb { .. } | Step::AddNetem { .. } | Step::SetUp { .. } | Step::StandIn(_) => {
-                    made.push(step);
-                    self.apply(new, step, guard).await
-                }
-            };
-            if let Err(refusal) = done {
-                for step in made.into_iter().rev() {
-                    let _ = self.undo(new, step).await;
-                }
-                return Err(refusal);
-            }
-        }
-        let mut counted = Hits::default();
-        if let (Some(was), Some(is)) = (old.steering(), new.steering()) {
-            let space = self.space(&new.place)?;
-            let bindings = space.bindings(new).await?;
-            counted = space.table.replace(new.slot, (was, is), guard, &bindings)?;
-        }
-        let gone = old.taps().filter(|tap| !new.taps().any(|is| is.name == tap.name)).collect::<Vec<_>>();
-        if !gone.is_empty() {
-            let space = self.space(&new.place)?;
-            let drops = space.rtnl.drops().await?;
-            for tap in gone {
-                if let Some(emulator) = space.emulators.remove(&tap.name) {
-                    counted += emulator_drops(emulator.counters(), drops.get(&tap.name));
-                }
-            }
-        }
-        Ok(counted)
+        self.exchange(old, new, guard).await
     }
 
     async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Result<u64, Refusal> {
@@ -232,6 +175,8 @@ impl Kernel for Linux {
         }
         let alive = space.emulators.iter().filter(|(_, emulator)| emulator.is_alive());
         observed.emulators = alive.map(|(name, emulator)| (name.clone(), emulator.impairment())).collect();
+        let standing = space.forwarders.get(&plan.slot).filter(|(forwarder, _)| forwarder.is_alive());
+        observed.stood_in_for = standing.into_iter().flat_map(|(_, ports)| ports.keys().copied()).collect();
         Ok(observed)
     }
 
@@ -289,28 +234,5 @@ impl Kernel for Linux {
 
     async fn features(&mut self) -> Vec<Feature> {
         features::probe(&self.own.rtnl).await
-    }
-}
-
-/// netem has one count for what its loss took and for what it had no room for.
-fn netem_drops(drops: Option<&u64>, impairment: &Impairment) -> Hits {
-    let queue_drops = drops.copied().unwrap_or_default();
-    let overflow_drops = if impairment.loss.is_none() { queue_drops } else { 0 };
-    Hits { queue_drops, overflow_drops, ..Hits::default() }
-}
-
-/// The TAP drops what does not fit into its ring, which the emulator never sees.
-fn emulator_drops(counters: Counters, by_tap: Option<&u64>) -> Hits {
-    let overflow_drops = counters.overlimit + counters.write_errors + by_tap.copied().unwrap_or_default();
-    Hits { queue_drops: counters.lost + overflow_drops, overflow_drops, ..Hits::default() }
-}
-
-fn questions(forwarder: &Forwarder) -> Hits {
-    let dropped = forwarder.dropped_questions();
-    Hits {
-        failed_questions: forwarder.failed_questions(),
-        queue_drops: dropped,
-        overflow_drops: dropped,
-        ..Hits::default()
     }
 }

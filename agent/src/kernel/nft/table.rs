@@ -83,9 +83,15 @@ impl Table {
         Ok(())
     }
 
-    /// A table that steers nothing.
-    pub fn add(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
-        let mut acts = vec![add_table(of_fault(table))];
+    /// A table that steers nothing; in the place of another, in one transaction.
+    pub fn add(
+        &mut self,
+        instead_of: Option<&OwnTable>,
+        table: &OwnTable,
+        bindings: &Bindings,
+    ) -> Result<(), Refusal> {
+        let mut acts = instead_of.map(|was| delete_table(of_fault(was))).into_iter().collect::<Vec<_>>();
+        acts.push(add_table(of_fault(table)));
         acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
         self.socket.commit(acts)
     }
