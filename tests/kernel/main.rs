@@ -14,6 +14,7 @@ mod name_server;
 mod names;
 mod nat;
 mod overload;
+mod phases;
 mod redis;
 mod reject;
 mod rules;

@@ -8,7 +8,8 @@ use harness::agent::Agent;
 use harness::has_netem;
 use harness::lab::{APP_TO_REDIS, Lab, REDIS, REDIS6, address};
 use harness::stream::{Pace, Stream, stream};
-use partition_agent_proto::{FaultStatus, Hits, Verdict};
+use partition_agent_proto::{FaultStatus, Hits, Kind, Verdict};
+use serde_json::Value;
 
 use crate::table_delays::DELAYS;
 use crate::table_measure::What;
@@ -232,5 +233,50 @@ fn every_kind_by_netem() {
     let lab = Lab::new();
     if has_netem(&lab) {
         Bench::new(lab).run("netem", BY_AN_ENGINE.iter().chain(DELAYS));
+    }
+}
+
+/// A kind that is not done to packets, or not by a queue, is not in the table: where its tests are.
+fn elsewhere(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Loss { .. }
+        | Kind::LossGemodel { .. }
+        | Kind::LossState { .. }
+        | Kind::Delay { .. }
+        | Kind::Duplicate { .. }
+        | Kind::Corrupt { .. }
+        | Kind::Reorder { .. }
+        | Kind::Rate { .. }
+        | Kind::Slot { .. } => None,
+        Kind::Reject { .. } | Kind::Reset {} => Some(include_str!("reject.rs")),
+        Kind::Dns { .. } => Some(include_str!("dns.rs")),
+    }
+}
+
+/// One of each, as the API has them.
+const EACH: &str = r#"[{"loss":{"percent":1}},{"loss_gemodel":{"p":1}},{"loss_state":{"p13":1}},{"delay":{"latency":"1s"}},
+    {"duplicate":{"percent":1}},{"corrupt":{"percent":1}},{"reorder":{"percent":1}},{"rate":{"rate":"1mbit"}},
+    {"slot":{"min":"1s"}},{"reject":{"with":"tcp_reset"}},{"reset":{}},{"dns":{"names":["a.example"],"answer":"timeout"}}]"#;
+
+#[test]
+fn every_kind_is_in_the_table_or_has_tests_of_its_own() {
+    let schema = serde_json::from_str::<Value>(include_str!("../../proto/openapi.json")).expect("JSON");
+    let schema = schema["components"]["schemas"]["Kind"]["oneOf"].as_array().expect("the kinds");
+    let each = serde_json::from_str::<Vec<Value>>(EACH).expect("JSON");
+    let name = |kind: &Value| kind.as_object().and_then(|kind| kind.keys().next().cloned()).expect("a name");
+    let names = each.iter().map(name).collect::<Vec<_>>();
+    let known = schema.iter().map(|kind| kind["required"][0].as_str().expect("a name")).collect::<Vec<_>>();
+    assert_eq!(names, known, "one of each kind");
+    let rows = |rows: &[Row]| {
+        let kinds =
+            |row: &Row| serde_json::from_str::<Vec<Value>>(&format!("[{}]", row.kinds)).expect("kinds");
+        rows.iter().flat_map(kinds).map(|kind| name(&kind)).collect::<Vec<_>>()
+    };
+    let rows = [BY_NFTABLES, BY_AN_ENGINE, DELAYS].map(rows).concat();
+    for (kind, name) in each.into_iter().zip(names) {
+        match elsewhere(&serde_json::from_value(kind).expect("a kind")) {
+            Some(tests) => assert!(tests.contains(&format!(r#"{{"{name}":"#)), "no test injects {name}"),
+            None => assert!(rows.contains(&name), "{name} has no row in the table"),
+        }
     }
 }

@@ -40,6 +40,8 @@ pub struct World {
     pub without_netem: bool,
     /// How often connections were reset.
     pub resets: usize,
+    /// How long it takes to go from one plan to another.
+    pub slow: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -169,6 +171,8 @@ impl Kernel for Fake {
     }
 
     async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
+        let slow = self.world().slow;
+        tokio::time::sleep(slow).await;
         let mut world = self.world();
         world.steps.insert(new.slot, new.steps.clone());
         world.time(new);
