@@ -144,9 +144,11 @@ pub struct Hits {
     pub reset_connections: u64,
     /// Questions for failing names.
     pub failed_questions: u64,
-    /// Packets lost in the queue: those that a shaping loss took, and those for which there was no room. Only netem counts
-    /// the two together.
+    /// Packets lost in the queue: those that a shaping loss took, and those of `overflow_drops`.
     pub queue_drops: u64,
+    /// Of `queue_drops`, those that nobody asked for: there was no room for them, or their device was down. netem does not
+    /// tell them from those that a shaping loss took, so with one of those there is none of these.
+    pub overflow_drops: u64,
 }
 
 impl Hits {
@@ -161,6 +163,7 @@ impl Hits {
             reset_connections: both(self.reset_connections, other.reset_connections),
             failed_questions: both(self.failed_questions, other.failed_questions),
             queue_drops: both(self.queue_drops, other.queue_drops),
+            overflow_drops: both(self.overflow_drops, other.overflow_drops),
         }
     }
 
@@ -192,7 +195,8 @@ impl fmt::Display for Hits {
             (self.rejected_packets, "rejected", Some(self.rejected_bytes)),
             (self.reset_connections, "connections reset", None),
             (self.failed_questions, "questions failed", None),
-            (self.queue_drops, "lost in the queue", None),
+            (self.queue_drops.saturating_sub(self.overflow_drops), "lost in the queue", None),
+            (self.overflow_drops, "dropped for want of room", None),
         ];
         let some = counts.into_iter().filter(|(count, ..)| *count > 0);
         let text = |(count, what, bytes): (u64, &str, Option<u64>)| match bytes {

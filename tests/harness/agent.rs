@@ -27,6 +27,24 @@ impl Agent {
         Self::start_in(host, config, tempfile::tempdir().expect("a directory"))
     }
 
+    /// As its unit runs it: as nobody in particular, with CAP_NET_ADMIN and no other capability.
+    #[must_use]
+    pub fn start_as_nobody(host: &Host, config: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).expect("root may");
+        // A copy that anybody may read: the build directory may be closed to others. Made by another process, since a file
+        // that this one still writes, in whatever thread, cannot be run.
+        let program = dir.path().join("partition-agent");
+        let copied =
+            std::process::Command::new("cp").arg(binary()).arg(&program).status().expect("cp is there");
+        assert!(copied.success());
+        let program = program.display().to_string();
+        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        let only =
+            ["--inh-caps=+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin", "--"];
+        Self::launch(host, config, dir, &[&["setpriv"], &nobody[..], &only, &[&program]].concat())
+    }
+
     /// In the directory of an earlier one.
     #[must_use]
     pub fn start_in(host: &Host, config: &str, dir: tempfile::TempDir) -> Self {
@@ -36,14 +54,17 @@ impl Agent {
     /// By a program that does something first and becomes the agent then.
     #[must_use]
     pub fn start_by(host: &Host, by: &[&str], config: &str, dir: tempfile::TempDir) -> Self {
+        Self::launch(host, config, dir, &[by, &[&binary().display().to_string()]].concat())
+    }
+
+    fn launch(host: &Host, config: &str, dir: tempfile::TempDir, program: &[&str]) -> Self {
         let [socket, state, conf, log] = ["agent.sock", "state", "agent.toml", "log"]
             .map(|name| dir.path().join(name).display().to_string());
         std::fs::write(&conf, config).expect("a file");
         let log = std::fs::File::options().create(true).append(true).open(log).expect("a file");
         let serve = ["serve", "--config", &conf, "--socket", &socket, "--state-dir", &state];
-        let program = binary().display().to_string();
-        let words = [by, &[program.as_str()], &serve].concat();
-        let process = host.spawn(words[0], &words[1..], Stdio::from(log));
+        let arguments = [&program[1..], &serve].concat();
+        let process = host.spawn(program[0], &arguments, Stdio::from(log));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
         let mut agent = Self { process, dir, http, runtime };

@@ -149,6 +149,79 @@ fn names_work_again_at_the_deadline_and_when_the_agent_is_killed() {
     before.assert_same(&Snapshot::take(&lab.app), "after kill -9");
 }
 
+/// A fault on a name server that is named, and gets another address while it lasts.
+fn on_a_named_server(lab: &Lab) -> (Agent, NameServer) {
+    let names = NameServer::start(&lab.app, &["127.0.0.1:53".parse().expect("an address")]);
+    names.set("dns.example", REDIS);
+    let agent = with_resolv_conf("nameserver 127.0.0.1\n", || Agent::start(&lab.app, ""));
+    agent.inject(
+        "f",
+        &fault(r#""nxdomain""#).replace(&format!(r#""{REDIS}","{REDIS6}""#), r#""dns.example""#),
+    );
+    (agent, names)
+}
+
+/// How a failing name is answered by each of the two.
+fn codes(lab: &Lab) -> [Option<u8>; 2] {
+    servers().map(|server| {
+        let answer = ask(&lab.app, server, false, &question(1, FAILING[0]), PATIENCE);
+        answer.map(|answer| answer[3] & 15)
+    })
+}
+
+#[test]
+fn questions_are_counted_on_when_a_name_server_joins() {
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let (agent, names) = on_a_named_server(&lab);
+    for _ in 0..3 {
+        assert_eq!(codes(&lab), [Some(3), Some(0)]);
+    }
+    assert_eq!(agent.faults()[0].hits.failed_questions, 3);
+    names.set("dns.example", REDIS6);
+    let (begun, mut failed, mut unanswered) = (Instant::now(), 3, 0);
+    loop {
+        let codes = codes(&lab);
+        failed += codes.iter().filter(|code| **code == Some(3)).count() as u64;
+        // One that is on its way when the forwarders change is counted or not.
+        unanswered += codes.iter().filter(|code| code.is_none()).count() as u64;
+        if codes == [Some(3), Some(3)] {
+            break;
+        }
+        assert!(begun.elapsed() < 2 * SLACK, "{codes:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let counted = agent.faults()[0].hits.failed_questions;
+    assert!(
+        (failed..=failed + unanswered).contains(&counted),
+        "{counted}, not {failed} and {unanswered} more"
+    );
+    assert_eq!(codes(&lab), [Some(3), Some(3)]);
+    assert_eq!(agent.faults()[0].hits.failed_questions, counted + 2);
+}
+
+/// Without ::1 there is no port in the place of a name server of IPv6.
+#[test]
+fn a_name_server_that_cannot_be_stood_in_for_leaves_the_others_as_they_were() {
+    let lab = Lab::new();
+    let _upstream = NameServer::start(&lab.redis, &servers());
+    let (agent, names) = on_a_named_server(&lab);
+    lab.app.sh("ip -6 addr del ::1/128 dev lo");
+    assert_eq!(codes(&lab), [Some(3), Some(0)]);
+    names.set("dns.example", REDIS6);
+    let begun = Instant::now();
+    while !agent.log().contains("could not follow a change") {
+        assert!(begun.elapsed() < 2 * SLACK, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(codes(&lab), [Some(3), Some(0)]);
+    OTHERS.iter().for_each(|name| assert_as_ever(&lab, name, "after a change that failed"));
+    let (_, fault) = agent.ask("GET", "/v1/faults/f", None);
+    assert_eq!(fault["verdict"]["is"], "confirmed", "{fault}");
+    agent.restore("f");
+    FAILING.iter().for_each(|name| assert_as_ever(&lab, name, "after the restore"));
+}
+
 #[test]
 fn the_name_servers_are_those_of_resolv_conf_and_nobody_elses_are_touched() {
     let lab = Lab::new();

@@ -15,6 +15,8 @@ mod model;
 mod name_server;
 mod names;
 mod nat;
+mod overload;
+mod phases;
 mod reach;
 mod redis;
 mod reject;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -16,8 +16,8 @@ pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
 /// Over UDP and TCP, until the test is over.
 #[derive(Clone, Default)]
 pub struct NameServer {
-    /// Names in lower case.
-    zone: Arc<Mutex<BTreeMap<String, Option<Ipv4Addr>>>>,
+    /// Names in lower case, and whether the address is one of IPv6. None: there is no answer.
+    zone: Arc<Mutex<BTreeMap<(String, bool), Option<IpAddr>>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -47,16 +47,17 @@ impl NameServer {
         server
     }
 
+    /// In the place of its address of that family.
     pub fn set(&self, name: &str, address: &str) {
-        self.zone
-            .lock()
-            .expect("nobody panicked with it")
-            .insert(name.to_owned(), Some(address.parse().expect("an address")));
+        let address = address.parse::<IpAddr>().expect("an address");
+        let mut zone = self.zone.lock().expect("nobody panicked with it");
+        zone.insert((name.to_owned(), address.is_ipv6()), Some(address));
     }
 
     /// Gives no answer to questions for this name any more.
     pub fn silence(&self, name: &str) {
-        self.zone.lock().expect("nobody panicked with it").insert(name.to_owned(), None);
+        let mut zone = self.zone.lock().expect("nobody panicked with it");
+        zone.extend([false, true].map(|ipv6| ((name.to_owned(), ipv6), None)));
     }
 
     /// Names that were asked for since the last time that this was called.
@@ -77,17 +78,27 @@ impl NameServer {
         let (name, fixed) = (question.get(12..end)?, question.get(end..end + 4)?);
         let text = text_of(name);
         self.asked.lock().expect("nobody panicked with it").push(text.clone());
-        let known = self.zone.lock().expect("nobody panicked with it").get(&text).copied();
-        let address = known.unwrap_or(Some(ELSE))?;
-        let is_address = fixed == [0, 1, 0, 1];
-        let mut answer = [&question[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]].concat();
+        let known =
+            |ipv6| self.zone.lock().expect("nobody panicked with it").get(&(text.clone(), ipv6)).copied();
+        let address = match fixed {
+            [0, 1, 0, 1] => Some(known(false).unwrap_or(Some(ELSE.into()))?),
+            [0, 28, 0, 1] => known(true).map_or(Some(None), |known| known.map(Some))?,
+            _ => None,
+        };
+        let count = u8::from(address.is_some());
+        let mut answer = [&question[..2], &[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0]].concat();
         answer.extend_from_slice(name);
         answer.extend_from_slice(fixed);
-        if is_address {
+        if let Some(address) = address {
+            let octets = match address {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            };
             answer.extend_from_slice(name);
+            answer.extend_from_slice(fixed);
             // Valid for a second.
-            answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-            answer.extend_from_slice(&address.octets());
+            answer.extend_from_slice(&[0, 0, 0, 1, 0, if address.is_ipv4() { 4 } else { 16 }]);
+            answer.extend_from_slice(&octets);
         }
         Some(answer)
     }

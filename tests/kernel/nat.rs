@@ -86,6 +86,35 @@ fn a_service_address_is_cut_and_its_backend_is_not() {
     }
 }
 
+/// The names of the older iptables' tables are root's to read, and the shipped unit is not root.
+#[test]
+fn the_older_iptables_is_known_to_an_agent_that_is_not_root() {
+    if !harness::has_tool("iptables-legacy") {
+        return;
+    }
+    let lab = lab(&IPTABLES.replace("iptables", "iptables-legacy"), REDIS);
+    let agent = Agent::start_as_nobody(&lab.app, "");
+    assert_eq!(reached(&lab.app, DB), "oooooo");
+    agent.inject("f", &spec(CUT, &format!(r#""{VIP}""#), "both"));
+    assert_eq!(reached(&lab.app, DB), "xxoooo", "the service");
+    agent.restore("f");
+    assert_eq!(reached(&lab.app, DB), "oooooo", "restored");
+}
+
+#[test]
+fn an_agent_that_is_not_root_knows_where_there_is_no_nat() {
+    let lab = Lab::new();
+    lab.app.sh("nft 'add table ip probe; add chain ip probe c { type filter hook output priority 0; }'");
+    if !lab.app.sh("nft list hooks ip").contains("hook output") {
+        return harness::skip("this kernel does not tell who is on its hooks");
+    }
+    let agent = Agent::start_as_nobody(&lab.app, "");
+    let before = lab.app.sh("cat /proc/net/ip_tables_names || true");
+    let fault = agent.inject("f", &spec(CUT, &format!(r#""{REDIS}""#), "both"));
+    assert_eq!(fault.places[0].interfaces, ["to-redis"]);
+    assert_eq!(lab.app.sh("cat /proc/net/ip_tables_names || true"), before, "nothing is made by asking");
+}
+
 #[test]
 fn what_is_forwarded_to_a_service_address_is_cut_too() {
     let lab = lab(NFT, REDIS);

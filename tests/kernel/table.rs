@@ -8,7 +8,8 @@ use harness::agent::Agent;
 use harness::has_netem;
 use harness::lab::{APP_TO_REDIS, Lab, REDIS, REDIS6, address};
 use harness::stream::{Pace, Stream, stream};
-use partition_agent_proto::{FaultStatus, Verdict};
+use partition_agent_proto::{FaultStatus, Hits, Kind, Verdict};
+use serde_json::Value;
 
 use crate::table_delays::DELAYS;
 use crate::table_measure::What;
@@ -108,11 +109,13 @@ impl Bench {
         }
         let pace = row.traffic.pace();
         let ways = Way::of(direction);
-        let mut tries = 0;
+        let (mut tries, mut missing) = (0, FAMILIES.map(|family| (family, 0)));
         let failures = loop {
             tries += 1;
             let mut failures = Vec::new();
             for (family, way, stream) in self.streams(ways, pace) {
+                let lost = stream.fates().iter().filter(|arrived| !**arrived).count();
+                missing.iter_mut().filter(|(of, _)| *of == family).for_each(|(_, missing)| *missing += lost);
                 failures.extend(self.judge(&format!("{} {way:?}", cell(family)), row, &stream));
             }
             // A machine that stands still makes packets late, but not three times the same ones.
@@ -127,7 +130,9 @@ impl Bench {
             self.judge_unharmed(&format!("{} {way:?}, the other direction", cell(family)), &stream);
         }
         for (family, id) in standing {
-            self.judge_hits(&cell(family), &id, engine, pace.count * ways.len() * tries);
+            let sent = pace.count * ways.len() * tries;
+            let missing = missing.iter().find(|(of, _)| *of == family).map_or(0, |(_, missing)| *missing);
+            self.judge_hits(&cell(family), &id, (engine, row), sent, missing);
             let (status, body) = self.agent.ask("DELETE", &format!("/v1/faults/{id}"), None);
             if status != 200 {
                 self.report.fail(&cell(family), &format!("not restored: {body}"));
@@ -190,16 +195,25 @@ impl Bench {
         }
     }
 
-    /// Every datagram is counted once, and what is lost in nftables is counted as that.
-    fn judge_hits(&mut self, cell: &str, id: &str, engine: &str, sent: usize) {
+    /// Every datagram is counted once, and what did not arrive is counted where it was lost.
+    fn judge_hits(&mut self, cell: &str, id: &str, (engine, row): (&str, &Row), sent: usize, missing: usize) {
         let Some(fault) = self.agent.faults().into_iter().find(|fault| fault.id.to_string() == id) else {
             return self.report.fail(cell, "it has gone by itself");
         };
         let by = fault.engine.map_or("auto".to_owned(), |engine| engine.to_string());
-        let shaped = usize::try_from(fault.hits.shaped_packets).expect("a count");
-        let expected = if engine == "auto" { 0 } else { sent };
-        if by != engine || shaped != expected {
-            self.report.fail(cell, &format!("shaped by {by}: {shaped} packets, not {expected}"));
+        let Hits { lost_packets, shaped_packets, queue_drops, overflow_drops, .. } = fault.hits;
+        let counted = [shaped_packets, lost_packets, queue_drops, overflow_drops]
+            .map(|count| usize::try_from(count).expect("a count"));
+        // The receiver's checksums lose what was damaged, behind all counters. A queue without a loss of its own loses for want
+        // of room only.
+        let in_queue = if row.kinds.contains("corrupt") { 0 } else { missing };
+        let overflow = if row.kinds.contains("loss") { 0 } else { in_queue };
+        let expected = if engine == "auto" { [0, missing, 0, 0] } else { [sent, 0, in_queue, overflow] };
+        if by != engine || counted != expected {
+            let text = format!(
+                "shaped by {by}: {counted:?} packets shaped, lost, dropped, for want of room, not {expected:?}"
+            );
+            self.report.fail(cell, &text);
         }
     }
 }
@@ -219,5 +233,50 @@ fn every_kind_by_netem() {
     let lab = Lab::new();
     if has_netem(&lab) {
         Bench::new(lab).run("netem", BY_AN_ENGINE.iter().chain(DELAYS));
+    }
+}
+
+/// A kind that is not done to packets, or not by a queue, is not in the table: where its tests are.
+fn elsewhere(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Loss { .. }
+        | Kind::LossGemodel { .. }
+        | Kind::LossState { .. }
+        | Kind::Delay { .. }
+        | Kind::Duplicate { .. }
+        | Kind::Corrupt { .. }
+        | Kind::Reorder { .. }
+        | Kind::Rate { .. }
+        | Kind::Slot { .. } => None,
+        Kind::Reject { .. } | Kind::Reset {} => Some(include_str!("reject.rs")),
+        Kind::Dns { .. } => Some(include_str!("dns.rs")),
+    }
+}
+
+/// One of each, as the API has them.
+const EACH: &str = r#"[{"loss":{"percent":1}},{"loss_gemodel":{"p":1}},{"loss_state":{"p13":1}},{"delay":{"latency":"1s"}},
+    {"duplicate":{"percent":1}},{"corrupt":{"percent":1}},{"reorder":{"percent":1}},{"rate":{"rate":"1mbit"}},
+    {"slot":{"min":"1s"}},{"reject":{"with":"tcp_reset"}},{"reset":{}},{"dns":{"names":["a.example"],"answer":"timeout"}}]"#;
+
+#[test]
+fn every_kind_is_in_the_table_or_has_tests_of_its_own() {
+    let schema = serde_json::from_str::<Value>(include_str!("../../proto/openapi.json")).expect("JSON");
+    let schema = schema["components"]["schemas"]["Kind"]["oneOf"].as_array().expect("the kinds");
+    let each = serde_json::from_str::<Vec<Value>>(EACH).expect("JSON");
+    let name = |kind: &Value| kind.as_object().and_then(|kind| kind.keys().next().cloned()).expect("a name");
+    let names = each.iter().map(name).collect::<Vec<_>>();
+    let known = schema.iter().map(|kind| kind["required"][0].as_str().expect("a name")).collect::<Vec<_>>();
+    assert_eq!(names, known, "one of each kind");
+    let rows = |rows: &[Row]| {
+        let kinds =
+            |row: &Row| serde_json::from_str::<Vec<Value>>(&format!("[{}]", row.kinds)).expect("kinds");
+        rows.iter().flat_map(kinds).map(|kind| name(&kind)).collect::<Vec<_>>()
+    };
+    let rows = [BY_NFTABLES, BY_AN_ENGINE, DELAYS].map(rows).concat();
+    for (kind, name) in each.into_iter().zip(names) {
+        match elsewhere(&serde_json::from_value(kind).expect("a kind")) {
+            Some(tests) => assert!(tests.contains(&format!(r#"{{"{name}":"#)), "no test injects {name}"),
+            None => assert!(rows.contains(&name), "{name} has no row in the table"),
+        }
     }
 }

@@ -93,6 +93,32 @@ fn interfaces_follow_the_routes() {
     assert!(body["hint"].as_str().unwrap().contains("to-redis"), "{body}");
 }
 
+/// As a PPP link or a tunnel between two has them: an address of its own, and that of the other end.
+#[test]
+fn the_other_end_of_a_point_to_point_link_is_not_this_host() {
+    let lab = Lab::new();
+    lab.app.sh("ip addr add 10.99.0.1 peer 10.99.0.2/32 dev to-redis; ip addr add fd99::1 peer fd99::2/128 dev to-redis nodad");
+    lab.redis.sh("ip addr add 10.99.0.2 peer 10.99.0.1/32 dev eth0; ip addr add fd99::2 peer fd99::1/128 dev eth0 nodad");
+    let agent = Agent::start(&lab.app, "");
+    let ends = [("10.99.0.2:80", "10.99.0.1:80"), ("[fd99::2]:80", "[fd99::1]:80")];
+    for (other, own) in ends {
+        let [at_other, at_own] = [other, own].map(|end| end.parse::<SocketAddr>().expect("an address"));
+        serve_tcp(&lab.redis, at_other);
+        serve_tcp(&lab.app, at_own);
+        let seen = || [at_other, at_own].map(|at| answers(&lab.app, at, PATIENCE));
+        assert_eq!(seen(), [true, true], "{other}");
+        for (peer, interface, wanted) in [(other, "to-redis", [false, true]), (own, "lo", [true, false])] {
+            let spec = format!(
+                r#"{{"kinds":[{{"loss":{{"percent":100}}}}],"target":{{"peers":["{peer}"]}},"for":"10m"}}"#
+            );
+            let fault = agent.inject("f", &spec);
+            assert_eq!(fault.places[0].interfaces, [interface], "{peer}");
+            assert_eq!(seen(), wanted, "{peer}");
+            agent.restore("f");
+        }
+    }
+}
+
 #[test]
 fn an_interface_limits_the_fault_to_it() {
     let lab = Lab::new();

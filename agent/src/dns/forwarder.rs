@@ -66,6 +66,12 @@ pub fn start(
 }
 
 impl Forwarder {
+    /// False after the end of its thread, which nothing but a fault of its own brings about.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Questions that met a rule, whatever became of them.
     #[must_use]
     pub fn failed_questions(&self) -> u64 {

@@ -137,8 +137,10 @@ impl<K: Kernel> Keeper<K> {
 
     /// A step of its ramp.
     pub(super) async fn grow(&mut self, id: &FaultId) {
+        // Of before it: one that takes until after the end of the ramp is not the last.
+        let now = BootTime::now();
         self.replan(id, Why::Otherwise).await;
-        self.ledger.grown(id, BootTime::now());
+        self.ledger.grown(id, now);
     }
 
     /// Something that faults are planned from may have changed.

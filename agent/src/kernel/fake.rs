@@ -51,6 +51,8 @@ pub struct World {
     pub without: BTreeSet<Need>,
     /// How often connections were reset.
     pub resets: usize,
+    /// How long it takes to go from one plan to another.
+    pub slow: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -207,6 +209,8 @@ impl Kernel for Fake {
     }
 
     async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
+        let slow = self.world().slow;
+        tokio::time::sleep(slow).await;
         let mut world = self.world();
         if world.refuse_replace > 0 {
             world.refuse_replace -= 1;
@@ -232,7 +236,8 @@ impl Kernel for Fake {
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
-                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) | Step::StandIn(_) => {}
+                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) => {}
+                Step::StandIn(stand_in) => observed.stood_in_for.extend(&stand_in.servers),
                 Step::AddNetem { ifb, impairment } => {
                     if let Some(netem) = netem::decode(&netem::encode(impairment)) {
                         observed.queues.insert(ifb.clone(), QueueSeen { up: true, netem });

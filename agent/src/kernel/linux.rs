@@ -7,12 +7,12 @@ use futures_util::future::{FutureExt, select_all};
 use nix::errno::Errno;
 use partition_agent_proto::{Feature, Hits};
 
+use super::drops::{emulator_drops, netem_drops, questions};
 use super::error::errno_of;
 use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
 use super::{Before, Kernel, Observed, Refusal, Reset, Survey, Within, features, nft};
-use crate::emulator::Emulator;
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Need, Place, Plan, Step, Tap};
 
@@ -34,52 +34,13 @@ impl Linux {
         })
     }
 
-    fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
+    pub(super) fn space(&mut self, place: &Place) -> Result<&mut Space, Refusal> {
         match place.id {
             None => Ok(&mut self.own),
             Some(id) => self.others.get_mut(&id).ok_or_else(|| {
                 Refusal::new(format!("enter {}", place.name), Errno::ENOENT, Some("it is gone".to_owned()))
             }),
         }
-    }
-
-    /// A step of one plan in the place of that of another which has made the same, where there is one. Answers what counters
-    /// that began anew had counted.
-    async fn exchange(
-        &mut self,
-        was: Option<Step>,
-        (to, step): (&Plan, &Step),
-        guard: &Guard,
-    ) -> Result<Hits, Refusal> {
-        let space = self.space(&to.place)?;
-        match (step, &was) {
-            (Step::Steer(is), Some(Step::Steer(was))) => {
-                let bindings = space.bindings(to).await?;
-                return space.table.replace(to.slot, (was, is), guard, &bindings);
-            }
-            (_, Some(was)) if was == step => {}
-            (Step::AddNetem { ifb, impairment }, Some(_)) => space.rtnl.change_netem(ifb, impairment).await?,
-            (Step::AddTap(tap), Some(_)) => {
-                if let Some(emulator) = space.emulators.get(&tap.name) {
-                    emulator.retune(tap.impairment.clone());
-                }
-            }
-            (Step::AddTable(table), Some(_)) => {
-                let bindings = space.bindings(to).await?;
-                space.table.exchange(table, &bindings)?;
-            }
-            (
-                Step::AddIfb { .. }
-                | Step::AddNetem { .. }
-                | Step::SetUp { .. }
-                | Step::AddTap(_)
-                | Step::AddTable(_)
-                | Step::StandIn(_)
-                | Step::Steer(_),
-                _,
-            ) => self.apply(to, step, guard).await?,
-        }
-        Ok(Hits::default())
     }
 
     fn spaces(&mut self) -> impl Iterator<Item = &mut Space> {
@@ -144,9 +105,9 @@ impl Kernel for Linux {
             Step::AddTap(tap) => space.add_tap(tap).await,
             Step::AddTable(table) => {
                 let bindings = space.bindings(plan).await?;
-                space.table.add(table, &bindings)
+                space.table.add(None, table, &bindings)
             }
-            Step::StandIn(stand_in) => space.stand_in(plan.slot, stand_in),
+            Step::StandIn(stand_in) => space.stand_in(plan.slot, stand_in).map(drop),
             Step::Steer(steering) => {
                 let bindings = space.bindings(plan).await?;
                 space.table.steer(plan.slot, steering, guard, &bindings)
@@ -188,54 +149,8 @@ impl Kernel for Linux {
         }
     }
 
-    /// What is new is made first, then packets are steered to it in one transaction, then what is old goes. Refused, what
-    /// was done is brought back to what it was.
     async fn replace(&mut self, old: &Plan, new: &Plan, guard: &Guard) -> Result<Hits, Refusal> {
-        let counterpart =
-            |plan: &Plan, step: &Step| plan.steps.iter().find(|other| other.makes_the_same(step)).cloned();
-        // Rules lead to its ports until the last step.
-        let anew = new.steps.iter().any(|step| matches!(step, Step::StandIn(_)) && !old.steps.contains(step));
-        let forwarder = if anew { self.space(&new.place)?.forwarders.remove(&new.slot) } else { None };
-        let mut counted = Hits::default();
-        for (nth, step) in new.steps.iter().enumerate() {
-            let refusal = match self.exchange(counterpart(old, step), (new, step), guard).await {
-                Ok(hits) => {
-                    counted += hits;
-                    continue;
-                }
-                Err(refusal) => refusal,
-            };
-            for done in new.steps.iter().take(nth + 1).rev() {
-                let undone = match counterpart(old, done) {
-                    // What was refused is what it was.
-                    Some(_) if done == step => Ok(()),
-                    Some(was) => self.exchange(Some(done.clone()), (old, &was), guard).await.map(drop),
-                    None => self.undo(new, done).await,
-                };
-                if let Err(refusal) = undone {
-                    tracing::warn!(%refusal, "a change that was refused could not be taken back");
-                }
-            }
-            if let Some(forwarder) = forwarder {
-                self.space(&new.place)?.forwarders.insert(new.slot, forwarder);
-            }
-            return Err(refusal);
-        }
-        if let Some((forwarder, _)) = forwarder {
-            counted.failed_questions += forwarder.failed_questions();
-            counted.queue_drops += forwarder.dropped_questions();
-        }
-        for gone in old.steps.iter().rev().filter(|step| counterpart(new, step).is_none()) {
-            if let Step::AddTap(tap) = gone
-                && let Some(emulator) = self.space(&new.place)?.emulators.get(&tap.name)
-            {
-                counted.queue_drops += drops(emulator);
-            }
-            if let Err(refusal) = self.undo(old, gone).await {
-                tracing::warn!(%refusal, "what a fault needs no longer could not be removed");
-            }
-        }
-        Ok(counted)
+        self.exchange(old, new, guard).await
     }
 
     async fn reset(&mut self, plan: &Plan, guard: &Guard) -> Reset {
@@ -259,11 +174,12 @@ impl Kernel for Linux {
             None => Observed::default(),
         };
         if plan.queues().next().is_some() {
-            let queues = space.rtnl.queues().await?;
-            observed.queues = queues.into_iter().map(|(name, (seen, _))| (name, seen)).collect();
+            observed.queues = space.rtnl.queues().await?;
         }
         let alive = space.emulators.iter().filter(|(_, emulator)| emulator.is_alive());
         observed.emulators = alive.map(|(name, emulator)| (name.clone(), emulator.impairment())).collect();
+        let standing = space.forwarders.get(&plan.slot).filter(|(forwarder, _)| forwarder.is_alive());
+        observed.stood_in_for = standing.into_iter().flat_map(|(_, ports)| ports.keys().copied()).collect();
         Ok(observed)
     }
 
@@ -276,21 +192,21 @@ impl Kernel for Linux {
             let Ok(space) = self.space(place) else { continue };
             let own = here.iter().filter_map(|plan| Some((plan.slot, plan.steering()?.own.as_ref()?)));
             hits.extend(space.table.hits(own)?);
-            let queued = here.iter().any(|plan| plan.queues().next().is_some());
-            let queues = if queued { space.rtnl.queues().await? } else { BTreeMap::new() };
+            let queued =
+                here.iter().any(|plan| plan.queues().next().is_some() || plan.taps().next().is_some());
+            let drops = if queued { space.rtnl.drops().await? } else { BTreeMap::new() };
             for plan in here {
                 let hits = hits.entry(plan.slot).or_default();
-                hits.queue_drops += plan
-                    .queues()
-                    .filter_map(|(ifb, _)| queues.get(ifb))
-                    .map(|(_, dropped)| dropped)
-                    .sum::<u64>();
-                for emulator in plan.taps().filter_map(|tap| space.emulators.get(&tap.name)) {
-                    hits.queue_drops += drops(emulator);
+                for (ifb, impairment) in plan.queues() {
+                    *hits += netem_drops(drops.get(ifb), impairment);
+                }
+                for tap in plan.taps() {
+                    if let Some(emulator) = space.emulators.get(&tap.name) {
+                        *hits += emulator_drops(emulator.counters(), drops.get(&tap.name));
+                    }
                 }
                 if let Some((forwarder, _)) = space.forwarders.get(&plan.slot) {
-                    hits.failed_questions += forwarder.failed_questions();
-                    hits.queue_drops += forwarder.dropped_questions();
+                    *hits += questions(forwarder);
                 }
             }
         }
@@ -336,9 +252,4 @@ impl Kernel for Linux {
         }
         None
     }
-}
-
-fn drops(emulator: &Emulator) -> u64 {
-    let counters = emulator.counters();
-    counters.lost + counters.overlimit
 }

@@ -3,7 +3,9 @@
 
 mod before;
 mod coverage;
+mod drops;
 mod error;
+mod exchange;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod features;

@@ -1,6 +1,7 @@
 //! What was found in the kernel, held against a plan. Pure: the reading itself is done elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use partition_agent_proto::Verdict;
@@ -19,6 +20,8 @@ pub struct Observed {
     pub queues: BTreeMap<String, QueueSeen>,
     /// The emulators that run, by their TAPs, with what they do.
     pub emulators: BTreeMap<String, Impairment>,
+    /// The name servers that the fault's forwarder stands in for.
+    pub stood_in_for: BTreeSet<SocketAddr>,
     /// The sets and rules of the fault's own table.
     pub own_sets: BTreeMap<String, SetSeen>,
     pub own_rules: BTreeMap<String, usize>,
@@ -63,6 +66,7 @@ impl Observed {
             .or_else(|| sets_mismatch(own_sets, &self.own_sets, left))
             .or_else(|| rules_mismatch(own_rules, &self.own_rules, "its own table"))
             .or_else(|| self.queues_mismatch(plan))
+            .or_else(|| self.servers_mismatch(plan))
     }
 
     fn hooks_mismatch(&self, hooks: &[Hook], interfaces: &[String]) -> Option<String> {
@@ -81,6 +85,12 @@ impl Observed {
                 Some(seen) => (*seen != tap.impairment).then(|| format!("{} does {seen}", tap.name)),
             })
         })
+    }
+
+    fn servers_mismatch(&self, plan: &Plan) -> Option<String> {
+        let mut servers = plan.stand_in().into_iter().flat_map(|stand_in| &stand_in.servers);
+        let missing = servers.find(|server| !self.stood_in_for.contains(server))?;
+        Some(format!("nothing stands in for name server {missing}"))
     }
 
     fn queue_mismatch(&self, ifb: &str, impairment: &Impairment) -> Option<String> {
@@ -137,5 +147,38 @@ fn entries(element: &Element) -> usize {
         | Element::Connection { .. }
         | Element::LocalPort { .. }
         | Element::Ethertype(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Place, StandIn, Steering, Step};
+
+    #[test]
+    fn a_name_server_that_nothing_stands_in_for_is_a_mismatch() {
+        let servers = ["10.0.0.1:53", "[fd00::1]:53"].map(|server| server.parse::<SocketAddr>().unwrap());
+        let stand_in = StandIn {
+            servers: servers.to_vec(),
+            names: Vec::new(),
+            answer: partition_agent_proto::DnsAnswer::Nxdomain,
+        };
+        let steering = Steering {
+            ruleset: crate::plan::Ruleset::default(),
+            hooks: Vec::new(),
+            interfaces: Vec::new(),
+            own: None,
+            order: 1,
+            timeout: None,
+        };
+        let steps = vec![Step::StandIn(stand_in), Step::Steer(steering)];
+        let plan = Plan { place: Place::host(), slot: 1, steps, resets: None, bit: None };
+        let verdict = |count: usize| {
+            let stood_in_for = servers.into_iter().take(count).collect();
+            Observed { stood_in_for, ..Observed::default() }.verdict(&plan, None)
+        };
+        assert_eq!(verdict(2), Verdict::Confirmed);
+        let found = "nothing stands in for name server [fd00::1]:53".to_owned();
+        assert_eq!(verdict(1), Verdict::Mismatch { found });
     }
 }

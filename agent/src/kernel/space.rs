@@ -6,7 +6,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use nix::errno::Errno;
+use partition_agent_proto::Hits;
 
+use super::drops::emulator_drops;
 use super::error::errno_of;
 use super::nft::{Bindings, Table};
 use super::rtnl::Rtnl;
@@ -24,9 +26,12 @@ pub struct Space {
     /// By the names of their TAPs.
     pub emulators: BTreeMap<String, Emulator>,
     /// By the slots of their faults.
-    pub forwarders: BTreeMap<u32, (Forwarder, BTreeMap<std::net::SocketAddr, u16>)>,
+    pub forwarders: BTreeMap<u32, Standing>,
     claim: Option<UnixListener>,
 }
+
+/// A forwarder, and its port for each name server that it stands in for.
+pub type Standing = (Forwarder, BTreeMap<std::net::SocketAddr, u16>);
 
 /// An abstract socket belongs to its network namespace and goes with its process: whoever has this one is the agent here.
 const CLAIM: &str = "partition-agent";
@@ -82,8 +87,18 @@ impl Space {
         Ok(())
     }
 
-    /// Ports in the place of name servers, which questions are turned to later.
-    pub fn stand_in(&mut self, slot: u32, stand_in: &StandIn) -> Result<(), Refusal> {
+    /// Ends the emulator of this TAP, and the TAP with it. Answers what they had dropped.
+    pub async fn end_emulator(&mut self, tap: &str) -> Hits {
+        let Some(emulator) = self.emulators.get(tap) else { return Hits::default() };
+        // Not having read them is no reason to keep it.
+        let drops = self.rtnl.drops().await.unwrap_or_default();
+        let dropped = emulator_drops(emulator.counters(), drops.get(tap));
+        self.emulators.remove(tap);
+        dropped
+    }
+
+    /// Ports in the place of name servers, which questions are turned to later. Answers what stood in for them before.
+    pub fn stand_in(&mut self, slot: u32, stand_in: &StandIn) -> Result<Option<Standing>, Refusal> {
         let within = self.within.clone();
         let enter = move || match &within {
             Within::Own => Ok(()),
@@ -97,8 +112,7 @@ impl Space {
             Refusal::new("listen in the place of name servers", errno_of(&error), Some(error.to_string()))
         })?;
         let ports = redirects.into_iter().map(|redirect| (redirect.upstream, redirect.at.port())).collect();
-        self.forwarders.insert(slot, (forwarder, ports));
-        Ok(())
+        Ok(self.forwarders.insert(slot, (forwarder, ports)))
     }
 
     /// What the rules of a plan can only say now.

@@ -246,6 +246,19 @@ impl Plan {
         })
     }
 
+    /// What answers in the place of name servers.
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        self.steps.iter().find_map(|step| match step {
+            Step::StandIn(stand_in) => Some(stand_in),
+            Step::AddIfb { .. }
+            | Step::AddNetem { .. }
+            | Step::SetUp { .. }
+            | Step::AddTap(_)
+            | Step::AddTable(_)
+            | Step::Steer(_) => None,
+        })
+    }
+
     /// How long to leave the queues alone after the last packet was steered into them.
     pub fn drain(&self) -> Duration {
         let drains = self.steps.iter().map(|step| match step {

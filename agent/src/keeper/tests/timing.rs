@@ -140,22 +140,37 @@ async fn a_ramp_grows_step_by_step_to_what_was_asked_for() {
     until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
 }
 
+/// Of the queues.
+fn latencies(world: &Arc<Mutex<World>>) -> Vec<Duration> {
+    let world = world.lock().unwrap();
+    let netem = world.steps[&1].iter().filter_map(|step| match step {
+        Step::AddNetem { impairment, .. } => Some(impairment.latency),
+        _ => None,
+    });
+    netem.collect()
+}
+
 #[tokio::test]
 async fn a_ramp_of_a_latency_retunes_its_queues() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
     let json = r#"{"kinds":[{"delay":{"latency":"10s"}}],"target":{"peers":["10.0.0.5"]},"ramp":{"over":"300ms"},"for":"10m"}"#;
     keeper.inject(request("f", json)).await.unwrap();
-    let latency = || {
-        let world = world.lock().unwrap();
-        let netem = world.steps[&1].iter().filter_map(|step| match step {
-            Step::AddNetem { impairment, .. } => Some(impairment.latency),
-            _ => None,
-        });
-        netem.collect::<Vec<_>>()
-    };
+    let latency = || latencies(&world);
     let first = latency();
     assert!(first.iter().all(|latency| *latency < Duration::from_secs(5)), "{first:?}");
     until(&mut keeper, &mut alarm, |_| latency() == [Duration::from_secs(10); 2]).await;
     assert_eq!(keeper.get(&"f".parse().unwrap()).await.unwrap().verdict, Verdict::Confirmed);
+}
+
+#[tokio::test]
+async fn a_step_that_takes_until_after_the_end_of_the_ramp_is_not_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    let json = r#"{"kinds":[{"delay":{"latency":"10s"}}],"target":{"peers":["10.0.0.5"]},"ramp":{"over":"300ms"},"for":"10m"}"#;
+    keeper.inject(request("f", json)).await.unwrap();
+    world.lock().unwrap().slow = Duration::from_millis(250);
+    let next = |keeper: &Keeper<Fake>| keeper.ledger.get(&"f".parse().unwrap()).unwrap().next_step;
+    until(&mut keeper, &mut alarm, |keeper| next(keeper).is_none()).await;
+    assert_eq!(latencies(&world), [Duration::from_secs(10); 2]);
 }

@@ -3,6 +3,7 @@
 mod dispatch;
 mod expr;
 mod message;
+mod nat;
 mod read;
 mod replace;
 mod rewrite;
@@ -17,7 +18,8 @@ use super::Refusal;
 use crate::plan::{Ruleset, TableFamily};
 use message::{In, add_table, delete_table};
 
-pub use read::{tables_of_others, translates};
+pub use nat::translates;
+pub use read::tables_of_others;
 pub use socket::{NftSocket, ext_ack_text};
 pub use table::Table;
 

@@ -20,7 +20,6 @@ mod attr {
     pub const CHAIN_TABLE: u16 = 1;
     pub const CHAIN_NAME: u16 = 3;
     pub const CHAIN_HOOK: u16 = 4;
-    pub const CHAIN_TYPE: u16 = 7;
     pub const HOOK_NUM: u16 = 1;
     pub const HOOK_DEV: u16 = 3;
     pub const HOOK_DEVS: u16 = 4;
@@ -84,25 +83,6 @@ pub fn hooked_chains(within: &Within) -> Result<Vec<HookedChain>, Refusal> {
         Some(HookedChain { name: text(entry, attr::CHAIN_NAME)?, on: hooked_on(&hook) })
     });
     Ok(hooked.collect())
-}
-
-/// Whether addresses may be translated here: by any chain of type nat, of nftables or of the iptables that stand on it, or
-/// by the older iptables.
-pub fn translates(within: &Within) -> Result<bool, Refusal> {
-    for family in [TableFamily::Inet, TableFamily::Ip, TableFamily::Ip6] {
-        let question = NfTablesMessage::GetChain(ChainMessage { attributes: vec![] });
-        let entries = list(within, family, question, "chains")?;
-        if entries.iter().any(|entry| text(entry, attr::CHAIN_TYPE).as_deref() == Some("nat")) {
-            return Ok(true);
-        }
-    }
-    let legacy = ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
-    let named = within.run(|| {
-        legacy.iter().any(|names| {
-            std::fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "nat"))
-        })
-    });
-    Ok(named.unwrap_or(false))
 }
 
 fn hooked_on(hook: &[u8]) -> Option<(Hook, String)> {
@@ -173,7 +153,7 @@ fn find(bytes: &[u8], kind: u16) -> Option<Vec<u8>> {
     attributes(bytes).find(|nla| nla.kind() == kind).map(|nla| nla.value().to_vec())
 }
 
-fn text(bytes: &[u8], kind: u16) -> Option<String> {
+pub fn text(bytes: &[u8], kind: u16) -> Option<String> {
     find(bytes, kind).map(|value| String::from_utf8_lossy(&value).trim_end_matches('\0').to_owned())
 }
 

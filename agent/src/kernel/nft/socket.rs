@@ -6,7 +6,6 @@ use std::io;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkMessage, NetlinkPayload, NlasIterator,
 };
-use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
@@ -104,14 +103,15 @@ impl NftSocket {
 pub fn list(
     within: &Within,
     family: TableFamily,
-    question: NfTablesMessage,
+    question: impl Into<NetfilterMessageInner>,
     what: &str,
 ) -> Result<Vec<Vec<u8>>, Refusal> {
     let refused = |error: io::Error| Refusal::new(format!("list {what}"), errno(&error), None);
     let asker = within.run(NftSocket::open).and_then(std::convert::identity).map_err(refused)?;
+    let question = question.into();
     'again: for _ in 0..LIST_ATTEMPTS {
         let mut bytes = Vec::new();
-        append(&mut bytes, question.clone().into(), Some(family), NLM_F_DUMP, 1);
+        append(&mut bytes, question.clone(), Some(family), NLM_F_DUMP, 1);
         asker.socket.send(&bytes, 0).map_err(refused)?;
         let mut entries = Vec::new();
         let mut interrupted = false;

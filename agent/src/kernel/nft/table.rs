@@ -87,16 +87,15 @@ impl Table {
         Ok(())
     }
 
-    /// A table that steers nothing.
-    pub fn add(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
-        let mut acts = vec![add_table(of_fault(table))];
-        acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
-        self.socket.commit(acts)
-    }
-
-    /// In the place of the one that has its name, in one transaction.
-    pub fn exchange(&mut self, table: &OwnTable, bindings: &Bindings) -> Result<(), Refusal> {
-        let mut acts = vec![delete_table(of_fault(table)), add_table(of_fault(table))];
+    /// A table that steers nothing; in the place of another, in one transaction.
+    pub fn add(
+        &mut self,
+        instead_of: Option<&OwnTable>,
+        table: &OwnTable,
+        bindings: &Bindings,
+    ) -> Result<(), Refusal> {
+        let mut acts = instead_of.map(|was| delete_table(of_fault(was))).into_iter().collect::<Vec<_>>();
+        acts.push(add_table(of_fault(table)));
         acts.extend(message::add(of_fault(table), &table.ruleset, None, bindings));
         self.socket.commit(acts)
     }
@@ -109,11 +108,15 @@ impl Table {
         }
     }
 
-    /// One transaction: the fault's own part and the hooks that no other fault needs; with the last fault, the table.
+    /// Two transactions, one whatever becomes of the other: what is refused must not keep the rest in force.
     pub fn unsteer(&mut self, slot: u32, steering: &Steering) -> Result<(), Refusal> {
-        if let Some(own) = &steering.own {
-            self.delete(own)?;
-        }
+        let shared = self.unsteer_shared(slot, steering);
+        let own = steering.own.as_ref().map_or(Ok(()), |own| self.delete(own));
+        shared.and(own)
+    }
+
+    /// One transaction: the fault's own part and the hooks that no other fault needs; with the last fault, the table.
+    fn unsteer_shared(&mut self, slot: u32, steering: &Steering) -> Result<(), Refusal> {
         let Some(fault) = self.faults.get(&slot) else { return Ok(()) };
         if self.faults.len() == 1 {
             match self.socket.commit(vec![delete_table(SHARED)]) {
@@ -366,5 +369,53 @@ fn count(hits: &mut Hits, rule: &RuleSeen) {
     } else if rule.chain.ends_with("_loss") {
         hits.lost_packets += packets;
         hits.lost_bytes += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+    use crate::plan::{Chain, Ruleset};
+
+    fn tables() -> String {
+        let output = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_deleted_leaves_no_other_rule_in_force() {
+        let test = || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let mut table = Table::open(Within::Own).unwrap();
+            let chain = Chain { name: "f1_egress_loss".to_owned(), base: None };
+            let mut steering = Steering {
+                ruleset: Ruleset { chains: vec![chain], ..Ruleset::default() },
+                hooks: vec![Hook::Egress],
+                interfaces: vec!["lo".to_owned()],
+                own: None,
+                order: 1,
+                timeout: None,
+            };
+            table.steer(1, &steering, &Guard::new(&[], None), &Bindings::default()).unwrap();
+            assert!(tables().contains("table netdev partition_agent"), "{}", tables());
+            // The kernel takes no name that is this long.
+            steering.own = Some(OwnTable {
+                name: "x".repeat(300),
+                family: TableFamily::Inet,
+                ruleset: Ruleset::default(),
+            });
+            let refusal = table.unsteer(1, &steering).unwrap_err();
+            assert!(!refusal.is_absent(), "{refusal}");
+            assert_eq!(tables(), "");
+            // The next try has nothing to do but that.
+            assert_eq!(table.unsteer(1, &steering), Err(refusal));
+            steering.own = None;
+            assert_eq!(table.unsteer(1, &steering), Ok(()));
+        };
+        std::thread::spawn(test).join().unwrap();
     }
 }

@@ -216,8 +216,8 @@ impl Rtnl {
         Ok(things)
     }
 
-    /// The netem queues on our links, and how many packets each dropped because it was full.
-    pub async fn queues(&self) -> Result<BTreeMap<String, (QueueSeen, u64)>, Refusal> {
+    /// The netem queues on our links.
+    pub async fn queues(&self) -> Result<BTreeMap<String, QueueSeen>, Refusal> {
         let links = self.links().await?;
         let qdiscs = collect("tc qdisc show", self.handle.qdisc().get().execute()).await?;
         let ours = |qdisc: &TcMessage| {
@@ -226,9 +226,22 @@ impl Rtnl {
         let queue = |qdisc: &TcMessage| {
             let link = ours(qdisc)?;
             let netem = netem::decode(&options(qdisc)?)?;
-            Some((link.name, (QueueSeen { up: link.up, netem }, dropped(qdisc))))
+            Some((link.name, QueueSeen { up: link.up, netem }))
         };
         Ok(qdiscs.iter().filter_map(queue).collect())
+    }
+
+    /// How many packets each of our links has dropped, of itself, as a TAP whose ring is full, or by a qdisc on it, as netem.
+    pub async fn drops(&self) -> Result<BTreeMap<String, u64>, Refusal> {
+        let links = collect("ip -s link show", self.handle.link().get().execute()).await?;
+        let qdiscs = collect("tc -s qdisc show", self.handle.qdisc().get().execute()).await?;
+        let ours = links.iter().map(|message| (message, link(message))).filter(|(_, link)| link.ours);
+        let drops = ours.map(|(message, link)| {
+            let on_it = qdiscs.iter().filter(|qdisc| qdisc.header.index == index(link.index));
+            let drops = dropped_by_link(message) + on_it.map(dropped_by_qdisc).sum::<u64>();
+            (link.name, drops)
+        });
+        Ok(drops.collect())
     }
 
     async fn index(&self, name: &str) -> Result<u32, Refusal> {
@@ -298,7 +311,15 @@ fn raw_value(nla: &DefaultNla) -> Vec<u8> {
     bytes
 }
 
-fn dropped(qdisc: &TcMessage) -> u64 {
+fn dropped_by_link(message: &LinkMessage) -> u64 {
+    let stats = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(stats) => Some(stats.tx_dropped),
+        _ => None,
+    });
+    stats.unwrap_or_default()
+}
+
+fn dropped_by_qdisc(qdisc: &TcMessage) -> u64 {
     let stats = qdisc.attributes.iter().find_map(|attribute| match attribute {
         TcAttribute::Stats2(stats) => stats.iter().find_map(|stat| match stat {
             TcStats2::Queue(queue) => Some(queue.drops),

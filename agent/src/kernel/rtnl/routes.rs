@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
-use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
 use nix::errno::Errno;
 use rtnetlink::RouteMessageBuilder;
@@ -31,13 +31,7 @@ impl<'a> Interfaces<'a> {
     pub async fn read(rtnl: &'a Rtnl) -> Result<Self, Refusal> {
         let links = rtnl.links().await?;
         let messages = collect("ip address show", rtnl.handle.address().get().execute()).await?;
-        let address = |message: &netlink_packet_route::address::AddressMessage| {
-            let ip = message.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Local(ip) | AddressAttribute::Address(ip) => Some(*ip),
-                _ => None,
-            })?;
-            Some((message.header.index, ip))
-        };
+        let address = |message: &AddressMessage| Some((message.header.index, own(message)?));
         Ok(Self { rtnl, links, addresses: messages.iter().filter_map(address).collect() })
     }
 
@@ -176,6 +170,22 @@ impl<'a> Interfaces<'a> {
     fn is_loopback(&self, index: u32) -> bool {
         self.links.iter().any(|link| link.index == index && link.loopback)
     }
+}
+
+/// `IFA_ADDRESS` is the far end where a link has one, and then this end is in `IFA_LOCAL`; otherwise it is this end, and IPv6
+/// has it alone.
+fn own(message: &AddressMessage) -> Option<IpAddr> {
+    let mut attributes = message.attributes.iter();
+    let local = attributes.clone().find_map(|attribute| match attribute {
+        AddressAttribute::Local(ip) => Some(*ip),
+        _ => None,
+    });
+    local.or_else(|| {
+        attributes.find_map(|attribute| match attribute {
+            AddressAttribute::Address(ip) => Some(*ip),
+            _ => None,
+        })
+    })
 }
 
 fn is_host(net: &IpNetwork) -> bool {
