@@ -21,9 +21,14 @@ pub struct FakeUpstream {
 impl FakeUpstream {
     /// In the network namespace of the calling thread. With port 0, on a free one.
     pub fn start(at: SocketAddr) -> Self {
-        let datagrams = UdpSocket::bind(at).unwrap();
+        // A port that is free for one protocol may be taken for the other.
+        let both = || {
+            let datagrams = UdpSocket::bind(at).ok()?;
+            let connections = TcpListener::bind(datagrams.local_addr().ok()?).ok()?;
+            Some((datagrams, connections))
+        };
+        let (datagrams, connections) = (0..100).find_map(|_| both()).unwrap();
         let at = datagrams.local_addr().unwrap();
-        let connections = TcpListener::bind(at).unwrap();
         datagrams.set_read_timeout(Some(TICK)).unwrap();
         connections.set_nonblocking(true).unwrap();
         let (asked, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));

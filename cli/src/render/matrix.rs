@@ -171,7 +171,7 @@ mod tests {
             .into(),
             silent: BTreeMap::new(),
         };
-        let square = format!("{LEGEND}        \x20 1 2 3\n1 db       x\n2 web-1  .   .\n3 redis\n");
+        let square = format!("{LEGEND}        \x201 2 3\n1 db       x\n2 web-1  .   .\n3 redis\n");
         assert_eq!(text(&matrix), format!("{square}all as expected\n"));
         let wrong = Cell { faults: Vec::new(), ..cell(Verdict::UnexpectedlyCut, Found::Cut) };
         matrix.cells.insert(pair("web-1", "db"), wrong);
