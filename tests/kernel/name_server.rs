@@ -51,6 +51,7 @@ impl NameServer {
     pub fn set(&self, name: &str, address: &str) {
         let address = address.parse::<IpAddr>().expect("an address");
         let mut zone = self.zone.lock().expect("nobody panicked with it");
+        zone.retain(|(other, _), answer| other != name || answer.is_some());
         zone.insert((name.to_owned(), address.is_ipv6()), Some(address));
     }
 
