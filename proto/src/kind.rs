@@ -113,6 +113,10 @@ pub enum Kind {
         /// At most this many bytes in a bunch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes: Option<u32>,
+        /// How the time between two bunches is spread: around the middle of the two, and half of what is between them is the
+        /// standard deviation. Evenly between them without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        distribution: Option<Distribution>,
     },
     /// Packets are refused, and their sender is told.
     Reject {
@@ -130,7 +134,7 @@ pub enum Kind {
     },
 }
 
-/// How jitter is spread around the latency. The jitter is then the standard deviation.
+/// How jitter is spread around the latency, or the time between two bunches. The jitter is then the standard deviation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distribution {
@@ -216,6 +220,9 @@ pub enum KindError {
         /// As asked.
         max: Span,
     },
+    /// A distribution of slots of one length.
+    #[error("a distribution spreads the time between two slots, and there is only {0}: add a max beyond it")]
+    EvenSlot(Span),
     /// Nobody is to fail.
     #[error("a DNS fault needs the names that fail")]
     NoNames,
@@ -242,6 +249,7 @@ impl Kind {
                 Err(KindError::NoJitter("distribution"))
             }
             Self::Delay { distribution: Some(Distribution::Table(table)), .. }
+            | Self::Slot { distribution: Some(Distribution::Table(table)), .. }
                 if !(16..=8192).contains(&table.len()) =>
             {
                 Err(KindError::Table(table.len()))
@@ -256,6 +264,9 @@ impl Kind {
                 if max.is_some_and(|max| max < *min) || most(max.unwrap_or(*min), 2) =>
             {
                 Err(KindError::Slot { min: *min, max: max.unwrap_or(*min) })
+            }
+            Self::Slot { min, max, distribution: Some(_), .. } if max.is_none_or(|max| max == *min) => {
+                Err(KindError::EvenSlot(*min))
             }
             Self::Slot { packets: Some(0), .. } => Err(KindError::Zero("the number of packets in a slot")),
             Self::Slot { bytes: Some(0), .. } => Err(KindError::Zero("the number of bytes in a slot")),
@@ -401,13 +412,7 @@ impl fmt::Display for Kind {
                 if let Some(jitter) = jitter {
                     write!(f, " ± {jitter}{}", correlated(correlation))?;
                 }
-                match distribution {
-                    None => {}
-                    Some(Distribution::Normal) => f.write_str(" normal")?,
-                    Some(Distribution::Pareto) => f.write_str(" pareto")?,
-                    Some(Distribution::Paretonormal) => f.write_str(" paretonormal")?,
-                    Some(Distribution::Table(table)) => write!(f, " by a table of {}", table.len())?,
-                }
+                distribution.as_ref().map_or(Ok(()), |distribution| write!(f, " {distribution}"))?;
                 f.write_str(if *allow_reorder { " one way, reordering" } else { " one way" })
             }
             Self::Duplicate { percent, correlation } => {
@@ -421,9 +426,10 @@ impl fmt::Display for Kind {
                 maybe(f, "gap", gap.as_ref())
             }
             Self::Rate { rate } => write!(f, "rate {rate}/s"),
-            Self::Slot { min, max, packets, bytes } => {
+            Self::Slot { min, max, packets, bytes, distribution } => {
                 write!(f, "slot {min}")?;
                 max.map_or(Ok(()), |max| write!(f, "-{max}"))?;
+                distribution.as_ref().map_or(Ok(()), |distribution| write!(f, " {distribution}"))?;
                 maybe(f, "packets", packets.as_ref())?;
                 maybe(f, "bytes", bytes.as_ref())
             }
@@ -438,6 +444,17 @@ impl fmt::Display for Kind {
                 let names = names.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
                 write!(f, "DNS {answer} for {names}")
             }
+        }
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("normal"),
+            Self::Pareto => f.write_str("pareto"),
+            Self::Paretonormal => f.write_str("paretonormal"),
+            Self::Table(table) => write!(f, "by a table of {}", table.len()),
         }
     }
 }

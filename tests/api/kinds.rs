@@ -8,7 +8,7 @@ use partition_agent_proto::{Engine, FaultStatus, State, Verdict};
 use crate::client::{Api, fault};
 
 /// What goes through a queue, and how tc has it.
-pub const SHAPED: [(&str, &str); 16] = [
+pub const SHAPED: [(&str, &str); 17] = [
     (r#"{"loss":{"percent":5,"correlation":25}}"#, "netem limit 1000 loss 5% 25%"),
     (r#"{"loss_gemodel":{"p":1}}"#, "netem limit 1000 loss gemodel 1% 99% 100% 0%"),
     (
@@ -50,6 +50,10 @@ pub const SHAPED: [(&str, &str); 16] = [
     (
         r#"{"slot":{"min":"1ms","max":"10ms","bytes":3000}}"#,
         "netem limit 2000 slot 1000us 10000us packets 0 bytes 3000",
+    ),
+    (
+        r#"{"slot":{"min":"20ms","max":"80ms","packets":8,"distribution":"normal"}}"#,
+        "netem limit 32010 slot distribution normal 50000us 30000us packets 8 bytes 0",
     ),
 ];
 

@@ -198,6 +198,12 @@ async fn a_kind_is_within_what_netem_and_people_can_do() {
         (with_kind(r#"{"slot":{"min":"2ms","max":"1ms"}}"#), Invalid, "a slot of 2ms to 1ms is none"),
         (with_kind(r#"{"slot":{"min":"2100ms"}}"#), Invalid, "at most 2s"),
         (with_kind(r#"{"slot":{"min":"1ms","max":"3s"}}"#), Invalid, "a slot of 1ms to 3s is none"),
+        (with_kind(r#"{"slot":{"min":"1ms","distribution":"normal"}}"#), Invalid, "there is only 1ms"),
+        (
+            with_kind(r#"{"slot":{"min":"1ms","max":"2ms","distribution":{"table":[1]}}}"#),
+            Invalid,
+            "16 to 8192",
+        ),
         (with_kind(r#"{"slot":{"min":"1ms","packets":0}}"#), Invalid, "packets in a slot is at least 1"),
         (with_kind(r#"{"slot":{"min":"1ms","bytes":0}}"#), Invalid, "bytes in a slot is at least 1"),
         (with_kind(r#"{"slot":{"min":"0s"}}"#), Invalid, "0s is out of range"),

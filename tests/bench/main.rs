@@ -20,7 +20,7 @@ const PARTS: [(&str, fn()); 5] = [
 
 fn main() {
     let asked = std::env::args().skip(1).collect::<Vec<_>>();
-    for unknown in asked.iter().filter(|asked| PARTS.iter().all(|(name, _)| name != asked)) {
+    if let Some(unknown) = asked.iter().find(|asked| PARTS.iter().all(|(name, _)| name != asked)) {
         panic!("there is no part {unknown}: there are {}", PARTS.map(|(name, _)| name).join(", "));
     }
     println!("kernel {}", nix::sys::utsname::uname().expect("uname").release().to_string_lossy());

@@ -73,6 +73,10 @@ pub const BY_NFTABLES: &[Row] = &[
     },
 ];
 
+/// Slots by a table of one deviation.
+const UPPER: &str = r#"{"slot":{"min":"20ms","max":"80ms","distribution":{"table":
+    [8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192,8192]}}}"#;
+
 /// What a queue does, but for its delays.
 pub const BY_AN_ENGINE: &[Row] = &[
     Row {
@@ -187,6 +191,20 @@ pub const BY_AN_ENGINE: &[Row] = &[
         both: false,
         checks: &[
             check(Bunches, Between(40.0, 75.0), "50 ms; a stall of the machine joins or parts some"),
+            NONE_LOST,
+            IN_ORDER,
+        ],
+    },
+    Row {
+        kinds: UPPER,
+        traffic: Traffic::Steady(800, 16),
+        both: false,
+        checks: &[
+            check(
+                Bunches,
+                Between(65.0, 110.0),
+                "a deviation of 30 ms above the middle of 50 ms, each time; a stall of the machine joins or parts some",
+            ),
             NONE_LOST,
             IN_ORDER,
         ],

@@ -1,5 +1,7 @@
 //! The emulator's dice: seeded, and correlated where netem's are.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 use partition_agent_proto::Percent;
 
@@ -33,6 +35,17 @@ impl Dice {
 /// How many of the 2^32 numbers that can be drawn are hits.
 pub fn share(percent: Option<Percent>) -> u64 {
     u64::from(percent.map_or(0, Percent::millionths)) * ALL / 1_000_000
+}
+
+/// One deviation in a distribution's table (`NETEM_DIST_SCALE`).
+const SCALE: i128 = 8192;
+
+/// So many of these deviations from the mean, as a table has them, and never before now.
+pub fn deviated(mean: Duration, deviation: Duration, drawn: i16) -> Duration {
+    let [mean, deviation] =
+        [mean, deviation].map(|span| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX));
+    let nanos = (mean + deviation * i128::from(drawn) / SCALE).max(0);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// netem's `get_crandom`: a mean of a fresh number and the last answer, weighted by the correlation. The mean leans

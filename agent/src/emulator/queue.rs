@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::counters::Counters;
-use super::dice::{Correlated, Dice, Draw};
+use super::dice::{Correlated, Dice, Draw, deviated};
 use super::frame::Frame;
 use super::loss::Loss;
 use super::schedule::Schedule;
@@ -13,9 +13,6 @@ use crate::plan::{Impairment, Reorder};
 
 /// What the frames that are held may have of the host's memory, whatever the impairment's limit of packets is.
 pub const BYTES: usize = 64 << 20;
-
-/// One deviation in a distribution's table (`NETEM_DIST_SCALE`).
-const SCALE: i128 = 8192;
 
 /// Instants are durations since any fixed instant; none may be before the one handed in before it.
 pub struct Queue {
@@ -174,7 +171,7 @@ impl Rules {
                 delayed: 0,
             }),
             jitter: Correlated::new(impairment.jitter_correlation, dice),
-            gate: impairment.slot.map(Gate::new),
+            gate: impairment.slot.clone().map(Gate::new),
             impairment,
         }
     }
@@ -191,12 +188,12 @@ impl Rules {
             let index = usize::try_from(number).ok()?.checked_rem(table.deviations.len())?;
             table.deviations.get(index)
         });
+        if let Some(drawn) = drawn {
+            return deviated(latency, jitter, *drawn);
+        }
         let [mean, sigma] =
             [latency, jitter].map(|span| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX));
-        let deviation = match drawn {
-            Some(drawn) => sigma * i128::from(*drawn) / SCALE,
-            None => within(i128::from(number), 2 * sigma) - sigma,
-        };
+        let deviation = within(i128::from(number), 2 * sigma) - sigma;
         Duration::from_nanos(u64::try_from((mean + deviation).max(0)).unwrap_or(u64::MAX))
     }
 }

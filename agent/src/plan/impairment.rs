@@ -39,7 +39,7 @@ pub struct Impairment {
     pub limit: u32,
 }
 
-/// How jitter is spread, and what people call it.
+/// How jitter is spread, or the time between two bunches, and what people call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     pub name: &'static str,
@@ -83,12 +83,14 @@ pub enum LossModel {
 }
 
 /// Bunches: the gate opens after a time between the two, and lets at most so much through; 0 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     pub min: Duration,
     pub max: Duration,
     pub packets: u32,
     pub bytes: u32,
+    /// The time is then spread around the middle of the two, and the half of what is between them is a deviation.
+    pub distribution: Option<Table>,
 }
 
 /// What a kind is to the data plane.
@@ -155,12 +157,13 @@ impl Impairment {
                 self.reorder = Some(Reorder { chance, gap: gap.unwrap_or(1) });
             }
             Kind::Rate { rate } => self.rate = Some(rate.bits_per_second()),
-            Kind::Slot { min, max, packets, bytes } => {
+            Kind::Slot { min, max, packets, bytes, distribution } => {
                 self.slot = Some(Slot {
                     min: min.duration(),
                     max: max.unwrap_or(*min).duration(),
                     packets: packets.unwrap_or_default(),
                     bytes: bytes.unwrap_or_default(),
+                    distribution: distribution.as_ref().map(table),
                 });
             }
         }
@@ -168,7 +171,7 @@ impl Impairment {
     }
 
     fn limit(&self) -> u32 {
-        let held = self.longest_delay() + self.slot.map(|slot| slot.max).unwrap_or_default();
+        let held = self.longest_delay() + self.slot.as_ref().map(Slot::longest).unwrap_or_default();
         let packets = match self.rate {
             // What the link carries meanwhile, and its buffer.
             Some(rate) => {
@@ -184,10 +187,7 @@ impl Impairment {
 
     /// The longest that a packet can wait because of latency and jitter.
     pub fn longest_delay(&self) -> Duration {
-        let furthest = self.distribution.as_ref().map_or(8192, |table| {
-            table.deviations.iter().map(|deviation| i32::from(*deviation)).max().unwrap_or_default().max(0)
-        });
-        self.latency + self.jitter * u32::try_from(furthest).unwrap_or_default() / 8192
+        self.latency + furthest(self.jitter, self.distribution.as_ref())
     }
 
     /// How long a packet can be on its way through the queue after the last one has entered it.
@@ -197,7 +197,7 @@ impl Impairment {
             // A full buffer of a slow link may take longer than anybody would wait for a restore.
             Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(Duration::from_secs(5))
         });
-        let slot = self.slot.map(|slot| slot.max * 2).unwrap_or_default();
+        let slot = self.slot.as_ref().map(|slot| slot.longest() * 2).unwrap_or_default();
         // The rest is for timers and a busy host.
         self.longest_delay() + buffered.unwrap_or_default() + slot + Duration::from_millis(100)
     }
@@ -207,6 +207,27 @@ impl Impairment {
         let order = self.keep_order && !self.jitter.is_zero() && self.reorder.is_none();
         self.rate.or_else(|| order.then_some(Self::ORDER_KEEPING_RATE))
     }
+}
+
+impl Slot {
+    /// What a distribution spreads around, and a deviation of it.
+    pub fn middle(&self) -> (Duration, Duration) {
+        ((self.min + self.max) / 2, self.max.saturating_sub(self.min) / 2)
+    }
+
+    /// The longest time between two bunches.
+    fn longest(&self) -> Duration {
+        let (mean, deviation) = self.middle();
+        mean + furthest(deviation, self.distribution.as_ref())
+    }
+}
+
+/// How far above its mean a time can be.
+fn furthest(deviation: Duration, table: Option<&Table>) -> Duration {
+    let furthest = table.map_or(8192, |table| {
+        table.deviations.iter().map(|deviation| i32::from(*deviation)).max().unwrap_or_default().max(0)
+    });
+    deviation * u32::try_from(furthest).unwrap_or_default() / 8192
 }
 
 /// What is left of certainty.
@@ -273,8 +294,19 @@ impl fmt::Display for Impairment {
             Some(rate) => write!(f, " rate {rate}bit")?,
             None => {}
         }
-        if let Some(Slot { min, max, packets, bytes }) = &self.slot {
-            write!(f, " slot {}us {}us packets {packets} bytes {bytes}", micros(*min), micros(*max))?;
+        if let Some(slot) = &self.slot {
+            let (first, second) = match &slot.distribution {
+                Some(table) => {
+                    write!(f, " slot distribution {}", table.name)?;
+                    slot.middle()
+                }
+                None => {
+                    f.write_str(" slot")?;
+                    (slot.min, slot.max)
+                }
+            };
+            let (packets, bytes) = (slot.packets, slot.bytes);
+            write!(f, " {}us {}us packets {packets} bytes {bytes}", micros(first), micros(second))?;
         }
         Ok(())
     }
@@ -318,6 +350,10 @@ mod tests {
             "netem limit 1000 loss state 5% 95% 0% 100% 1%"
         );
         assert_eq!(text(r#"[{"loss":{"percent":5,"correlation":25}}]"#), "netem limit 1000 loss 5% 25%");
+        assert_eq!(
+            text(r#"[{"slot":{"min":"20ms","max":"80ms","distribution":{"table":[16384]},"bytes":9000}}]"#),
+            "netem limit 22000 slot distribution table 50000us 30000us packets 0 bytes 9000"
+        );
     }
 
     #[test]

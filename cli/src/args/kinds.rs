@@ -73,6 +73,9 @@ pub struct KindArgs {
     /// At most this many bytes in a bunch
     #[arg(long, value_name = "N", requires = "slot")]
     pub slot_bytes: Option<u32>,
+    /// How the time between two bunches is spread around the middle of MIN and MAX, as with --distribution; evenly without it
+    #[arg(long, value_name = "NAME|FILE", requires = "slot", value_parser = values::distribution)]
+    pub slot_distribution: Option<Distribution>,
     /// Refuse packets, and tell their sender; TCP connections are reset
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "tcp-reset", require_equals = true)]
     pub reject: Option<Reject>,
@@ -158,8 +161,13 @@ impl KindArgs {
             gap: self.reorder_gap,
         }));
         kinds.extend(self.rate.as_ref().map(|rate| Kind::Rate { rate: rate.to }));
-        let (packets, bytes) = (self.slot_packets, self.slot_bytes);
-        kinds.extend(self.slot.map(|(min, max)| Kind::Slot { min, max, packets, bytes }));
+        kinds.extend(self.slot.map(|(min, max)| Kind::Slot {
+            min,
+            max,
+            packets: self.slot_packets,
+            bytes: self.slot_bytes,
+            distribution: self.slot_distribution.clone(),
+        }));
         kinds.extend(self.reject.map(|with| Kind::Reject {
             with: match with {
                 Reject::TcpReset => RejectWith::TcpReset,

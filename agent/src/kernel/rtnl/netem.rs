@@ -19,6 +19,7 @@ const TCA_NETEM_RATE64: u16 = 8;
 const TCA_NETEM_LATENCY64: u16 = 10;
 const TCA_NETEM_JITTER64: u16 = 11;
 const TCA_NETEM_SLOT: u16 = 12;
+const TCA_NETEM_SLOT_DIST: u16 = 13;
 
 const NETEM_LOSS_GI: u16 = 1;
 const NETEM_LOSS_GE: u16 = 2;
@@ -29,7 +30,7 @@ const QOPT_WORDS: usize = 6;
 /// `PSCHED_SHIFT`: the struct has its times in ticks of 64 ns.
 const TICK_SHIFT: u32 = 6;
 
-/// What netem is told, and what it says of itself: everything but the table of the jitter, which no dump has.
+/// What netem is told, and what it says of itself: everything but the tables of jitter and slots, which no dump has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     limit: u32,
@@ -84,6 +85,8 @@ struct Slot {
     max: Duration,
     packets: u32,
     bytes: u32,
+    /// By a table around the middle, not evenly.
+    distributed: bool,
 }
 
 /// The contents of `TCA_OPTIONS`.
@@ -120,9 +123,11 @@ pub fn encode(impairment: &Impairment) -> Vec<u8> {
     if impairment.slot.is_some() {
         attributes.push(DefaultNla::new(TCA_NETEM_SLOT, wanted.slot.encode()));
     }
-    if let Some(table) = &impairment.distribution {
+    let slots = impairment.slot.as_ref().and_then(|slot| slot.distribution.as_ref());
+    let tables = [(TCA_NETEM_DELAY_DIST, impairment.distribution.as_ref()), (TCA_NETEM_SLOT_DIST, slots)];
+    for (kind, table) in tables.into_iter().filter_map(|(kind, table)| Some((kind, table?))) {
         let deviations = table.deviations.iter().flat_map(|deviation| deviation.to_ne_bytes()).collect();
-        attributes.push(DefaultNla::new(TCA_NETEM_DELAY_DIST, deviations));
+        attributes.push(DefaultNla::new(kind, deviations));
     }
     bytes.extend(emit(&attributes));
     bytes
@@ -229,12 +234,13 @@ impl From<&Impairment> for Seen {
             // Without reordering, the kernel must not see a gap: it would take it for the reordering of everything.
             gap: impairment.reorder.map(|reorder| reorder.gap.max(1)).unwrap_or_default(),
             rate: impairment.netem_rate().unwrap_or_default() / 8,
-            slot: impairment.slot.map_or_else(Slot::default, |slot| Slot {
+            slot: impairment.slot.as_ref().map_or_else(Slot::default, |slot| Slot {
                 min: slot.min,
                 max: slot.max,
                 // The kernel's numbers are positive `int`s, and more than it can count is no limit.
                 packets: i32::try_from(slot.packets).map_or(0, |_| slot.packets),
                 bytes: i32::try_from(slot.bytes).map_or(0, |_| slot.bytes),
+                distributed: slot.distribution.is_some(),
             }),
         }
     }
@@ -318,15 +324,23 @@ impl Loss {
 impl Slot {
     fn encode(self) -> Vec<u8> {
         let limits = words(&[self.packets, self.bytes]);
-        // The last two are for slots of a distribution of their own.
-        let no_distribution = [0; 16];
-        [&nanos(self.min), &nanos(self.max), &limits[..], &no_distribution].concat()
+        let none = (Duration::ZERO, Duration::ZERO);
+        let (even, around) = if self.distributed {
+            (none, ((self.min + self.max) / 2, self.max.saturating_sub(self.min) / 2))
+        } else {
+            ((self.min, self.max), none)
+        };
+        [&nanos(even.0), &nanos(even.1), &limits[..], &nanos(around.0), &nanos(around.1)].concat()
     }
 
     fn decode(value: &[u8]) -> Option<Self> {
         let (min, max) = (read_nanos(value.get(..8)?)?, read_nanos(value.get(8..16)?)?);
         let [packets, bytes] = read_words(value.get(16..24)?)?;
-        Some(Self { min, max, packets, bytes })
+        let (mean, deviation) = (read_nanos(value.get(24..32)?)?, read_nanos(value.get(32..40)?)?);
+        let distributed = !deviation.is_zero();
+        let (min, max) =
+            if distributed { (mean.saturating_sub(deviation), mean + deviation) } else { (min, max) };
+        Some(Self { min, max, packets, bytes, distributed })
     }
 }
 

@@ -23,10 +23,10 @@ fn inject_says_the_same_as_the_api() {
         ),
         (
             "--rtt 100ms --jitter 5ms --distribution normal --duplicate 1% --corrupt 2% --reorder 25% --reorder-gap 5 \
-             --rate 10mbit --slot 1ms-2ms --slot-packets 9 --local-port 80,8000-8010 --protocol tcp --unit redis.service",
+             --rate 10mbit --slot 1ms-2ms --slot-packets 9 --slot-distribution pareto --local-port 80,8000-8010 --protocol tcp --unit redis.service",
             r#"{"kinds":[{"delay":{"latency":"50ms","jitter":"5ms","distribution":"normal"}},{"duplicate":{"percent":1}},
                 {"corrupt":{"percent":2}},{"reorder":{"percent":25,"gap":5}},{"rate":{"rate":"10mbit"}},
-                {"slot":{"min":"1ms","max":"2ms","packets":9}}],
+                {"slot":{"min":"1ms","max":"2ms","packets":9,"distribution":"pareto"}}],
                 "target":{"local_ports":[80,"8000-8010"],"protocol":"tcp"},"scope":{"unit":"redis.service"}}"#,
         ),
         (

@@ -158,6 +158,11 @@ fn the_first_difference_is_said_in_words() {
             r#"[{"slot":{"min":"1ms","max":"2ms"}}]"#,
             "slot is 1ms to 1ms, 8 packets, 0 bytes, not 1ms to 2ms, 0 packets, 0 bytes",
         ),
+        (
+            r#"[{"slot":{"min":"1ms","max":"2ms","distribution":"normal"}},{"rate":{"rate":"10mbit"}}]"#,
+            r#"[{"slot":{"min":"1ms","max":"2ms"}},{"rate":{"rate":"10mbit"}}]"#,
+            "slot is 1ms to 2ms by a table, 0 packets, 0 bytes, not 1ms to 2ms, 0 packets, 0 bytes",
+        ),
     ] {
         assert_eq!(said(is, should), words);
     }

@@ -41,8 +41,9 @@ impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             slot if *slot == Self::default() => f.write_str("none"),
-            Self { min, max, packets, bytes } => {
-                write!(f, "{min:?} to {max:?}, {packets} packets, {bytes} bytes")
+            Self { min, max, packets, bytes, distributed } => {
+                let how = if *distributed { " by a table" } else { "" };
+                write!(f, "{min:?} to {max:?}{how}, {packets} packets, {bytes} bytes")
             }
         }
     }
