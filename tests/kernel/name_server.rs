@@ -13,11 +13,13 @@ use nix::sched::{CloneFlags, unshare};
 /// What every name stands for that the zone does not have.
 pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
 
+/// By names in lower case, and whether the address is one of IPv6. None: there is no answer.
+type Zone = BTreeMap<(String, bool), Option<IpAddr>>;
+
 /// Over UDP and TCP, until the test is over.
 #[derive(Clone, Default)]
 pub struct NameServer {
-    /// Names in lower case, and whether the address is one of IPv6. None: there is no answer.
-    zone: Arc<Mutex<BTreeMap<(String, bool), Option<IpAddr>>>>,
+    zone: Arc<Mutex<Zone>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
