@@ -53,13 +53,16 @@ fn hosts_whose_clocks_differ_by_minutes_start_and_end_together() {
 
 /// In microseconds.
 fn spread(instants: &[u64]) -> u64 {
-    (instants.iter().max().unwrap() - instants.iter().min().unwrap()) / 1_000
+    (instants.iter().max().expect("as it is in the answer")
+        - instants.iter().min().expect("as it is in the answer"))
+        / 1_000
 }
 
 /// What was printed is what it was, but for how well the clocks are known.
 fn compare(started: Vec<u64>, printed: &serde_json::Value) -> u64 {
     let real = spread(&started);
-    let [printed, bound] = ["micros", "bound_micros"].map(|field| printed[field].as_u64().unwrap());
+    let [printed, bound] =
+        ["micros", "bound_micros"].map(|field| printed[field].as_u64().expect("as it is in the answer"));
     assert!(
         real.abs_diff(printed) <= 2 * bound + 2,
         "printed {printed} us, and it was {real} us, +- {bound}"

@@ -66,8 +66,10 @@ fn verbs() -> Vec<(&'static str, Cuts)> {
 fn found(fleet: &Fleet) -> (Cuts, bool) {
     let (_, matrix) = fleet.json(&["matrix"]);
     assert_eq!(matrix["silent"], serde_json::json!({}), "the API is reached, whatever is cut");
-    let number = |name: &serde_json::Value| name.as_str().unwrap()[1..].parse::<usize>().unwrap();
-    let pairs = matrix["pairs"].as_array().unwrap();
+    let number = |name: &serde_json::Value| {
+        name.as_str().expect("as it is in the answer")[1..].parse::<usize>().expect("as it is in the answer")
+    };
+    let pairs = matrix["pairs"].as_array().expect("as it is in the answer");
     assert_eq!(pairs.len(), HOSTS * (HOSTS - 1));
     let cut = pairs.iter().filter(|pair| pair["found"] == "cut");
     let cut = cut.map(|pair| (number(&pair["from"]), number(&pair["to"]))).collect();
@@ -75,10 +77,10 @@ fn found(fleet: &Fleet) -> (Cuts, bool) {
     for pair in pairs {
         let (from, to) = (number(&pair["from"]), number(&pair["to"]));
         let back = pairs.iter().find(|other| (number(&other["from"]), number(&other["to"])) == (to, from));
-        let open = pair["found"] == "open" && back.unwrap()["found"] == "open";
+        let open = pair["found"] == "open" && back.expect("as it is in the answer")["found"] == "open";
         assert_eq!(pair["connected"], open, "h{from} -> h{to}: {pair}");
     }
-    (cut, matrix["as_expected"].as_bool().unwrap())
+    (cut, matrix["as_expected"].as_bool().expect("as it is in the answer"))
 }
 
 #[test]
