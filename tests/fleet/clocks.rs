@@ -53,9 +53,7 @@ fn hosts_whose_clocks_differ_by_minutes_start_and_end_together() {
 
 /// In microseconds.
 fn spread(instants: &[u64]) -> u64 {
-    (instants.iter().max().expect("as it is in the answer")
-        - instants.iter().min().expect("as it is in the answer"))
-        / 1_000
+    (instants.iter().max().expect("ten hosts") - instants.iter().min().expect("ten hosts")) / 1_000
 }
 
 /// What was printed is what it was, but for how well the clocks are known.
