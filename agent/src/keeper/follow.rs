@@ -135,8 +135,10 @@ impl<K: Kernel> Keeper<K> {
 
     /// A step of its ramp.
     pub(super) async fn grow(&mut self, id: &FaultId) {
+        // A step that begins before the end of the ramp is not the last one, however long it takes.
+        let now = BootTime::now();
         self.replan(id, Why::Otherwise).await;
-        self.ledger.grown(id, BootTime::now());
+        self.ledger.grown(id, now);
     }
 
     /// Something that faults are planned from may have changed.

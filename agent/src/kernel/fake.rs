@@ -28,6 +28,8 @@ pub struct World {
     pub refuse_slot: Option<u32>,
     /// Refuse this many undos.
     pub refuse_undo: usize,
+    /// How long a replacement of a plan takes.
+    pub slow_replace: Duration,
     /// Refuse this many replacements of a plan.
     pub refuse_replace: usize,
     /// Refuse new timeouts of the plans in these slots.
@@ -190,6 +192,7 @@ impl Kernel for Fake {
 
     async fn replace(&mut self, _: &Plan, new: &Plan, _: &Guard) -> Result<Hits, Refusal> {
         let mut world = self.world();
+        std::thread::sleep(world.slow_replace);
         if world.refuse_replace > 0 {
             world.refuse_replace -= 1;
             let steer = new.steps.last().ok_or_else(|| Refusal::new("nft", Errno::EINVAL, None))?;

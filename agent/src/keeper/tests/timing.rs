@@ -159,3 +159,15 @@ async fn a_ramp_of_a_latency_retunes_its_queues() {
     until(&mut keeper, &mut alarm, |_| latency() == [Duration::from_secs(10); 2]).await;
     assert_eq!(keeper.get(&"f".parse().unwrap()).await.unwrap().verdict, Verdict::Confirmed);
 }
+
+#[tokio::test]
+async fn a_ramp_whose_steps_take_longer_than_the_time_between_them_comes_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+    // A step begins before the end of the ramp and is done after it.
+    world.lock().unwrap().slow_replace = Duration::from_millis(450);
+    keeper.inject(request("f", &with(r#""ramp":{"over":"500ms"},"for":"10m""#))).await.unwrap();
+    let grows = |keeper: &Keeper<Fake>| keeper.ledger.get(&"f".parse().unwrap()).unwrap().next_step.is_some();
+    until(&mut keeper, &mut alarm, |keeper| !grows(keeper)).await;
+    assert_eq!(share(&world.lock().unwrap()), 100_000, "10%, as was asked for");
+}
