@@ -167,7 +167,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// What it acts on is gone for good.
     pub(super) async fn vanished(&mut self, id: &FaultId, what: String) -> Result<(), Error> {
-        self.unsteer(id, End::Vanished { what }).await
+        self.unsteer(id, End::Vanished { what }).await.map(drop)
     }
 
     /// Brings every place of a fault to what its sources say now, and tells what changed. What is refused is told once, and
