@@ -45,6 +45,9 @@ pub struct FaultStatus {
     pub remaining_ms: u64,
     /// What reading the kernel back said.
     pub verdict: Verdict,
+    /// Of a fault that is restored: whether the host is as it was before, and if not, what has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_before: Option<Verdict>,
     /// Packets that it has hit.
     pub hits: Hits,
     /// The plan in nft and tc syntax: in the answer to a dry run, and to a question about one fault.

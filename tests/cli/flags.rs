@@ -304,5 +304,8 @@ fn a_change_of_a_fault_that_waits_says_when_it_ends() {
     let in_time = ["1h30m", "1h29m59s"].map(|left| format!("wait: now ends in {left}, at 20"));
     assert!(in_time.iter().any(|head| text.starts_with(head)), "{text}");
     assert!(agent.world().timeouts.is_empty());
-    assert_eq!(run(&agent, "restore wait").done(), "wait: restored; nothing of it is left\n");
+    assert_eq!(
+        run(&agent, "restore wait").done(),
+        "wait: restored; nothing of it is left; all else is as it was before\n"
+    );
 }

@@ -32,7 +32,7 @@ fn a_fault_without_a_name_is_given_one_that_restore_takes() {
     assert!(id.starts_with("loss-redis-"), "{text}");
     assert_eq!(
         run(&agent, &format!("restore {id}")).done(),
-        format!("{id}: restored; nothing of it is left\n")
+        format!("{id}: restored; nothing of it is left; all else is as it was before\n")
     );
 }
 

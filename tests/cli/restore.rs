@@ -16,7 +16,10 @@ fn agent_with(ids: &[&str]) -> FakeAgent {
 #[test]
 fn restore_ends_the_fault_that_is_named() {
     let agent = agent_with(&["a", "b"]);
-    assert_eq!(run(&agent, "restore a").done(), "a: restored; nothing of it is left\n");
+    assert_eq!(
+        run(&agent, "restore a").done(),
+        "a: restored; nothing of it is left; all else is as it was before\n"
+    );
     let left: Vec<FaultStatus> = run(&agent, "status --json").json();
     assert_eq!(left.iter().map(|fault| fault.id.as_str()).collect::<Vec<_>>(), ["b"]);
 }
@@ -27,7 +30,8 @@ fn restore_ends_all_that_are_named_though_one_is_unknown() {
     let restored = run(&agent, "restore a nobody b");
     assert_eq!(restored.code, Some(1));
     assert_eq!(
-        restored.stdout, "a: restored; nothing of it is left\nb: restored; nothing of it is left\n",
+        restored.stdout,
+        "a: restored; nothing of it is left; all else is as it was before\nb: restored; nothing of it is left; all else is as it was before\n",
         "{restored:?}"
     );
     assert!(restored.stderr.starts_with("partition-agent: there is no fault nobody\n  "), "{restored:?}");
@@ -39,7 +43,7 @@ fn restore_all_ends_everything() {
     let agent = agent_with(&["a", "b"]);
     assert_eq!(
         run(&agent, "restore --all").done(),
-        "a: restored; nothing of it is left\nb: restored; nothing of it is left\n"
+        "a: restored; nothing of it is left; all else is as it was before\nb: restored; nothing of it is left; all else is as it was before\n"
     );
     assert!(agent.world().is_clean());
     assert_eq!(run(&agent, "restore --all").done(), "no faults\n");

@@ -63,7 +63,10 @@ fn inject_wait_restores_the_fault_when_it_is_interrupted() {
         let child = waiting(&agent, "");
         kill(pid(&child), signal).unwrap();
         let text = finish(child).done();
-        assert!(text.ends_with("\ncut: restored; nothing of it is left\n"), "{signal}: {text}");
+        assert!(
+            text.ends_with("\ncut: restored; nothing of it is left; all else is as it was before\n"),
+            "{signal}: {text}"
+        );
         assert!(agent.world().is_clean());
         let over: Vec<History> = run(&agent, "history --json").json();
         assert!(matches!(over[0].end, End::Restored { .. }), "{over:?}");

@@ -140,3 +140,70 @@ fn a_tuned_fq_stays_tuned() {
     drop(agent);
     sequences(&lab, rounds(40), true);
 }
+
+/// What somebody does while a fault is in force, and all that the agent then says of it, but for hashes and how many
+/// there are of a thing: that is the kernel's business.
+const CHANGES: [(&str, &str); 9] = [
+    ("true", "all else is as it was before"),
+    (
+        "tc qdisc change dev to-redis root handle 7: tbf rate 2gbit burst 100k latency 10ms",
+        "qdisc of to-redis at ffff:ffff was tbf 7: with hash and is tbf 7: with hash",
+    ),
+    ("tc filter del dev to-redis ingress", "the number of filters on ingress of to-redis was N and is N"),
+    (
+        "nft add rule inet theirs c tcp dport 10 counter drop",
+        "table inet theirs was N rules with hash and is N rules with hash",
+    ),
+    (
+        "nft replace rule inet theirs c handle 2 tcp dport 11 counter drop",
+        "table inet theirs was N rules with hash and is N rules with hash",
+    ),
+    ("nft delete table netdev theirs", "table netdev theirs is gone"),
+    (
+        "ip addr add 10.79.0.1/32 dev to-db noprefixroute",
+        "the number of IPv4 routes was N and is N; address 10.79.0.1/32 of to-db is new",
+    ),
+    ("ip route add 10.80.0.0/16 dev to-db", "the number of IPv4 routes was N and is N"),
+    ("ip link add more type ifb", "link more is new"),
+];
+
+#[test]
+fn what_others_change_meanwhile_is_told_and_what_runs_by_itself_is_not() {
+    let lab = Lab::new();
+    furnish(&lab, "tbf rate 1gbit burst 100k latency 10ms");
+    let agent = Agent::start(&lab.app, "");
+    let cut = format!(
+        r#"{{"kinds":[{{"loss":{{"percent":100}}}}],"target":{{"peers":["{REDIS}:10"]}},"for":"10m"}}"#
+    );
+    let slow = format!(
+        r#"{{"kinds":[{{"delay":{{"latency":"20ms"}}}}],"target":{{"peers":["{DB}"]}},"engine":"emulator","for":"10m"}}"#
+    );
+    for (change, told) in CHANGES {
+        // Another fault, with links of its own, is there before and not after.
+        agent.inject("slow", &slow);
+        agent.inject("cut", &cut);
+        // Counters run: of the qdisc, and of the rule.
+        lab.app.sh(&format!("ping -c 3 -i 0.01 -W 3 {REDIS}"));
+        lab.redis
+            .sh("echo > /dev/udp/10.77.1.1/9; timeout 0.2 bash -c 'echo > /dev/tcp/10.77.1.1/9' || true");
+        lab.app.sh(change);
+        agent.restore("slow");
+        let begun = std::time::Instant::now();
+        while agent.faults().len() > 1 {
+            assert!(begun.elapsed() < SLACK, "{:?}", agent.faults());
+        }
+        let said = agent.cli_ok(&lab.app, &["restore", "cut"]);
+        let found = said.trim().strip_prefix("cut: restored; nothing of it is left; ").expect(&said);
+        let found = found.trim_start_matches("what else changed meanwhile: in host: ");
+        let mut words = found.split(' ');
+        let mut steady = Vec::new();
+        while let Some(word) = words.next() {
+            let bare = word.trim_end_matches(';');
+            steady.push(if bare.parse::<u32>().is_ok() { word.replace(bare, "N") } else { word.to_owned() });
+            if word == "hash" {
+                let _runs = words.next();
+            }
+        }
+        assert_eq!(steady.join(" "), told, "{change}");
+    }
+}

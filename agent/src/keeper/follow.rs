@@ -137,7 +137,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// A step of its ramp.
     pub(super) async fn grow(&mut self, id: &FaultId) {
-        // Of before it: one that takes until after the end of the ramp is not the last.
+        // A step that begins before the end of the ramp is not the last one, however long it takes.
         let now = BootTime::now();
         self.replan(id, Why::Otherwise).await;
         self.ledger.grown(id, now);
@@ -169,7 +169,7 @@ impl<K: Kernel> Keeper<K> {
 
     /// What it acts on is gone for good.
     pub(super) async fn vanished(&mut self, id: &FaultId, what: String) -> Result<(), Error> {
-        self.unsteer(id, End::Vanished { what }).await
+        self.unsteer(id, End::Vanished { what }).await.map(drop)
     }
 
     /// Brings every place of a fault to what its sources say now, and tells what changed. What is refused is told once, and

@@ -17,19 +17,20 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn restore(&mut self, id: &FaultId, end: End) -> Result<FaultStatus, Error> {
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         let before = status(fault, BootTime::now());
-        match fault.phase.clone() {
+        let as_before = match fault.phase.clone() {
             Phase::Prepared { .. } | Phase::Active | Phase::Stuck { next: Next::Unsteer, .. } => {
-                self.unsteer(id, end).await?;
+                self.unsteer(id, end).await?
             }
             Phase::Stuck { next: Next::Remove, .. } => self.remove(id).await?,
-            Phase::Draining { .. } => {}
-        }
+            Phase::Draining { .. } => None,
+        };
         Ok(match self.ledger.get(id) {
             Some(fault) => status(fault, BootTime::now()),
             None => FaultStatus {
                 state: State::Restored,
                 remaining_ms: 0,
                 ends_at: wall(Duration::ZERO),
+                as_before,
                 ..before
             },
         })
@@ -50,10 +51,10 @@ impl<K: Kernel> Keeper<K> {
         restored
     }
 
-    /// Takes a fault out of force. One without queues is gone at once.
-    pub(super) async fn unsteer(&mut self, id: &FaultId, end: End) -> Result<(), Error> {
+    /// Takes a fault out of force. One without queues is gone at once: then this answers whether all else is as before.
+    pub(super) async fn unsteer(&mut self, id: &FaultId, end: End) -> Result<Option<Verdict>, Error> {
         self.refresh_hits().await;
-        let Some(fault) = self.ledger.get(id) else { return Ok(()) };
+        let Some(fault) = self.ledger.get(id) else { return Ok(None) };
         let drain = fault.drain();
         let mut refused = None;
         for plan in fault.plans().cloned().collect::<Vec<_>>().into_iter().rev() {
@@ -76,12 +77,12 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         self.tell(id, EventKind::Ended, format!("out of force: {end}"));
         self.ledger.unsteered(now, id, end);
-        if drain.is_zero() { self.remove(id).await } else { Ok(()) }
+        if drain.is_zero() { self.remove(id).await } else { Ok(None) }
     }
 
     /// Removes the queues, which have drained, and writes the end down.
-    pub(super) async fn remove(&mut self, id: &FaultId) -> Result<(), Error> {
-        let Some(fault) = self.ledger.get(id) else { return Ok(()) };
+    pub(super) async fn remove(&mut self, id: &FaultId) -> Result<Option<Verdict>, Error> {
+        let Some(fault) = self.ledger.get(id) else { return Ok(None) };
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         let end = match &fault.phase {
             Phase::Prepared { .. } => End::Expired,
@@ -108,8 +109,9 @@ impl<K: Kernel> Keeper<K> {
         if let Some(refusal) = refused {
             return Err(self.stuck(id, Next::Remove, refusal, end));
         }
+        let mut as_before = None;
         if let Some((fault, end)) = self.ledger.removed(id) {
-            let as_before = self.compare(&fault).await;
+            as_before = self.compare(&fault).await;
             let hits = fault.hits();
             let change = match &as_before {
                 Some(Verdict::Mismatch { found }) => format!("what else changed meanwhile: {found}"),
@@ -117,10 +119,10 @@ impl<K: Kernel> Keeper<K> {
                 Some(Verdict::Inconclusive { .. }) | None => "what was there before is not known".to_owned(),
             };
             self.tell(id, EventKind::Restored, format!("nothing of it is left; it hit {hits}; {change}"));
-            self.write_end(id, fault.ended, end, hits, as_before);
+            self.write_end(id, fault.ended, end, hits, as_before.clone());
         }
         self.leave_unused().await;
-        Ok(())
+        Ok(as_before)
     }
 
     /// Whether what others have is as it was when the fault came.

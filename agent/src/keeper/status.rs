@@ -127,6 +127,7 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         ends_at: wall(remaining),
         remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
         verdict: fault.verdict.clone(),
+        as_before: None,
         hits: fault.hits(),
         plan: None,
     }

@@ -1,13 +1,22 @@
-//! What others have in a network namespace: qdiscs, links, tables. A fault leaves them as they were, and this is how the
-//! agent knows.
+//! What others have in a network namespace: links, addresses, routes, qdiscs, filters, tables and their rules. A fault
+//! leaves them as they were, and this is how the agent knows. What runs by itself is left out: counters, timeouts,
+//! lifetimes.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use partition_agent_proto::Verdict;
 
 use super::nft;
 use super::rtnl::Rtnl;
 use super::{Refusal, Within};
+
+/// Of what is too long to be told: that it is another shows.
+pub fn hash(of: impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    format!("{:04x}", hasher.finish() & 0xffff)
+}
 
 /// Things by what they are called, each with what it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +27,7 @@ pub struct Before {
 impl Before {
     pub async fn take(within: &Within, rtnl: &Rtnl) -> Result<Self, Refusal> {
         let mut things = rtnl.things_of_others().await?;
-        things.extend(nft::tables_of_others(within)?.into_iter().map(|table| (table, "there".to_owned())));
+        things.extend(nft::tables_of_others(within)?);
         Ok(Self { things })
     }
 

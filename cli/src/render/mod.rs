@@ -110,7 +110,15 @@ pub fn plan(fault: &FaultStatus) -> Result<(), Failure> {
 /// A fault that was just restored.
 pub fn restored(fault: &FaultStatus) -> Result<(), Failure> {
     let how = match fault.state {
-        State::Restored => "restored; nothing of it is left".to_owned(),
+        State::Restored => match &fault.as_before {
+            Some(Verdict::Confirmed) => {
+                "restored; nothing of it is left; all else is as it was before".to_owned()
+            }
+            Some(Verdict::Mismatch { found }) => {
+                format!("restored; nothing of it is left; what else changed meanwhile: {found}")
+            }
+            Some(Verdict::Inconclusive { .. }) | None => "restored; nothing of it is left".to_owned(),
+        },
         State::Restoring => "out of force; packets that it delayed are on their way".to_owned(),
         State::Pending | State::Prepared | State::Waiting | State::Active | State::Stuck => {
             format!("{}: {}", fault.state, fault.verdict)

@@ -1,5 +1,6 @@
 //! Reading the table back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use netlink_packet_core::{NlaBuffer, NlasIterator};
@@ -11,6 +12,7 @@ use nix::errno::Errno;
 
 use super::message::{In, comment};
 use super::socket::list;
+use crate::kernel::before::hash;
 use crate::kernel::{Refusal, SetSeen, Within};
 use crate::plan::{Hook, TABLE, TableFamily};
 
@@ -24,6 +26,7 @@ mod attr {
     pub const HOOK_DEV: u16 = 3;
     pub const HOOK_DEVS: u16 = 4;
     pub const DEVICE_NAME: u16 = 1;
+    pub const RULE_TABLE: u16 = 1;
     pub const RULE_CHAIN: u16 = 2;
     pub const RULE_HANDLE: u16 = 3;
     pub const RULE_EXPRESSIONS: u16 = 4;
@@ -60,17 +63,47 @@ pub fn table_exists(within: &Within) -> Result<bool, Refusal> {
     Ok(entries.iter().any(|entry| text(entry, attr::TABLE_NAME).as_deref() == Some(TABLE)))
 }
 
-/// The tables that are not ours, as nft names them.
-pub fn tables_of_others(within: &Within) -> Result<Vec<String>, Refusal> {
-    let mut tables = Vec::new();
+/// Expressions that run by themselves.
+const COUNTING: [&str; 3] = ["counter", "quota", "last"];
+
+/// The tables that are not ours, as nft names them, with their rules.
+pub fn tables_of_others(within: &Within) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut tables = BTreeMap::new();
     for family in [TableFamily::Netdev, TableFamily::Inet, TableFamily::Ip, TableFamily::Ip6] {
         let question = NfTablesMessage::GetTable(TableMessage { attributes: vec![] });
         let entries = list(within, family, question, "tables")?;
         let names = entries.iter().filter_map(|entry| text(entry, attr::TABLE_NAME));
         let others = names.filter(|name| !name.starts_with(TABLE));
-        tables.extend(others.map(|name| format!("table {} {name}", family.nft())));
+        let mut rules = others.map(|name| (name, Vec::new())).collect::<BTreeMap<_, _>>();
+        if rules.is_empty() {
+            continue;
+        }
+        let question = NfTablesMessage::GetRule(RuleMessage { attributes: vec![] });
+        for entry in list(within, family, question, "rules")? {
+            if let Some(rules) = text(&entry, attr::RULE_TABLE).and_then(|table| rules.get_mut(&table)) {
+                rules.push(steady(&entry));
+            }
+        }
+        tables.extend(rules.into_iter().map(|(name, rules)| {
+            let what = format!("{} rules with hash {}", rules.len(), hash(&rules));
+            (format!("table {} {name}", family.nft()), what)
+        }));
     }
     Ok(tables)
+}
+
+/// Which rule it is and what it does, without what it has counted.
+fn steady(entry: &[u8]) -> Vec<Vec<u8>> {
+    let exprs = find(entry, attr::RULE_EXPRESSIONS).unwrap_or_default();
+    let steady = attributes(&exprs).filter(|expr| {
+        text(expr.value(), attr::EXPR_NAME).is_none_or(|name| !COUNTING.contains(&name.as_str()))
+    });
+    let steady = steady.map(|expr| expr.value().to_vec());
+    [attr::RULE_CHAIN, attr::RULE_HANDLE]
+        .into_iter()
+        .filter_map(|kind| find(entry, kind))
+        .chain(steady)
+        .collect()
 }
 
 /// Our chains that sit on an interface.

@@ -1,6 +1,7 @@
 //! Links, qdiscs, addresses and routes over rtnetlink.
 
 pub mod netem;
+mod others;
 mod redirect;
 mod routes;
 
@@ -190,30 +191,6 @@ impl Rtnl {
             Err(refusal) if !refusal.is_absent() => Err(refusal),
             Ok(()) | Err(_) => Ok(()),
         }
-    }
-
-    /// Links and qdiscs that no agent made, each with what it is.
-    pub async fn things_of_others(&self) -> Result<BTreeMap<String, String>, Refusal> {
-        let links = self.links().await?;
-        let qdiscs = collect("tc qdisc show", self.handle.qdisc().get().execute()).await?;
-        let mut things = BTreeMap::new();
-        for link in links.iter().filter(|link| !link.ours) {
-            things.insert(format!("link {}", link.name), if link.up { "up" } else { "down" }.to_owned());
-        }
-        for qdisc in &qdiscs {
-            let header = &qdisc.header;
-            let Some(link) = links.iter().find(|link| index(link.index) == header.index && !link.ours) else {
-                continue;
-            };
-            let kind = qdisc.attributes.iter().find_map(|attribute| match attribute {
-                TcAttribute::Kind(kind) => Some(kind.as_str()),
-                _ => None,
-            });
-            let parent = header.parent;
-            let name = format!("qdisc of {} at {:x}:{:x}", link.name, parent.major, parent.minor);
-            things.insert(name, format!("{} {:x}:", kind.unwrap_or("unknown"), header.handle.major));
-        }
-        Ok(things)
     }
 
     /// The netem queues on our links.
