@@ -11,13 +11,16 @@ use partition_agent_proto::{
 };
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 
 use crate::exit::Failure;
 
 /// A fault on thousands of names can take a while to resolve; nothing else does.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host that is up answers sooner, and TCP asks once more after a second.
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// Where an agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,21 +152,21 @@ impl Client {
     }
 
     /// Built and cutting nothing, until it is committed or this long has passed.
-    /// Whether it is new, and how it stands.
+    /// With a number by which nothing else is taken back.
     pub async fn prepare(
         &self,
         id: &FaultId,
         spec: &FaultSpec,
         patience: Span,
-    ) -> Answer<(bool, FaultStatus)> {
-        let request = self.request(Method::PUT, &format!("/v1/faults/{id}?prepare={patience}"));
-        let (status, fault) = self.answer(keep(request).json(spec)).await?;
-        Ok((status == StatusCode::CREATED, fault))
+        attempt: u64,
+    ) -> Answer<FaultStatus> {
+        let path = format!("/v1/faults/{id}?prepare={patience}&attempt={attempt}");
+        self.send(keep(self.request(Method::PUT, &path)).json(spec)).await
     }
 
     /// To an instant of the agent's own boot clock, in nanoseconds.
-    pub async fn commit(&self, id: &FaultId, at_boot_ns: u64) -> Answer<FaultStatus> {
-        let commit = Commit { at_boot_ns };
+    pub async fn commit(&self, id: &FaultId, at_boot_ns: u64, attempt: u64) -> Answer<FaultStatus> {
+        let commit = Commit { at_boot_ns, attempt: Some(attempt) };
         self.send(self.request(Method::POST, &format!("/v1/faults/{id}/commit")).json(&commit)).await
     }
 
@@ -198,7 +201,12 @@ impl Client {
         self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}{}", at(at_boot_ns)))).await
     }
 
-    /// The same for every fault.
+    /// Only if it came by this attempt.
+    pub async fn withdraw(&self, id: &FaultId, attempt: u64) -> Answer<FaultStatus> {
+        self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}?attempt={attempt}"))).await
+    }
+
+    /// The same as a restore, for every fault.
     pub async fn restore_all(&self, at_boot_ns: Option<u64>) -> Answer<Vec<FaultStatus>> {
         self.send(self.request(Method::DELETE, &format!("/v1/faults{}", at(at_boot_ns)))).await
     }
@@ -212,17 +220,12 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
-        Ok(self.answer(request).await?.1)
-    }
-
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<(StatusCode, T)> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let ok = response.status().is_success();
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if ok {
-            let answer = serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()))?;
-            return Ok((status, answer));
+            return serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()));
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(problem.into()),
@@ -262,6 +265,7 @@ fn builder(token: Option<&Token>) -> Answer<reqwest::ClientBuilder> {
     }
     // An agent is asked directly: a proxy would be one more thing that a fault can cut. And it sends nobody elsewhere.
     let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none());
+    let builder = builder.connect_timeout(CONNECT);
     Ok(builder.default_headers(headers))
 }
 

@@ -46,8 +46,15 @@ impl Foreground {
         let finder = self.config.finder();
         let found = finder.find(&spec, keep).await.map_err(|error| api::not_found(&error))?;
         let by = format!("uid {} (pid {}, foreground)", nix::unistd::getuid(), std::process::id());
-        let request =
-            Request { id, spec: spec.clone(), sources: found.sources.clone(), by, dry_run, prepare: None };
+        let request = Request {
+            id,
+            spec: spec.clone(),
+            sources: found.sources.clone(),
+            by,
+            dry_run,
+            prepare: None,
+            attempt: None,
+        };
         let events = self.keeper.events();
         let injected = self.keeper.inject(request).await;
         let (new, status) = injected.map_err(|error| api::problem(&error))?;

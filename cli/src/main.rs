@@ -42,6 +42,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabRespond(respond) => demo::lab::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
+        Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
         Verb::Partition(args) => {
             block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })
         }
@@ -50,6 +51,9 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         }
         Verb::Inject(args) => block_on(async {
             // A link is one of a fleet's.
+            if args.link.is_some() && access.is_named() {
+                return Err(one_or_many());
+            }
             if args.link.is_some() {
                 return team::inject(&Team::gather(&fleet, &access).await?, json, *args).await;
             }
@@ -103,10 +107,14 @@ async fn whom(access: Access, fleet: &FleetArgs) -> Result<Whom, Failure> {
     match (access.is_named(), fleet.is_named()) {
         (_, false) => Ok(Whom::One(access)),
         (false, true) => Ok(Whom::Many(Box::new(Team::gather(fleet, &access).await?))),
-        (true, true) => {
-            Err(Failure::Usage("--agent is one agent, and --fleet and --on are many: name either".to_owned()))
-        }
+        (true, true) => Err(one_or_many()),
     }
+}
+
+fn one_or_many() -> Failure {
+    Failure::Usage(
+        "--agent is one agent, and a fleet is many: leave --agent (or PARTITION_AGENT) out".to_owned(),
+    )
 }
 
 fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {

@@ -226,6 +226,9 @@ pub struct Change {
 pub struct Commit {
     /// Nanoseconds of the agent's own `CLOCK_BOOTTIME`, as `/v1/clock` tells it; still to come.
     pub at_boot_ns: u64,
+    /// Whose the fault is from now on, where that is somebody else than who prepared it: a number that nobody else has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
 }
 
 /// A fault that is over.

@@ -26,7 +26,7 @@ fn a_controller_that_is_killed_leaves_faults_that_end_by_themselves() {
         }
         let before = fleet.agents[0].as_ref().unwrap().log().matches(words).count();
         let mut running =
-            fleet.cli_running(&[&CUT, ["--for=4s", "--start-in", start_in].as_slice()].concat());
+            fleet.cli_running(&[&CUT, ["--for=6s", "--start-in", start_in].as_slice()].concat());
         for (_, agent) in fleet.running().filter(|(nth, _)| !hold || *nth != 9) {
             logged(agent, words, before + 1);
         }
@@ -36,8 +36,8 @@ fn a_controller_that_is_killed_leaves_faults_that_end_by_themselves() {
         if hold {
             slow.signal(Signal::SIGCONT);
         }
-        // What is prepared expires after 30 s, what is committed ends 4 s after its start.
-        let longest = Duration::from_secs(if hold { 30 } else { 9 });
+        // What is prepared expires after 30 s, what is committed ends 6 s after its start.
+        let longest = Duration::from_secs(if hold { 30 } else { 11 });
         until_clean(&fleet, longest + SLACK);
         println!("killed at point {point} ({words}): nothing is left after {:?}", killed.elapsed());
         for (nth, agent) in fleet.running() {
@@ -126,4 +126,27 @@ fn the_same_command_again_is_harmless() {
     assert_eq!(done.status.code(), Some(1));
     assert!(text(&done.stderr).contains("the id again is taken by another fault"), "{}", text(&done.stderr));
     assert_eq!(fleet.running().filter(|(_, agent)| agent.faults().len() == 1).count(), HOSTS);
+}
+
+/// One host hangs while somebody repeats the command, and gives up: what was there stays there, on that host too.
+#[test]
+fn a_command_that_gives_up_takes_nothing_away_from_another() {
+    let fleet = Fleet::start();
+    let command = [&CUT, ["--for=10m", "--id", "game-day"].as_slice()].concat();
+    fleet.cli_ok(&command);
+    let slow = fleet.agents[3].as_ref().unwrap();
+    slow.signal(Signal::SIGSTOP);
+    let mut again = fleet.cli_running(&command);
+    std::thread::sleep(Duration::from_secs(1));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(again.id()).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGINT).unwrap();
+    // It tells the slow one to forget, too, and waits for it.
+    std::thread::sleep(Duration::from_secs(1));
+    slow.signal(Signal::SIGCONT);
+    again.wait().unwrap();
+    for (nth, agent) in fleet.running() {
+        let there = agent.faults();
+        assert_eq!(there.len(), 1, "h{nth}: {}", agent.log());
+        assert_eq!(there[0].state, partition_agent_proto::State::Active, "h{nth}");
+    }
 }

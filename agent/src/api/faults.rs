@@ -26,6 +26,8 @@ pub struct How {
     /// Build it and cut nothing: it waits this long for a commit, then it expires.
     #[param(value_type = Option<String>)]
     prepare: Option<Span>,
+    /// A number of whoever asks, by which only this very fault can be taken back.
+    attempt: Option<u64>,
 }
 
 /// Of a request to restore.
@@ -34,12 +36,20 @@ pub struct How {
 pub struct When {
     /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
     at_boot_ns: Option<u64>,
+    /// Only what was injected or committed with this number.
+    attempt: Option<u64>,
 }
 
-impl When {
-    fn at(&self) -> Option<BootTime> {
-        self.at_boot_ns.map(|nanos| BootTime::after_boot(Duration::from_nanos(nanos)))
-    }
+/// Of a request to restore everything.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhenAll {
+    /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
+    at_boot_ns: Option<u64>,
+}
+
+fn instant(boot_ns: u64) -> BootTime {
+    BootTime::after_boot(Duration::from_nanos(boot_ns))
 }
 
 type Answer<T> = Result<T, Refused>;
@@ -99,6 +109,7 @@ async fn inject_with(
         by,
         dry_run: how.dry_run,
         prepare: how.prepare,
+        attempt: how.attempt,
     };
     let events = agent.keeper.events();
     let (new, status) = agent.keeper.inject(request).await?;
@@ -167,8 +178,8 @@ pub async fn commit(
     Extension(caller): Extension<Caller>,
     Body(commit): Body<Commit>,
 ) -> Answer<Json<FaultStatus>> {
-    let at = BootTime::after_boot(Duration::from_nanos(commit.at_boot_ns));
-    Ok(Json(agent.keeper.commit(id, at, caller.to_string()).await?))
+    let at = instant(commit.at_boot_ns);
+    Ok(Json(agent.keeper.commit(id, at, commit.attempt, caller.to_string()).await?))
 }
 
 /// Restore one fault.
@@ -183,17 +194,17 @@ pub async fn restore(
     Asked(when): Asked<When>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<FaultStatus>> {
-    Ok(Json(agent.keeper.restore(id, when.at(), caller.to_string()).await?))
+    Ok(Json(agent.keeper.restore(id, when.at_boot_ns.map(instant), when.attempt, caller.to_string()).await?))
 }
 
 /// Restore everything.
-#[utoipa::path(delete, path = "/v1/faults", params(When), responses((status = 200, body = Vec<FaultStatus>),
+#[utoipa::path(delete, path = "/v1/faults", params(WhenAll), responses((status = 200, body = Vec<FaultStatus>),
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn restore_all(
     State(agent): State<Agent>,
-    Asked(when): Asked<When>,
+    Asked(when): Asked<WhenAll>,
     Extension(caller): Extension<Caller>,
 ) -> Answer<Json<Vec<FaultStatus>>> {
-    Ok(Json(agent.keeper.restore_all(when.at(), caller.to_string()).await?))
+    Ok(Json(agent.keeper.restore_all(when.at_boot_ns.map(instant), caller.to_string()).await?))
 }

@@ -225,6 +225,7 @@ impl<K: Kernel> Keeper<K> {
             started: None,
             ended: None,
             committed: false,
+            attempt: request.attempt,
             restored_by: None,
             engine,
             verdict: Verdict::Inconclusive { why: "not applied".to_owned() },

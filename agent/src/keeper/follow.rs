@@ -19,6 +19,10 @@ struct Went {
     refused: Vec<String>,
 }
 
+/// How much later than the fault the elements of a plan may end that is exchanged while it lasts. The agent takes it out by
+/// then.
+const PROMPT: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Why a fault is planned anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
@@ -311,6 +315,7 @@ impl<K: Kernel> Keeper<K> {
                 } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
                     went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
+                self.keep_time(fault, &mut next, now).await;
                 part.plan = next;
                 (part.survey, part.targets) = (survey, targets.clone());
             }
@@ -324,9 +329,29 @@ impl<K: Kernel> Keeper<K> {
         let slot = self.ledger.next_slot();
         let before = self.kernel.before(&site.place).await.ok();
         let survey = self.survey(fault, site).await?;
-        let plan = self.plan(fault, site, slot, &survey, BootTime::now())?;
+        let now = BootTime::now();
+        let mut plan = self.plan(fault, site, slot, &survey, now)?;
         self.apply_one(&plan).await?;
+        self.keep_time(fault, &mut plan, now).await;
         Ok(Part::new(plan, fault.sources.targets.clone(), survey, before))
+    }
+
+    /// The kernel counts from when it is told, and the plan from when it was made: where much had to be made in between, the
+    /// elements would outlive the fault by that much.
+    async fn keep_time(&mut self, fault: &Fault, plan: &mut Plan, planned: BootTime) {
+        let now = BootTime::now();
+        if now < planned + PROMPT {
+            return;
+        }
+        if let Some(on) = fault.timing.on_for(now) {
+            plan.set_timeout(Some(on));
+            match self.kernel.rearm(plan).await {
+                // They have timed out meanwhile.
+                Err(refusal) if refusal.is_absent() => {}
+                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.to_string()),
+                Ok(()) => {}
+            }
+        }
     }
 
     /// Lets go of the places that no fault is in, or is to be in.

@@ -52,16 +52,28 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::Unknown`], also where it has expired, or an instant that is past or too far away.
-    pub async fn commit(&self, id: FaultId, at: BootTime, by: String) -> Result<FaultStatus, Error> {
-        self.ask(|reply| Command::Commit { id, at, by, reply }).await
+    pub async fn commit(
+        &self,
+        id: FaultId,
+        at: BootTime,
+        attempt: Option<u64>,
+        by: String,
+    ) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Commit { id, at, attempt, by, reply }).await
     }
 
-    /// At this instant, or now.
+    /// At this instant, or now; where a try is named, only what came by it.
     ///
     /// # Errors
     /// [`Error::Unknown`], or the kernel.
-    pub async fn restore(&self, id: FaultId, at: Option<BootTime>, by: String) -> Result<FaultStatus, Error> {
-        self.ask(|reply| Command::Restore { id, at, by, reply }).await
+    pub async fn restore(
+        &self,
+        id: FaultId,
+        at: Option<BootTime>,
+        attempt: Option<u64>,
+        by: String,
+    ) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Restore { id, at, attempt, by, reply }).await
     }
 
     /// # Errors

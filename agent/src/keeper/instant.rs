@@ -24,7 +24,13 @@ impl<K: Kernel> Keeper<K> {
     }
 
     /// From here on it is like any other fault that waits for its start.
-    pub(super) fn commit(&mut self, id: &FaultId, at: BootTime, by: String) -> Result<FaultStatus, Error> {
+    pub(super) fn commit(
+        &mut self,
+        id: &FaultId,
+        at: BootTime,
+        attempt: Option<u64>,
+        by: String,
+    ) -> Result<FaultStatus, Error> {
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         let now = BootTime::now();
         match &fault.phase {
@@ -45,7 +51,7 @@ impl<K: Kernel> Keeper<K> {
                 "a start in {wait:?} is further away than the {longest} that `longest` of the configuration allows"
             )));
         }
-        self.ledger.commit(id, at);
+        self.ledger.commit(id, at, attempt);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         let answer = status(fault, now);
         let ends_at = wall(now.until(fault.timing.deadline));
@@ -74,18 +80,23 @@ impl<K: Kernel> Keeper<K> {
         }
         let mut timing = fault.timing;
         timing.deadline = at;
+        let mut refused = None;
         if let Some(on) = timing.on_for(now) {
             for mut plan in fault.plans().cloned().collect::<Vec<Plan>>() {
                 plan.set_timeout(Some(on));
                 match self.kernel.rearm(&plan).await {
                     // In the pause of a flap there is nothing to move.
                     Err(refusal) if refusal.is_absent() => {}
-                    done => done?,
+                    done => refused = done.err().or(refused),
                 }
             }
         }
+        // Where the kernel refuses, the agent itself still ends it at the instant.
         self.ledger.restore_at(id, at, by);
         self.tell(id, EventKind::Changed, format!("restored in {:.3?}", now.until(at)));
+        if let Some(refusal) = refused {
+            self.tell(id, EventKind::Failed, refusal.to_string());
+        }
         self.ledger.get(id).map(|fault| status(fault, now)).ok_or_else(|| Error::Unknown(id.clone()))
     }
 

@@ -52,6 +52,8 @@ pub struct Fault {
     pub ended: Option<BootTime>,
     /// Whether it starts with others, at an instant that somebody committed it to, or not at all.
     pub committed: bool,
+    /// Whose try it came by.
+    pub attempt: Option<u64>,
     /// Who moved its deadline to where it is in order to restore it.
     pub restored_by: Option<String>,
     /// What shapes its packets, where something does.
@@ -256,13 +258,19 @@ impl Ledger {
     }
 
     /// It starts at this instant.
-    pub fn commit(&mut self, id: &FaultId, start: BootTime) {
+    pub fn commit(&mut self, id: &FaultId, start: BootTime, attempt: Option<u64>) {
         if let Some(fault) = self.faults.get_mut(id) {
+            fault.attempt = attempt.or(fault.attempt);
             fault.timing = Timing::starting(&fault.spec, start);
             (fault.next_on, fault.next_step) = (Some(start), None);
             fault.committed = true;
             fault.phase = Phase::Active;
         }
+    }
+
+    /// Whether a fault came by this try.
+    pub fn is_of(&self, id: &FaultId, attempt: u64) -> bool {
+        self.faults.get(id).is_some_and(|fault| fault.attempt == Some(attempt))
     }
 
     /// It ends at this instant, before its time, because somebody said so.

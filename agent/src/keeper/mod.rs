@@ -46,6 +46,7 @@ enum Command {
     Commit {
         id: FaultId,
         at: BootTime,
+        attempt: Option<u64>,
         by: String,
         reply: Reply<FaultStatus>,
     },
@@ -65,6 +66,8 @@ enum Command {
         id: FaultId,
         /// Now, without it.
         at: Option<BootTime>,
+        /// Only if it came by this try.
+        attempt: Option<u64>,
         by: String,
         reply: Reply<FaultStatus>,
     },
@@ -246,11 +249,18 @@ impl<K: Kernel> Keeper<K> {
             Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),
             Command::Vanished { id, what, reply } => send(reply, self.vanished(&id, what).await),
             Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
-            Command::Commit { id, at, by, reply } => send(reply, self.commit(&id, at, by)),
-            Command::Restore { id, at: Some(at), by, reply } => {
+            Command::Commit { id, at, attempt, by, reply } => {
+                send(reply, self.commit(&id, at, attempt, by));
+            }
+            Command::Restore { id, attempt: Some(attempt), reply, .. }
+                if !self.ledger.is_of(&id, attempt) =>
+            {
+                send(reply, Err(Error::Unknown(id)));
+            }
+            Command::Restore { id, at: Some(at), by, reply, .. } => {
                 send(reply, self.restore_at(&id, at, by).await);
             }
-            Command::Restore { id, at: None, by, reply } => {
+            Command::Restore { id, at: None, by, reply, .. } => {
                 send(reply, self.restore(&id, End::Restored { who: by }).await)
             }
             Command::RestoreAll { at: Some(at), by, reply } => {

@@ -23,6 +23,8 @@ pub struct Request {
     pub dry_run: bool,
     /// Build it, and wait this long to be told when it starts.
     pub prepare: Option<Span>,
+    /// Whose try this is, so that nobody else's is taken back with it.
+    pub attempt: Option<u64>,
 }
 
 /// What plans are made of, as it was found out; some of it changes while the fault lasts.

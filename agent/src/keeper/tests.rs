@@ -26,6 +26,7 @@ fn request(id: &str, json: &str) -> Request {
         by: "test".to_owned(),
         dry_run: false,
         prepare: None,
+        attempt: None,
     }
 }
 

@@ -35,7 +35,7 @@ impl<'a> Told<'a> {
         let pairs = matrix.cells.iter().map(|((from, to), cell)| Pair { from, to, cell });
         Self {
             at: partition_agent_core::clock::wall(std::time::Duration::ZERO),
-            as_expected: unexpected(matrix).next().is_none() && matrix.silent.is_empty(),
+            as_expected: matrix.is_as_expected(),
             hosts: &matrix.hosts,
             services: &matrix.services,
             pairs: pairs.collect(),
@@ -85,12 +85,10 @@ fn text(matrix: &Matrix) -> String {
     for (nth, service) in matrix.services.iter().enumerate() {
         text.push_str(&format!("{:>digits$} {service}\n", matrix.hosts.len() + nth + 1));
     }
-    let mut all = true;
     for ((from, to), cell) in unexpected(matrix) {
-        all = false;
         text.push_str(&format!("{from} -> {to}: {}\n", words(cell)));
     }
-    if all && matrix.silent.is_empty() {
+    if matrix.is_as_expected() {
         text.push_str("all as expected\n");
     }
     text

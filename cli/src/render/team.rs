@@ -123,8 +123,12 @@ pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<()
     let unknown = left.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().err()?)));
     let unknown =
         unknown.map(|(name, failure)| format!("{name} ({})", one_line(failure))).collect::<Vec<_>>();
+    let taken = left.values().filter(|answer| matches!(answer, Ok(Some(_)))).count();
     if unknown.is_empty() {
-        return line(&format!("{id}: interrupted; nothing of it is left on any host"));
+        let of = left.len();
+        return line(&format!(
+            "{id}: interrupted; taken back on {taken} of {of} hosts, nothing that this command has put anywhere is left"
+        ));
     }
     complain(&format!(
         "{id}: interrupted; not told to forget it: {}; their kernels end it",
@@ -204,7 +208,14 @@ fn silent(answers: &Answers<Vec<FaultStatus>>, there: &Answers<Vec<FaultStatus>>
             ),
             None => "whatever it may have, its own kernel ends it at its deadline".to_owned(),
         };
-        complain(&format!("{name} does not answer: {}\n  {heals}", one_line(failure)));
+        match failure {
+            Failure::Unreachable { .. } => {
+                complain(&format!("{name} does not answer: {}\n  {heals}", one_line(failure)));
+            }
+            Failure::Refused(_) | Failure::Usage(_) | Failure::Failed(_) => {
+                complain(&format!("{name}: {}", one_line(failure)));
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! One question to many agents: a bounded number at once, each with a deadline of its own.
+//! One question to many agents: a bounded number at once, all of them with the same deadline.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 256;
 /// What each host answered, by name.
 pub type Answers<T> = BTreeMap<String, Result<T, Failure>>;
 
-/// Asks every member, and tells the progress which step each of them has reached.
+/// Asks every member, and tells the progress which step each of them has reached. Who has no answer by then has none.
 pub async fn fan_out<T, A, F>(
     members: &[Member],
     patience: Duration,
@@ -29,11 +29,12 @@ where
     A: Fn(Member) -> F,
     F: Future<Output = Result<T, Failure>>,
 {
+    let deadline = tokio::time::Instant::now() + patience;
     let each = members.iter().map(|member| {
         let (name, at) = (member.name.clone(), member.client.address());
         let asked = ask(member.clone());
         async move {
-            let answer = match tokio::time::timeout(patience, asked).await {
+            let answer = match tokio::time::timeout_at(deadline, asked).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Failure::unanswered(at, patience)),
             };

@@ -48,7 +48,7 @@ pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed
     let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| {
         let before = &before;
         async move {
-            note(&member, before).await?;
+            note(&member, before).await;
             restore(&member, what, None).await
         }
     })
@@ -62,7 +62,7 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
     let clocks = fan_out(members, PATIENCE, progress, Step::Asked, |member| {
         let before = &before;
         async move {
-            note(&member, before).await?;
+            note(&member, before).await;
             Offset::measure(&member.client).await
         }
     })
@@ -100,11 +100,11 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
     Healed { before: before.into_inner(), answers, spread }
 }
 
-/// What there is on a host, before it is gone.
-async fn note(member: &Member, before: &RefCell<Answers<Vec<FaultStatus>>>) -> Result<(), Failure> {
-    let faults = member.client.faults().await?;
-    before.borrow_mut().insert(member.name.clone(), Ok(faults));
-    Ok(())
+/// What there is on a host, before it is gone. Not knowing it is no reason not to heal.
+async fn note(member: &Member, before: &RefCell<Answers<Vec<FaultStatus>>>) {
+    if let Ok(faults) = member.client.faults().await {
+        before.borrow_mut().insert(member.name.clone(), Ok(faults));
+    }
 }
 
 async fn restore(member: &Member, what: &What, at: Option<u64>) -> Result<Vec<FaultStatus>, Failure> {
@@ -113,15 +113,17 @@ async fn restore(member: &Member, what: &What, at: Option<u64>) -> Result<Vec<Fa
         What::Ids(ids) => ids,
     };
     let mut restored = Vec::new();
+    let mut failed = None;
     for id in ids {
         match member.client.restore(id, at).await {
             Ok(fault) => restored.push(fault),
             // It is on other hosts only.
             Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => {}
-            Err(failure) => return Err(failure),
+            // The others are restored all the same.
+            Err(failure) => drop(failed.get_or_insert(failure)),
         }
     }
-    Ok(restored)
+    failed.map_or(Ok(restored), Err)
 }
 
 /// When these faults ended, in nanoseconds of the agent's clock.

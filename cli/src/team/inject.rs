@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use partition_agent_proto::{FaultId, FaultSpec, Percent};
+use partition_agent_proto::{FaultId, FaultSpec, Percent, Span};
 
 use super::Team;
 use super::fan_out::fan_out;
@@ -20,6 +20,9 @@ use crate::render;
 /// How long an agent may take to plan.
 const PLAN: Duration = Duration::from_secs(20);
 
+/// What is over sooner could not be told from what never started.
+const SHORTEST: Span = Span::from_secs(5);
+
 /// How often `--wait` asks whether it is over.
 const ASK: Duration = Duration::from_secs(1);
 
@@ -32,7 +35,7 @@ pub struct Command {
     /// The hosts that count as hit.
     pub hit: BTreeSet<String>,
     pub together: TogetherArgs,
-    pub start_in: Option<partition_agent_proto::Span>,
+    pub start_in: Option<Span>,
     pub wait: bool,
 }
 
@@ -68,6 +71,12 @@ pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, 
 /// Puts it into force everywhere, or nowhere.
 pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode, Failure> {
     check_share(team, &command)?;
+    if let Some(spec) = command.specs.values().find(|spec| spec.duration < SHORTEST) {
+        let asked = spec.duration;
+        return Err(Failure::Usage(format!(
+            "{asked} is over before every host could tell that it has started: --for 5s at least"
+        )));
+    }
     let orders = team.members.iter().filter_map(|member| {
         let spec = command.specs.get(&member.name)?.clone();
         Some(Order { member: member.clone(), spec })
@@ -94,7 +103,7 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
         render::team::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
     }
     if command.wait && !outcome.started.is_empty() {
-        wait(&start, interrupt, json).await?;
+        wait(&start, interrupt, json).await?
     }
     Ok(outcome.code(orders.len()))
 }

@@ -124,9 +124,12 @@ pub fn cell(seen: &[Seen], from: usize, to: usize) -> Option<Cell> {
     };
     let (back, _) = self::expected(seen, to, from);
     let mut verdict = verdict(found, expected);
-    // A connection takes both directions. It cannot be there where one is cut, and what hinders it alone is no cut of packets.
-    if reach.and_then(|reach| reach.connected) == Some(true) && expected.max(back) == Effect::Cut {
-        verdict = Verdict::UnexpectedlyOpen;
+    // A connection takes both directions: it cannot be there where one is cut, and has to be where nothing is.
+    match (reach.and_then(|reach| reach.connected), expected.max(back)) {
+        (Some(true), Effect::Cut) => verdict = Verdict::UnexpectedlyOpen,
+        (Some(false), Effect::None) => verdict = Verdict::UnexpectedlyCut,
+        (Some(true), Effect::None | Effect::Impaired) | (Some(false), Effect::Impaired | Effect::Cut) => {}
+        (None, Effect::None | Effect::Impaired | Effect::Cut) => {}
     }
     Some(Cell {
         verdict,

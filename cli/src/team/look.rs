@@ -62,7 +62,8 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
             }
         })
         .await;
-        let over = answers.values().all(|answer| answer.as_ref().is_ok_and(Vec::is_empty));
+        // Who does not answer is left to its kernel.
+        let over = answers.values().flatten().all(Vec::is_empty);
         if !args.wait || over {
             break answers;
         }
@@ -113,13 +114,22 @@ pub async fn doctor(team: &Team, json: bool) -> Result<ExitCode, Failure> {
 pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCode, Failure> {
     let answers = fan_out(&team.members, PATIENCE, &progress(team, json), Step::Asked, |member| {
         let id = args.id.clone();
-        async move { member.client.change(&id, args.duration).await.map(|fault| vec![fault]) }
+        async move {
+            match member.client.change(&id, args.duration).await {
+                // It is on other hosts only.
+                Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(Vec::new()),
+                answer => answer.map(|fault| vec![fault]),
+            }
+        }
     })
     .await;
     if json {
         as_json(&answers)?;
     } else {
         render::team::faults(&answers)?;
+    }
+    if answers.values().flatten().all(Vec::is_empty) && answers.values().any(Result::is_ok) {
+        return Err(Failure::Failed(format!("no host that answers has a fault {}", args.id)));
     }
     Ok(code(&answers))
 }
@@ -161,7 +171,7 @@ pub async fn restore(team: &Team, json: bool, args: RestoreArgs) -> Result<ExitC
     if let What::Ids(ids) = &what {
         let unknown = ids.iter().filter(|id| !restored().any(|fault| fault.id == **id));
         let unknown = unknown.map(ToString::to_string).collect::<Vec<_>>();
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && healed.answers.values().any(Result::is_ok) {
             return Err(Failure::Failed(format!("no host that answers has a fault {}", unknown.join(", "))));
         }
     }

@@ -44,12 +44,16 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// Whether everybody answered, and all of it is known and as the faults say.
+    pub fn is_as_expected(&self) -> bool {
+        self.silent.is_empty() && self.cells.values().all(|cell| cell.verdict == Verdict::AsExpected)
+    }
+
     /// 0 where all is as expected, 3 where nobody answered, else 1.
     pub fn code(&self) -> ExitCode {
-        let expected = |cell: &Cell| cell.verdict == Verdict::AsExpected;
         if self.silent.len() == self.hosts.len() {
             ExitCode::from(3)
-        } else if self.silent.is_empty() && self.cells.values().all(expected) {
+        } else if self.is_as_expected() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -104,7 +108,9 @@ pub async fn look(team: &Team, quiet: bool) -> Result<Matrix, Failure> {
         let round = fastrand::u64(..=ReachRequest::LAST_ROUND);
         let answers = fan_out(&team.members, PATIENCE, &progress, Step::Asked, |member| {
             let from = number(&member.name).unwrap_or_default();
-            let others = targets.iter().filter(|target| target.to != from).cloned().collect();
+            // A host without an address of this family has no way to those that have one.
+            let has_family = targets.iter().any(|target| target.to == from);
+            let others = targets.iter().filter(|target| has_family && target.to != from).cloned().collect();
             async move {
                 let request = ReachRequest {
                     round,

@@ -84,14 +84,27 @@ pub fn link_orders(
     if at.is_empty() {
         return Err(OrderError::NoEnd(name.to_owned()));
     }
-    let order = |host: &String| {
-        let others = peers.iter().filter(|(owner, _)| owner.as_ref() != Some(host));
-        let target = args.target.target_of(others.map(|(_, peer)| peer.clone()).collect(), Vec::new());
-        let target = Target { local_ports: local_ports.clone(), ..target };
-        let direction = if args.one_way { direction } else { Direction::Both };
-        Ok((host.clone(), args.spec_of(target, direction).map_err(OrderError::Spec)?))
+    let except = peers_of_all(fleet, &args.target.except)?;
+    let direction = if args.one_way { direction } else { Direction::Both };
+    // Two hosts that are in both ends would do to each other's packets what the other does already.
+    let theirs = |host: &String, owner: &String| {
+        direction == Direction::Both && at.contains(owner) && far_hosts.contains(host) && owner < host
     };
-    at.iter().map(order).collect()
+    let mut orders = BTreeMap::new();
+    for host in &at {
+        let others = peers
+            .iter()
+            .filter(|(owner, _)| owner.as_ref().is_none_or(|owner| owner != host && !theirs(host, owner)));
+        let others = others.map(|(_, peer)| peer.clone()).collect::<Vec<_>>();
+        // Its only far end is itself, or what is done at the other end.
+        if others.is_empty() {
+            continue;
+        }
+        let target = args.target.target_of(others, except.clone());
+        let target = Target { local_ports: local_ports.clone(), ..target };
+        orders.insert(host.clone(), args.spec_of(target, direction).map_err(OrderError::Spec)?);
+    }
+    if orders.is_empty() { Err(OrderError::NoEnd(name.to_owned())) } else { Ok(orders) }
 }
 
 fn peers_of_all(fleet: &Fleet, named: &[PeerArg]) -> Result<Vec<Peer>, OrderError> {

@@ -14,8 +14,7 @@
 //! A controller that dies in between leaves nothing: what is prepared expires, what is committed ends at its deadline, by the
 //! kernel of each host.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use partition_agent_core::clock::{Alarm, BootTime};
@@ -71,8 +70,8 @@ pub struct Start<'a> {
     orders: &'a [Order],
     how: &'a How,
     progress: &'a Progress,
-    /// Hosts where a fault of this id is not this try's to take back.
-    foreign: RefCell<BTreeSet<String>>,
+    /// By which the agents know what is this try's, and may be taken back with it.
+    attempt: u64,
 }
 
 /// A host that agrees.
@@ -91,7 +90,8 @@ struct Ready {
 
 impl<'a> Start<'a> {
     pub fn new(orders: &'a [Order], how: &'a How, progress: &'a Progress) -> Self {
-        Self { orders, how, progress, foreign: RefCell::default() }
+        // What every reader of JSON keeps exactly.
+        Self { orders, how, progress, attempt: fastrand::u64(..1 << 53) }
     }
 
     pub fn id(&self) -> &FaultId {
@@ -176,19 +176,7 @@ impl<'a> Start<'a> {
             let spec = specs.get(&member.name).copied();
             async move {
                 let spec = spec.ok_or_else(|| Failure::Failed(format!("{} has no order", member.name)))?;
-                let (new, fault) = match member.client.prepare(&self.how.id, spec, EXPIRES).await {
-                    Ok(answer) => answer,
-                    Err(failure) => {
-                        // Whoever says no has not prepared. Who says nothing may have.
-                        if matches!(failure, Failure::Refused(_)) {
-                            self.foreign.borrow_mut().insert(member.name.clone());
-                        }
-                        return Err(failure);
-                    }
-                };
-                if !new {
-                    self.foreign.borrow_mut().insert(member.name.clone());
-                }
+                let fault = member.client.prepare(&self.how.id, spec, EXPIRES, self.attempt).await?;
                 if fault.state != State::Prepared {
                     return Ok(Agreed::Standing(Box::new(fault)));
                 }
@@ -203,25 +191,15 @@ impl<'a> Start<'a> {
         let offsets =
             ready.iter().map(|one| (one.member.name.clone(), one.offset)).collect::<BTreeMap<_, _>>();
         let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
-        let all = fan_out(&members, patience, self.progress, Step::Armed, |member| {
+        fan_out(&members, patience, self.progress, Step::Armed, |member| {
             let theirs = offsets.get(&member.name).map(|offset| offset.theirs(at));
             async move {
                 let theirs =
                     theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
-                member.client.commit(&self.how.id, theirs).await
+                member.client.commit(&self.how.id, theirs, self.attempt).await
             }
-        });
-        // The patience of each begins when its turn comes; that of all of them together has an end, too.
-        match tokio::time::timeout(patience, all).await {
-            Ok(answers) => answers,
-            Err(_) => {
-                let late = |one: &Ready| {
-                    let name = one.member.name.clone();
-                    (name, Err(Failure::Failed(format!("not every host could be told within {patience:?}"))))
-                };
-                ready.iter().map(late).collect()
-            }
-        }
+        })
+        .await
     }
 
     /// Whether each of them is in force.
@@ -248,10 +226,12 @@ impl<'a> Start<'a> {
         }
         for (name, answer) in self.withdraw().await {
             match answer {
-                Ok(restored) => {
+                Ok(Some(fault)) => {
                     outcome.started.remove(&name);
-                    outcome.was_in_force |= restored.is_some_and(|fault| fault.started_boot_ns.is_some());
+                    outcome.was_in_force |= fault.started_boot_ns.is_some();
                 }
+                // What is there is not of this try.
+                Ok(None) => {}
                 // Its agent is dead, and with it whatever it had.
                 Err(Failure::Unreachable { nobody_listens: true, .. }) => drop(outcome.started.remove(&name)),
                 Err(failure) if committed.iter().any(|one| one.member.name == name) => {
@@ -266,12 +246,10 @@ impl<'a> Start<'a> {
 
     /// Takes back what this try has put anywhere, whatever has become of it there: nothing, where there is none.
     pub async fn withdraw(&self) -> Answers<Option<FaultStatus>> {
-        let foreign = self.foreign.borrow().clone();
-        let members = self.members().into_iter().filter(|member| !foreign.contains(&member.name));
-        let members = members.collect::<Vec<_>>();
+        let members = self.members();
         fan_out(&members, REVOKE, self.progress, Step::Restored, |member| async move {
-            match member.client.restore(&self.how.id, None).await {
-                // It never got there, or is over.
+            match member.client.withdraw(&self.how.id, self.attempt).await {
+                // It never got there, is over, or is somebody else's.
                 Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(None),
                 answer => answer.map(Some),
             }

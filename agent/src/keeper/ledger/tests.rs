@@ -54,6 +54,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         started: None,
         ended: None,
         committed: false,
+        attempt: None,
         restored_by: None,
         engine: None,
         verdict: Verdict::Confirmed,
@@ -355,7 +356,7 @@ proptest! {
                     let id = format!("f{id}");
                     if let Some((_, waits @ Waits::Commit(_))) = model.faults.get_mut(&id) {
                         *waits = Waits::Start(model.now + millis);
-                        ledger.commit(&id.parse().unwrap(), at(model.now + millis));
+                        ledger.commit(&id.parse().unwrap(), at(model.now + millis), None);
                     }
                 }
                 Op::RestoreAt { id, millis } => {

@@ -29,11 +29,11 @@ async fn what_is_prepared_cuts_nothing_and_starts_at_the_instant_that_it_is_comm
     assert!(matches!(keeper.inject(request("f", LOSS)).await, Err(Error::Taken { .. })));
 
     let at = BootTime::now() + Duration::from_millis(300);
-    let committed = keeper.commit(&id(), at, "me".to_owned()).unwrap();
+    let committed = keeper.commit(&id(), at, None, "me".to_owned()).unwrap();
     assert_eq!(committed.state, State::Waiting);
-    assert_eq!(keeper.commit(&id(), at, "me".to_owned()).unwrap().state, State::Waiting, "a retry");
+    assert_eq!(keeper.commit(&id(), at, None, "me".to_owned()).unwrap().state, State::Waiting, "a retry");
     let other = at + Duration::from_millis(1);
-    assert!(matches!(keeper.commit(&id(), other, "me".to_owned()), Err(Error::Committed(_))));
+    assert!(matches!(keeper.commit(&id(), other, None, "me".to_owned()), Err(Error::Committed(_))));
     // And a retry of the prepare finds what has become of it.
     assert_eq!(keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap().1.state, State::Waiting);
     assert!(world.lock().unwrap().timeouts.is_empty(), "too early");
@@ -53,7 +53,7 @@ async fn what_nobody_commits_expires_and_leaves_nothing() {
     until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
     assert!(world.lock().unwrap().is_clean() && world.lock().unwrap().timeouts.is_empty());
     assert_eq!(keeper.journal.history(1).unwrap()[0].end, End::Expired);
-    let late = keeper.commit(&id(), BootTime::now() + MINUTE, "me".to_owned());
+    let late = keeper.commit(&id(), BootTime::now() + MINUTE, None, "me".to_owned());
     assert!(matches!(late, Err(Error::Unknown(_))));
 }
 
@@ -62,9 +62,9 @@ async fn a_commit_to_the_past_starts_nothing_and_one_to_the_far_future_is_refuse
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, _alarm, world) = keeper(dir.path()).await;
     keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap();
-    let past = keeper.commit(&id(), BootTime::now(), "me".to_owned());
+    let past = keeper.commit(&id(), BootTime::now(), None, "me".to_owned());
     assert!(matches!(past, Err(Error::TooLate { .. })), "{past:?}");
-    let far = keeper.commit(&id(), BootTime::now() + 100 * MINUTE, "me".to_owned());
+    let far = keeper.commit(&id(), BootTime::now() + 100 * MINUTE, None, "me".to_owned());
     assert!(matches!(far, Err(Error::Limit(_))), "{far:?}");
     assert!(matches!(keeper.ledger.get(&id()).unwrap().phase, Phase::Prepared { .. }));
     assert!(world.lock().unwrap().timeouts.is_empty());
@@ -77,7 +77,7 @@ async fn an_agent_that_did_not_run_at_the_instant_does_not_start_alone() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
     keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap();
-    keeper.commit(&id(), BootTime::now() + Duration::from_millis(50), "me".to_owned()).unwrap();
+    keeper.commit(&id(), BootTime::now() + Duration::from_millis(50), None, "me".to_owned()).unwrap();
     // As if it had been stopped.
     std::thread::sleep(Duration::from_millis(1_100));
     until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
@@ -114,7 +114,7 @@ async fn what_is_not_in_force_is_restored_at_once() {
     keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap();
     assert_eq!(keeper.restore_at(&id(), at, "me".to_owned()).await.unwrap().state, State::Restored);
     keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap();
-    keeper.commit(&id(), at, "me".to_owned()).unwrap();
+    keeper.commit(&id(), at, None, "me".to_owned()).unwrap();
     let all = keeper.restore_all_at(at, "me").await;
     assert_eq!(all.iter().map(|fault| fault.state).collect::<Vec<_>>(), [State::Restored]);
     assert!(keeper.ledger.is_empty() && world.lock().unwrap().is_clean());
