@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -73,24 +73,8 @@ impl FakeAgent {
         let responder = responder();
         let probes = responder.local_addr().expect("a bound address");
         let token_file = dir.path().join("token");
-        let token = options.token.map(|token| {
-            let mut file = std::fs::File::options();
-            let mut file = file.write(true).create_new(true).mode(0o600).open(&token_file).expect("a file");
-            file.write_all(token.as_bytes()).expect("a file can be written");
-            Token::read(&token_file).expect("a token")
-        });
-
-        let fake = Fake::default();
-        let world = Arc::clone(&fake.world);
-        let settings = Settings {
-            guard: Guard::new(&["tcp/22".parse().expect("a port")], Some(address.port())),
-            state_dir: dir.path().join("state"),
-            longest: options.longest,
-            most: options.most,
-        };
-        let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
-        let agent =
-            Agent::new(keeper.clone(), Finder::new(options.peers, options.engines), Some(address.port()));
+        let token = options.token.map(|token| write_token(&token_file, token));
+        let (agent, keeper, world) = api_agent(options, dir.path().join("state"), address.port());
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -121,6 +105,32 @@ impl FakeAgent {
         let world = self.world();
         world.is_clean() && world.timeouts.is_empty()
     }
+}
+
+/// What is behind the listeners of an agent; with the kernel that it works on.
+pub(crate) fn api_agent(
+    options: Options,
+    state_dir: PathBuf,
+    port: u16,
+) -> (Agent, Handle, Arc<Mutex<World>>) {
+    let fake = Fake::default();
+    let world = Arc::clone(&fake.world);
+    let settings = Settings {
+        guard: Guard::new(&["tcp/22".parse().expect("a port")], Some(port)),
+        state_dir,
+        longest: options.longest,
+        most: options.most,
+    };
+    let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
+    let agent = Agent::new(keeper.clone(), Finder::new(options.peers, options.engines), Some(port));
+    (agent, keeper, world)
+}
+
+/// In a new file that nobody else may read.
+pub(crate) fn write_token(file: &Path, token: &str) -> Token {
+    let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(file);
+    options.and_then(|mut file| file.write_all(token.as_bytes())).expect("a file can be written");
+    Token::read(file).expect("a token")
 }
 
 /// On a port that is free for TCP, and by then for UDP as well.

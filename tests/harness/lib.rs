@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod fake_agent;
+pub mod fake_fleet;
 pub mod fleet;
 pub mod lab;
 pub mod snapshot;

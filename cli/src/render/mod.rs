@@ -5,7 +5,7 @@ mod fleet;
 pub mod matrix;
 pub mod team;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use partition_agent_proto::{
@@ -19,7 +19,11 @@ pub use fleet::fleet;
 
 /// Writes to standard output. A reader that has had enough (`| head`) is no error.
 pub fn write(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
+fn written(done: io::Result<()>) -> Result<(), Failure> {
+    match done {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(Failure::from),
     }
@@ -45,10 +49,11 @@ pub fn line(text: &str) -> Result<(), Failure> {
     write(&format!("{text}\n"))
 }
 
-/// The answer as the API gave it.
+/// The answer as the API gave it. Those of a thousand hosts are megabytes, so it is not put together first.
 pub fn json<T: Serialize>(answer: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(answer).map_err(|error| Failure::Failed(error.to_string()))?;
-    line(&text)
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = serde_json::to_writer_pretty(&mut out, answer).map_err(io::Error::from);
+    written(done.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
 /// Rounded to what people read: tenths of a second below ten seconds, else whole seconds.

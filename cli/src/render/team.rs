@@ -55,6 +55,26 @@ fn reasons(failures: &BTreeMap<String, Failure>) -> BTreeMap<&String, String> {
     failures.iter().map(|(name, failure)| (name, failure.to_string())).collect()
 }
 
+/// What a host answered, or why not, in JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'a, T> {
+    Answer(&'a T),
+    Nothing { error: String },
+}
+
+/// By host, in JSON.
+pub fn by_host<T: Serialize>(answers: &Answers<T>) -> Result<(), Failure> {
+    let each = answers.iter().map(|(name, answer)| {
+        let told = match answer {
+            Ok(answer) => Told::Answer(answer),
+            Err(failure) => Told::Nothing { error: failure.to_string() },
+        };
+        (name, told)
+    });
+    json(&each.collect::<BTreeMap<_, _>>())
+}
+
 /// A start.
 pub fn outcome(
     id: &FaultId,
@@ -140,14 +160,7 @@ pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<()
 /// What every host would do.
 pub fn plans(answers: &Answers<FaultStatus>, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        let plans = answers.iter().map(|(name, answer)| {
-            let answer = answer.as_ref().map_err(ToString::to_string);
-            (
-                name,
-                answer.map_or_else(|why| serde_json::json!({ "error": why }), |plan| serde_json::json!(plan)),
-            )
-        });
-        return json(&plans.collect::<BTreeMap<_, _>>());
+        return by_host(answers);
     }
     for (name, answer) in answers {
         match answer {

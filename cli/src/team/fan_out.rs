@@ -10,9 +10,8 @@ use super::members::Member;
 use super::progress::{Progress, Step};
 use crate::exit::Failure;
 
-/// Questions under way at once. Each holds a connection: 1,000 hosts need some 1,000 descriptors, which the usual limit of 1,024
-/// would not leave room for.
-const AT_ONCE: usize = 256;
+/// Questions under way at once: enough for hosts that are far away. With more of them answers would wait for each other here.
+pub const AT_ONCE: usize = 256;
 
 /// What each host answered, by name.
 pub type Answers<T> = BTreeMap<String, Result<T, Failure>>;
@@ -43,4 +42,53 @@ where
         }
     });
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::client::Client;
+
+    fn members(count: usize) -> Vec<Member> {
+        let http = Client::shared(None).unwrap();
+        let member = |nth| {
+            let client = Client::of(&http, "http://127.0.0.1:1".to_owned());
+            Member { name: format!("h{nth}"), client }
+        };
+        (0..count).map(member).collect()
+    }
+
+    #[tokio::test]
+    async fn everybody_is_asked_and_no_more_than_so_many_at_once() {
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let count = 4 * AT_ONCE + 1;
+        let quiet = Progress::new([], true);
+        let answers = fan_out(&members(count), Duration::from_secs(60), &quiet, Step::Asked, |member| {
+            let (now, most) = (&now, &most);
+            async move {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                tokio::task::yield_now().await;
+                now.set(now.get() - 1);
+                Ok(member.name)
+            }
+        })
+        .await;
+        assert_eq!((answers.len(), most.get()), (count, AT_ONCE));
+        assert!(answers.iter().all(|(name, answer)| answer.as_ref().is_ok_and(|answer| answer == name)));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_silent_costs_its_own_patience_only() {
+        let quiet = Progress::new([], true);
+        let answers =
+            fan_out(&members(3), Duration::from_millis(20), &quiet, Step::Asked, |member| async move {
+                if member.name == "h1" { std::future::pending().await } else { Ok(()) }
+            })
+            .await;
+        assert!(matches!(answers["h1"], Err(Failure::Unreachable { .. })));
+        assert!(answers["h0"].is_ok() && answers["h2"].is_ok());
+    }
 }

@@ -2,15 +2,16 @@
 //! told is healed, whoever cannot, and every kernel ends its faults by itself.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use partition_agent_core::clock::{Alarm, BootTime};
 use partition_agent_proto::{FaultId, FaultStatus, ProblemCode};
 
+use super::clocks::clocks;
 use super::fan_out::{Answers, fan_out};
 use super::members::Member;
-use super::offset::{Offset, Spread};
+use super::offset::Spread;
 use super::progress::{Progress, Step};
 use crate::exit::Failure;
 
@@ -23,8 +24,8 @@ const LEAD: (Duration, Duration) = (Duration::from_millis(300), Duration::from_s
 /// How long after the instant an agent is asked for the first time when its fault ended, and how long again and again.
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// How much of an agent's history is looked through for its end.
-const HISTORY: usize = 1_000;
+/// How much of an agent's history is looked through for the ends, beside as many entries as there are ends: at first, and at most.
+const HISTORY: (usize, usize) = (16, 1_000);
 
 /// Which faults.
 #[derive(Debug, Clone)]
@@ -59,17 +60,16 @@ pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed
 pub async fn together(members: &[Member], what: &What, progress: &Progress) -> Healed {
     let begun = BootTime::now();
     let before = RefCell::default();
-    let clocks = fan_out(members, PATIENCE, progress, Step::Asked, |member| {
-        let before = &before;
-        async move {
-            note(&member, before).await;
-            Offset::measure(&member.client).await
-        }
+    let noted = &before;
+    let _told = fan_out(members, PATIENCE, progress, Step::Asked, |member| async move {
+        note(&member, noted).await;
+        Ok(())
     })
     .await;
+    let offsets = clocks(members, PATIENCE, progress, Step::Asked).await;
     let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
     let at = BootTime::now() + lead;
-    let offset = |name: &str| clocks.get(name).and_then(|clock| clock.as_ref().ok()).copied();
+    let offset = |name: &str| offsets.get(name).and_then(|offset| offset.as_ref().ok()).copied();
     let answers = fan_out(members, PATIENCE, progress, Step::Armed, |member| {
         // One whose clock is not known is told all the same, and heals at once.
         let theirs = offset(&member.name).map(|offset| offset.theirs(at));
@@ -81,13 +81,15 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
     if let Ok(mut alarm) = Alarm::new() {
         alarm.ring(Some(at + LOOK.0)).await;
     }
-    let ids = |name: &str| {
+    let told = |name: &str| {
         let answer = answers.get(name).and_then(|answer| answer.as_ref().ok());
-        answer.into_iter().flatten().map(|fault| fault.id.clone()).collect::<BTreeSet<_>>()
+        let each = answer.into_iter().flatten();
+        each.map(|fault| (fault.id.clone(), fault.started_boot_ns.unwrap_or_default()))
+            .collect::<BTreeMap<_, _>>()
     };
     let ends = fan_out(members, LOOK.1, progress, Step::Restored, |member| {
-        let ids = ids(&member.name);
-        async move { ends(&member, &ids).await }
+        let started = told(&member.name);
+        async move { ends(&member, &started).await }
     })
     .await;
     let instants = ends.iter().filter_map(|(name, ends)| {
@@ -126,19 +128,22 @@ async fn restore(member: &Member, what: &What, at: Option<u64>) -> Result<Vec<Fa
     failed.map_or(Ok(restored), Err)
 }
 
-/// When these faults ended, in nanoseconds of the agent's clock.
-async fn ends(member: &Member, ids: &BTreeSet<FaultId>) -> Result<Vec<u64>, Failure> {
+/// When these faults ended, in nanoseconds of the agent's clock; with when they started.
+async fn ends(member: &Member, started: &BTreeMap<FaultId, u64>) -> Result<Vec<u64>, Failure> {
+    let mut most = HISTORY.0 + started.len();
     loop {
-        let mut ended = BTreeMap::new();
-        for over in member.client.history(HISTORY).await? {
-            // Newest first: an id may have been used before.
-            if ids.contains(&over.id) {
-                ended.entry(over.id).or_insert(over.ended_boot_ns);
-            }
-        }
-        if ended.len() == ids.len() {
+        let over = member.client.history(most).await?;
+        // An id may have been used before: of several ends the newest counts, which comes first.
+        let ended = over.iter().rev().filter_map(|over| {
+            let started = started.get(&over.id)?;
+            over.ended_boot_ns.is_none_or(|ended| *started <= ended).then_some((&over.id, over.ended_boot_ns))
+        });
+        let ended = ended.collect::<BTreeMap<_, _>>();
+        if ended.len() == started.len() {
             return Ok(ended.into_values().flatten().collect());
         }
+        // It has not ended, or so many others have since.
+        most = (most * 2).min(HISTORY.1);
         tokio::time::sleep(LOOK.0).await;
     }
 }

@@ -1,11 +1,9 @@
 //! `status`, `history`, `doctor`, `change` and `restore` on a fleet: one question to all, and the answers side by side.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use partition_agent_proto::{Check, ProblemCode, State};
-use serde::Serialize;
 
 use super::Team;
 use super::fan_out::{Answers, fan_out};
@@ -24,18 +22,6 @@ const ASK: Duration = Duration::from_millis(500);
 
 fn progress(team: &Team, quiet: bool) -> Progress {
     Progress::new(team.members.iter().map(|member| member.name.clone()), quiet)
-}
-
-/// By host: what it answered, or why not.
-fn as_json<T: Serialize>(answers: &Answers<T>) -> Result<(), Failure> {
-    let each = answers.iter().map(|(name, answer)| {
-        let answer = match answer {
-            Ok(answer) => serde_json::json!(answer),
-            Err(failure) => serde_json::json!({ "error": failure.to_string() }),
-        };
-        (name, answer)
-    });
-    render::json(&each.collect::<BTreeMap<_, _>>())
 }
 
 /// 0 where all answered, 3 where none did, else 1.
@@ -70,7 +56,7 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
         tokio::time::sleep(ASK).await;
     };
     if json {
-        as_json(&answers)?;
+        render::team::by_host(&answers)?;
     } else {
         render::team::faults(&answers)?;
     }
@@ -83,7 +69,7 @@ pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitC
     })
     .await;
     if json {
-        as_json(&answers)?;
+        render::team::by_host(&answers)?;
     } else {
         render::team::history(&answers)?;
     }
@@ -97,7 +83,7 @@ pub async fn doctor(team: &Team, json: bool) -> Result<ExitCode, Failure> {
     })
     .await;
     if json {
-        as_json(&answers)?;
+        render::team::by_host(&answers)?;
         return Ok(code(&answers));
     }
     for (name, info) in answers.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?))) {
@@ -124,7 +110,7 @@ pub async fn change(team: &Team, json: bool, args: ChangeArgs) -> Result<ExitCod
     })
     .await;
     if json {
-        as_json(&answers)?;
+        render::team::by_host(&answers)?;
     } else {
         render::team::faults(&answers)?;
     }
@@ -160,7 +146,7 @@ pub async fn restore(team: &Team, json: bool, args: RestoreArgs) -> Result<ExitC
     };
     drop(progress);
     if json {
-        as_json(&healed.answers)?;
+        render::team::by_host(&healed.answers)?;
     } else {
         render::team::healed(&healed)?;
     }

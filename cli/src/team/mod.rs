@@ -1,5 +1,6 @@
 //! What hosts of a fleet do together: how they are asked, how they start and end at one instant, and what they say of each other.
 
+mod clocks;
 pub mod fan_out;
 pub mod heal;
 mod inject;
@@ -20,6 +21,7 @@ use crate::args::FleetArgs;
 use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::fleet;
+use fan_out::AT_ONCE;
 use members::Member;
 
 pub use inject::run as inject;
@@ -64,7 +66,7 @@ impl Team {
                 loaded.described
             )));
         }
-        allow_connections(members.len());
+        allow_connections(members.len())?;
         let source = args.source.as_ref().map(|source| format!(" --fleet {source}"));
         let on = args.on.as_ref().map(|on| format!(" --on '{on}'"));
         // A command without either is for this host.
@@ -80,13 +82,27 @@ impl Team {
     }
 }
 
+/// Files that are open beside the connections: standard streams, timers, what the runtime has.
+const OTHER_FILES: usize = 64;
+
 /// A connection to each agent is kept, and a process begins with room for 1,024 files or so.
-fn allow_connections(count: usize) {
-    let wanted = u64::try_from(count).unwrap_or(u64::MAX).saturating_add(256);
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < wanted
-    {
-        // Refused: connections beyond the limit fail, and say so.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+///
+/// # Errors
+/// The hard limit leaves too little room.
+fn allow_connections(count: usize) -> Result<(), Failure> {
+    let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    let needed = number(count + OTHER_FILES);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if hard < needed {
+        return Err(Failure::Failed(format!(
+            "a connection to each of {count} agents takes {needed} open files, and this process may have {hard}: raise its \
+             hard limit (nofile in limits.conf, LimitNOFILE= of a unit), or name fewer hosts with --on"
+        )));
     }
+    // Each question may look up a name as well.
+    let wanted = (needed + number(AT_ONCE)).min(hard);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use partition_agent_core::clock::{Alarm, BootTime};
 use partition_agent_proto::{FaultId, FaultStatus, ProblemCode, Span, State};
 
+use super::clocks::clocks;
 use super::fan_out::{Answers, fan_out};
 use super::members::{Member, Order};
 use super::offset::{Offset, Spread};
@@ -29,7 +30,10 @@ use crate::exit::Failure;
 /// How long an agent may take to prepare; a fault on thousands of names takes a while to resolve.
 const PREPARE: Duration = Duration::from_secs(20);
 
-/// How long a prepared fault waits to be committed. Longer than the slowest prepare and the commit after it.
+/// How long an agent may take to tell the time, its turn included.
+const CLOCK: Duration = Duration::from_secs(3);
+
+/// How long a prepared fault waits to be committed. Longer than the slowest prepare, the clocks and the commit after them.
 const EXPIRES: Span = Span::from_secs(30);
 
 /// How far away the instant is: at least so long, and at most.
@@ -77,7 +81,7 @@ pub struct Start<'a> {
 /// A host that agrees.
 enum Agreed {
     /// It has prepared, and is to be told the instant.
-    Ready(Ready),
+    Ready(Member),
     /// The same fault is in force there, or about to be.
     Standing(Box<FaultStatus>),
 }
@@ -111,20 +115,14 @@ impl<'a> Start<'a> {
     pub async fn run(&self) -> Outcome {
         let mut outcome = Outcome::default();
         let begun = BootTime::now();
-        let mut ready = Vec::new();
-        for (name, answer) in self.prepare().await {
-            match answer {
-                Ok(Agreed::Ready(one)) => ready.push(one),
-                Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, *fault)),
-                Err(failure) => drop(outcome.failed.insert(name, failure)),
-            }
-        }
+        let ready = self.agree(&mut outcome).await;
         if ready.is_empty() || self.stops(&outcome) {
             return self.revoke(&[], outcome).await;
         }
 
-        // Preparing is more work than committing, so what it took is enough for a commit; a third of it is left to revoke in.
-        let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
+        // Six exchanges with each host are behind us, its connection included, and a commit is one: two thirds of the time that
+        // they took are enough for it, with a third of that left to revoke in.
+        let lead = (begun.until(BootTime::now()) * 2 / 3).clamp(LEAD.0, LEAD.1);
         let at = BootTime::now() + lead + self.how.start_in.map(Span::duration).unwrap_or_default();
         for (name, answer) in self.commit(&ready, at, lead * 2 / 3).await {
             if let Err(failure) = answer {
@@ -169,6 +167,31 @@ impl<'a> Start<'a> {
         self.orders.iter().map(|order| order.member.clone()).collect()
     }
 
+    /// Those that are to be told the instant, with their clocks.
+    async fn agree(&self, outcome: &mut Outcome) -> Vec<Ready> {
+        let mut prepared = Vec::new();
+        for (name, answer) in self.prepare().await {
+            match answer {
+                Ok(Agreed::Ready(member)) => prepared.push(member),
+                Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, *fault)),
+                Err(failure) => drop(outcome.failed.insert(name, failure)),
+            }
+        }
+        if self.stops(outcome) {
+            return Vec::new();
+        }
+        let mut offsets = clocks(&prepared, CLOCK, self.progress, Step::Prepared).await;
+        let mut ready = Vec::new();
+        for member in prepared {
+            match offsets.remove(&member.name) {
+                Some(Ok(offset)) => ready.push(Ready { member, offset }),
+                Some(Err(failure)) => drop(outcome.failed.insert(member.name, failure)),
+                None => {}
+            }
+        }
+        ready
+    }
+
     async fn prepare(&self) -> Answers<Agreed> {
         let specs = self.orders.iter().map(|order| (order.member.name.clone(), &order.spec));
         let specs = specs.collect::<BTreeMap<_, _>>();
@@ -180,8 +203,7 @@ impl<'a> Start<'a> {
                 if fault.state != State::Prepared {
                     return Ok(Agreed::Standing(Box::new(fault)));
                 }
-                let offset = Offset::measure(&member.client).await?;
-                Ok(Agreed::Ready(Ready { member, offset }))
+                Ok(Agreed::Ready(member))
             }
         })
         .await
