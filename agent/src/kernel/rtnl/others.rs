@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteProtocol};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 
 use super::{Link, Rtnl, collect, index};
@@ -40,7 +40,8 @@ impl Rtnl {
         Ok(things)
     }
 
-    /// Those that lead to links of ours come and go with other faults, and exceptions that the kernel learned with traffic.
+    /// Those that lead to links of ours come and go with other faults, and exceptions that the kernel learned with traffic. Those
+    /// that the kernel makes itself follow links and addresses, which are compared themselves, or routers' advertisements.
     async fn routes_of_others(&self, family: AddressFamily, ours: &[Link]) -> Result<usize, Refusal> {
         let mut question = RouteMessage::default();
         question.header.address_family = family;
@@ -52,7 +53,9 @@ impl Rtnl {
             })
         };
         let learned = |route: &RouteMessage| route.header.flags.contains(RouteFlags::Cloned);
-        Ok(routes.iter().filter(|route| !leads_to_us(route) && !learned(route)).count())
+        let made =
+            |route: &RouteMessage| matches!(route.header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra);
+        Ok(routes.iter().filter(|route| !leads_to_us(route) && !learned(route) && !made(route)).count())
     }
 
     /// How many entries the lists of filters have that hang on this qdisc.
