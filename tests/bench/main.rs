@@ -1,5 +1,5 @@
-//! The numbers behind the promise, in one run: `tests/run bench`, or parts of it by name. Times are of this machine, so what
-//! counts is the comparison within a line, and the ratio to doing without.
+//! The numbers behind the promise, in one run: `tests/run bench`, or some of them: `tests/run bench emulator heal`. Times are of
+//! this machine, so what counts is the comparison within a line, and the ratio to doing without.
 
 mod emulator;
 mod fleet;
@@ -13,7 +13,7 @@ mod ssh;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// In this order.
+/// In the order in which they run.
 const PARTS: [(&str, fn()); 6] = [
     ("inject", inject::run),
     ("heal", heal::run),

@@ -30,7 +30,8 @@ pub fn run(command: &[&str]) -> (Cost, Output) {
     let mut between = Command::new(myself);
     between.arg(VERB).arg(&told).args(command).stdin(Stdio::null()).stderr(Stdio::piped());
     let output = between.output().expect("the benchmark runs itself");
-    assert!(output.status.success(), "{command:?}: {}", harness::text(&output.stderr));
+    let [out, error] = [&output.stdout, &output.stderr].map(|bytes| harness::text(bytes));
+    assert!(output.status.success(), "{command:?}: {out:.1000}{error}");
     let told = std::fs::read(told).expect("the cost was written");
     (serde_json::from_slice(&told).expect("the cost is JSON"), output)
 }

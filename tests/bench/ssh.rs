@@ -67,8 +67,9 @@ impl Server {
             path("user.pub"),
         );
         std::fs::write(dir.join("sshd_config"), config).expect("a file");
-        let process = Command::new("/usr/sbin/sshd")
-            .args(["-D", "-q", "-f", &path("sshd_config")])
+        // A benchmark that panics is aborted, and drops nothing.
+        let process = Command::new("setpriv")
+            .args(["--pdeath-signal", "KILL", "/usr/sbin/sshd", "-D", "-q", "-f", &path("sshd_config")])
             .stdin(Stdio::null())
             .spawn()
             .expect("sshd starts");

@@ -15,6 +15,7 @@ use super::progress::{Progress, Step};
 /// their way does not matter: the next host's turn comes meanwhile.
 const PACE: Duration = Duration::from_micros(400);
 
+/// Who has not told the time when so much has passed since the last turn has no clock.
 pub async fn clocks(
     members: &[Member],
     patience: Duration,
@@ -24,7 +25,8 @@ pub async fn clocks(
     let begun = Instant::now();
     let turns = members.iter().zip(0..).map(|(member, nth)| (member.name.clone(), begun + PACE * nth));
     let turns = turns.collect::<BTreeMap<_, _>>();
-    fan_out(members, patience, progress, step, |member| {
+    let last = turns.values().max().copied().unwrap_or(begun);
+    fan_out(members, last - begun + patience, progress, step, |member| {
         let turn = turns.get(&member.name).copied().unwrap_or(begun);
         async move {
             tokio::time::sleep_until(turn).await;

@@ -2,16 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::members::Member;
 use super::progress::{Progress, Step};
 use crate::exit::Failure;
 
-/// Questions under way at once: enough for hosts that are far away. With more of them answers would wait for each other here.
+/// Questions under way at once. With more of them, answers would wait for each other here.
 pub const AT_ONCE: usize = 256;
+
+/// Who has not answered after so long is slow, far away or dead, which is no work for this host: the next one's turn comes. Else
+/// as many dead hosts as are asked at once would keep the living from being healed.
+const TURN: Duration = Duration::from_millis(500);
 
 /// What each host answered, by name.
 pub type Answers<T> = BTreeMap<String, Result<T, Failure>>;
@@ -28,20 +36,31 @@ where
     A: Fn(Member) -> F,
     F: Future<Output = Result<T, Failure>>,
 {
-    let deadline = tokio::time::Instant::now() + patience;
-    let each = members.iter().map(|member| {
+    let deadline = Instant::now() + patience;
+    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    // Nobody closes the gate.
+    let turns = stream::iter(members).then(|member| {
+        let gate = Arc::clone(&gate);
+        async move { (member, gate.acquire_owned().await.ok()) }
+    });
+    let each = turns.map(|(member, turn)| {
         let (name, at) = (member.name.clone(), member.client.address());
-        let asked = ask(member.clone());
+        let asked = timeout_at(deadline, ask(member.clone()));
         async move {
-            let answer = match tokio::time::timeout_at(deadline, asked).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Failure::unanswered(at, patience)),
+            let mut asked = pin!(asked);
+            let answer = tokio::select! {
+                answer = &mut asked => answer,
+                () = sleep(TURN) => {
+                    drop(turn);
+                    asked.await
+                }
             };
+            let answer = answer.unwrap_or_else(|_| Err(Failure::unanswered(at, patience)));
             progress.tell(&name, if answer.is_ok() { reached } else { Step::Failed });
             (name, answer)
         }
     });
-    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    each.buffer_unordered(members.len().max(1)).collect().await
 }
 
 #[cfg(test)]
@@ -81,14 +100,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_silent_costs_its_own_patience_only() {
+    async fn the_dead_keep_nobody_from_being_asked() {
+        let (dead, living) = (3 * AT_ONCE, AT_ONCE);
         let quiet = Progress::new([], true);
-        let answers =
-            fan_out(&members(3), Duration::from_millis(20), &quiet, Step::Asked, |member| async move {
-                if member.name == "h1" { std::future::pending().await } else { Ok(()) }
-            })
-            .await;
-        assert!(matches!(answers["h1"], Err(Failure::Unreachable { .. })));
-        assert!(answers["h0"].is_ok() && answers["h2"].is_ok());
+        let patience = TURN * 4;
+        let asked = Cell::new(0);
+        let answers = fan_out(&members(dead + living), patience, &quiet, Step::Asked, |_| {
+            asked.set(asked.get() + 1);
+            let is_dead = asked.get() <= dead;
+            async move { if is_dead { std::future::pending().await } else { Ok(()) } }
+        })
+        .await;
+        assert_eq!(answers.values().filter(|answer| answer.is_ok()).count(), living);
+        let silent = answers.values().filter(|answer| matches!(answer, Err(Failure::Unreachable { .. })));
+        assert_eq!(silent.count(), dead);
     }
 }

@@ -59,14 +59,19 @@ pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed
 
 pub async fn together(members: &[Member], what: &What, progress: &Progress) -> Healed {
     let begun = BootTime::now();
-    let before = RefCell::default();
-    let noted = &before;
-    let _told = fan_out(members, PATIENCE, progress, Step::Asked, |member| async move {
-        note(&member, noted).await;
-        Ok(())
-    })
-    .await;
-    let offsets = clocks(members, PATIENCE, progress, Step::Asked).await;
+    let mut before =
+        fan_out(
+            members,
+            PATIENCE,
+            progress,
+            Step::Asked,
+            |member| async move { member.client.faults().await },
+        )
+        .await;
+    before.retain(|_, answer| answer.is_ok());
+    let answering = members.iter().filter(|member| before.contains_key(&member.name));
+    let answering = answering.cloned().collect::<Vec<_>>();
+    let offsets = clocks(&answering, PATIENCE, progress, Step::Asked).await;
     let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
     let at = BootTime::now() + lead;
     let offset = |name: &str| offsets.get(name).and_then(|offset| offset.as_ref().ok()).copied();
@@ -99,7 +104,7 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
         Some((offset.ours(*last), offset.bound))
     });
     let spread = Spread::of(instants.collect::<Vec<_>>());
-    Healed { before: before.into_inner(), answers, spread }
+    Healed { before, answers, spread }
 }
 
 /// What there is on a host, before it is gone. Not knowing it is no reason not to heal.

@@ -30,7 +30,7 @@ use crate::exit::Failure;
 /// How long an agent may take to prepare; a fault on thousands of names takes a while to resolve.
 const PREPARE: Duration = Duration::from_secs(20);
 
-/// How long an agent may take to tell the time, its turn included.
+/// How long the agents may take to tell the time, behind the turn of the last.
 const CLOCK: Duration = Duration::from_secs(3);
 
 /// How long a prepared fault waits to be committed. Longer than the slowest prepare, the clocks and the commit after them.
@@ -120,9 +120,8 @@ impl<'a> Start<'a> {
             return self.revoke(&[], outcome).await;
         }
 
-        // Six exchanges with each host are behind us, its connection included, and a commit is one: two thirds of the time that
-        // they took are enough for it, with a third of that left to revoke in.
-        let lead = (begun.until(BootTime::now()) * 2 / 3).clamp(LEAD.0, LEAD.1);
+        // Preparing is more work than committing, so what it took is enough for a commit; a third of it is left to revoke in.
+        let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
         let at = BootTime::now() + lead + self.how.start_in.map(Span::duration).unwrap_or_default();
         for (name, answer) in self.commit(&ready, at, lead * 2 / 3).await {
             if let Err(failure) = answer {
