@@ -69,7 +69,7 @@ impl Server {
         std::fs::write(dir.join("sshd_config"), config).expect("a file");
         // A benchmark that panics is aborted, and drops nothing.
         let process = Command::new("setpriv")
-            .args(["--pdeath-signal", "KILL", "/usr/sbin/sshd", "-D", "-q", "-f", &path("sshd_config")])
+            .args(["--pdeathsig", "KILL", "/usr/sbin/sshd", "-D", "-q", "-f", &path("sshd_config")])
             .stdin(Stdio::null())
             .spawn()
             .expect("sshd starts");
