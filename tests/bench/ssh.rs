@@ -36,8 +36,10 @@ pub fn run() {
         each = cost.wall / u32::try_from(size).expect("a number of hosts");
         let peak = cost.peak_kib as f64 / 1024.0;
         println!(
-            "  {size} times ssh, {AT_ONCE} at once, each runs `true`: {:.2} s; memory {peak:.1} MB each, {:.0} MB for {AT_ONCE}",
+            "  {size} times ssh, {AT_ONCE} at once, each runs `true`: {:.2} s; processor: {:.2} s here; memory {peak:.1} MB each, \
+             {:.0} MB for {AT_ONCE}",
             cost.wall.as_secs_f64(),
+            cost.cpu.as_secs_f64(),
             peak * AT_ONCE as f64,
         );
     }
