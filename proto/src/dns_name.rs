@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
+
+use crate::text::serde_as_text;
 
 /// `api.example.com`, itself only; `*.example.com`, every name below it, at any depth; `*`, every name. Lower case,
 /// without a dot at the end.
@@ -62,17 +63,7 @@ impl fmt::Display for DnsName {
     }
 }
 
-impl Serialize for DnsName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DnsName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(DnsName);
 
 #[cfg(test)]
 mod tests {

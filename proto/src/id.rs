@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
+use crate::text::serde_as_text;
 use crate::{FaultSpec, Kind};
 
 /// The name of a fault: 1 to 64 of `a-z 0-9 - _ .`, the first one a letter or a digit.
@@ -94,17 +94,7 @@ impl fmt::Display for FaultId {
     }
 }
 
-impl Serialize for FaultId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for FaultId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(FaultId);
 
 #[cfg(test)]
 mod tests {

@@ -232,6 +232,25 @@ pub enum KindError {
 }
 
 impl Kind {
+    /// Whether it lets nothing through, of the packets that it hits. (Each loss correlated with the one before is all the more one.)
+    #[must_use]
+    pub fn cuts(&self) -> bool {
+        match self {
+            Self::Loss { percent, .. } => *percent == Percent::ALL,
+            Self::Reject { .. } => true,
+            Self::LossGemodel { .. }
+            | Self::LossState { .. }
+            | Self::Delay { .. }
+            | Self::Duplicate { .. }
+            | Self::Corrupt { .. }
+            | Self::Reorder { .. }
+            | Self::Rate { .. }
+            | Self::Slot { .. }
+            | Self::Reset {}
+            | Self::Dns { .. } => false,
+        }
+    }
+
     /// # Errors
     /// The first thing that makes no sense.
     pub fn validate(&self) -> Result<(), KindError> {

@@ -18,6 +18,7 @@ mod reach;
 mod scope;
 mod status;
 mod target;
+mod text;
 mod timing;
 mod units;
 

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Ports;
+use crate::text::serde_as_text;
 
 /// A host or network, with optional ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,17 +130,7 @@ impl fmt::Display for Peer {
     }
 }
 
-impl Serialize for Peer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Peer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(Peer);
 
 #[cfg(test)]
 mod tests {

@@ -77,8 +77,9 @@ fn effect(
 /// What a kind does to the packets that it hits.
 fn at_most(kind: &Kind) -> Effect {
     match kind {
-        Kind::Loss { percent: Percent::ALL, correlation: None } | Kind::Reject { .. } => Effect::Cut,
+        kind if kind.cuts() => Effect::Cut,
         Kind::Loss { .. }
+        | Kind::Reject { .. }
         | Kind::LossGemodel { .. }
         | Kind::LossState { .. }
         | Kind::Delay { .. }

@@ -10,7 +10,7 @@ use ipnetwork::IpNetwork;
 use shared::Shared;
 
 use super::Cuts;
-use crate::{Direction, FaultSpec, Host, Kind, Peer, Percent, Ports, Target};
+use crate::{Direction, FaultSpec, Host, Kind, Peer, Ports, Target};
 
 /// Who can be cut off: a host, or a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,22 +36,7 @@ impl Ends {
     /// Both ends for a fault that lets nothing through at any time while it is on, one for every other.
     #[must_use]
     pub fn of(fault: &FaultSpec) -> Self {
-        let cut = |kinds: &[Kind]| {
-            kinds.iter().any(|kind| match kind {
-                Kind::Loss { percent, .. } => *percent == Percent::ALL,
-                Kind::Reject { .. } => true,
-                Kind::LossGemodel { .. }
-                | Kind::LossState { .. }
-                | Kind::Delay { .. }
-                | Kind::Duplicate { .. }
-                | Kind::Corrupt { .. }
-                | Kind::Reorder { .. }
-                | Kind::Rate { .. }
-                | Kind::Slot { .. }
-                | Kind::Reset {}
-                | Kind::Dns { .. } => false,
-            })
-        };
+        let cut = |kinds: &[Kind]| kinds.iter().any(Kind::cuts);
         // A share of the connections would not be the same share at both ends: addresses change places in the hash.
         let always = fault.ramp.is_none() && fault.target.flows.is_none();
         if always && cut(fault.egress_kinds()) && cut(fault.ingress_kinds()) { Self::Both } else { Self::One }

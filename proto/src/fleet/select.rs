@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::text::serde_as_text;
 
 /// Which hosts: those that one of its terms names, without those that a negated one does. In text the terms are separated
 /// by commas, and each is one of
@@ -164,17 +164,7 @@ impl fmt::Display for Selector {
     }
 }
 
-impl Serialize for Selector {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Selector {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(Selector);
 
 #[cfg(test)]
 mod tests {

@@ -77,7 +77,7 @@ fn what_happens_decides_how_much_of_it() {
         (r#"{"reject":{"with":"tcp_reset"}}"#, "cut cut"),
         (r#"{"reject":{"with":"port_unreachable"}}"#, "cut cut"),
         (r#"{"loss":{"percent":99.9999}}"#, "impaired impaired"),
-        (r#"{"loss":{"percent":100,"correlation":1}}"#, "impaired impaired"),
+        (r#"{"loss":{"percent":100,"correlation":1}}"#, "cut cut"),
         (r#"{"loss_gemodel":{"p":100}}"#, "impaired impaired"),
         (r#"{"loss_state":{"p13":100}}"#, "impaired impaired"),
         (r#"{"delay":{"latency":"60s"}}"#, "impaired impaired"),
