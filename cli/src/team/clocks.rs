@@ -1,7 +1,6 @@
 //! How far the clocks of many agents are from ours. Hosts that are all asked at once wait for each other in this process, and that
 //! would look like a long way to them. So each has its turn, at a pace that one processor keeps up with.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,23 +14,32 @@ use super::progress::{Progress, Step};
 /// their way does not matter: the next host's turn comes meanwhile.
 const PACE: Duration = Duration::from_micros(400);
 
+/// When a host is asked.
+struct Turn<'a> {
+    member: &'a Member,
+    at: Instant,
+}
+
+impl AsRef<Member> for Turn<'_> {
+    fn as_ref(&self) -> &Member {
+        self.member
+    }
+}
+
 /// Who has not told the time when so much has passed since the last turn has no clock.
-pub async fn clocks(
-    members: &[Member],
+pub async fn clocks<M: AsRef<Member>>(
+    asked: &[M],
     patience: Duration,
     progress: &Progress,
     step: Step,
 ) -> Answers<Offset> {
     let begun = Instant::now();
-    let turns = members.iter().zip(0..).map(|(member, nth)| (member.name.clone(), begun + PACE * nth));
-    let turns = turns.collect::<BTreeMap<_, _>>();
-    let last = turns.values().max().copied().unwrap_or(begun);
-    fan_out(members, last - begun + patience, progress, step, |member| {
-        let turn = turns.get(&member.name).copied().unwrap_or(begun);
-        async move {
-            tokio::time::sleep_until(turn).await;
-            Offset::measure(&member.client).await
-        }
+    let turns = asked.iter().zip(0..).map(|(one, nth)| Turn { member: one.as_ref(), at: begun + PACE * nth });
+    let turns = turns.collect::<Vec<_>>();
+    let last = turns.last().map_or(begun, |turn| turn.at);
+    fan_out(&turns, last - begun + patience, progress, step, |Turn { member, at }| async move {
+        tokio::time::sleep_until(*at).await;
+        Offset::measure(&member.client).await
     })
     .await
 }

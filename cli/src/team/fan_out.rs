@@ -24,43 +24,45 @@ const TURN: Duration = Duration::from_millis(500);
 /// What each host answered, by name.
 pub type Answers<T> = BTreeMap<String, Result<T, Failure>>;
 
-/// Asks every member, and tells the progress which step each of them has reached. Who has no answer by then has none.
-pub async fn fan_out<T, A, F>(
-    members: &[Member],
+/// Asks every member, with what belongs to it, and tells the progress which step each of them has reached. Who has no answer by
+/// then has none.
+pub async fn fan_out<'a, M, T, A, F>(
+    asked: &'a [M],
     patience: Duration,
     progress: &Progress,
     reached: Step,
     ask: A,
 ) -> Answers<T>
 where
-    A: Fn(Member) -> F,
+    M: AsRef<Member>,
+    A: Fn(&'a M) -> F,
     F: Future<Output = Result<T, Failure>>,
 {
     let deadline = Instant::now() + patience;
     let gate = Arc::new(Semaphore::new(AT_ONCE));
     // Nobody closes the gate.
-    let turns = stream::iter(members).then(|member| {
+    let turns = stream::iter(asked).then(|one| {
         let gate = Arc::clone(&gate);
-        async move { (member, gate.acquire_owned().await.ok()) }
+        async move { (one, gate.acquire_owned().await.ok()) }
     });
-    let each = turns.map(|(member, turn)| {
-        let (name, at) = (member.name.clone(), member.client.address());
-        let asked = timeout_at(deadline, ask(member.clone()));
+    let each = turns.map(|(one, turn)| {
+        let Member { name, client } = one.as_ref();
+        let answer = timeout_at(deadline, ask(one));
         async move {
-            let mut asked = pin!(asked);
+            let mut answer = pin!(answer);
             let answer = tokio::select! {
-                answer = &mut asked => answer,
+                answer = &mut answer => answer,
                 () = sleep(TURN) => {
                     drop(turn);
-                    asked.await
+                    answer.await
                 }
             };
-            let answer = answer.unwrap_or_else(|_| Err(Failure::unanswered(at, patience)));
-            progress.tell(&name, if answer.is_ok() { reached } else { Step::Failed });
-            (name, answer)
+            let answer = answer.unwrap_or_else(|_| Err(Failure::unanswered(client.address(), patience)));
+            progress.tell(name, if answer.is_ok() { reached } else { Step::Failed });
+            (name.clone(), answer)
         }
     });
-    each.buffer_unordered(members.len().max(1)).collect().await
+    each.buffer_unordered(asked.len().max(1)).collect().await
 }
 
 #[cfg(test)]
@@ -84,14 +86,15 @@ mod tests {
         let (now, most) = (Cell::new(0), Cell::new(0));
         let count = 4 * AT_ONCE + 1;
         let quiet = Progress::new([], true);
-        let answers = fan_out(&members(count), Duration::from_secs(60), &quiet, Step::Asked, |member| {
+        let members = members(count);
+        let answers = fan_out(&members, Duration::from_secs(60), &quiet, Step::Asked, |member: &Member| {
             let (now, most) = (&now, &most);
             async move {
                 now.set(now.get() + 1);
                 most.set(most.get().max(now.get()));
                 tokio::task::yield_now().await;
                 now.set(now.get() - 1);
-                Ok(member.name)
+                Ok(member.name.clone())
             }
         })
         .await;
@@ -105,7 +108,8 @@ mod tests {
         let quiet = Progress::new([], true);
         let patience = TURN * 4;
         let asked = Cell::new(0);
-        let answers = fan_out(&members(dead + living), patience, &quiet, Step::Asked, |_| {
+        let members = members(dead + living);
+        let answers = fan_out(&members, patience, &quiet, Step::Asked, |_: &Member| {
             asked.set(asked.get() + 1);
             let is_dead = asked.get() <= dead;
             async move { if is_dead { std::future::pending().await } else { Ok(()) } }

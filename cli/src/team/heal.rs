@@ -49,8 +49,8 @@ pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed
     let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| {
         let before = &before;
         async move {
-            note(&member, before).await;
-            restore(&member, what, None).await
+            note(member, before).await;
+            restore(member, what, None).await
         }
     })
     .await;
@@ -78,7 +78,7 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
     let answers = fan_out(members, PATIENCE, progress, Step::Armed, |member| {
         // One whose clock is not known is told all the same, and heals at once.
         let theirs = offset(&member.name).map(|offset| offset.theirs(at));
-        async move { restore(&member, what, theirs).await }
+        async move { restore(member, what, theirs).await }
     })
     .await;
 
@@ -94,7 +94,7 @@ pub async fn together(members: &[Member], what: &What, progress: &Progress) -> H
     };
     let ends = fan_out(members, LOOK.1, progress, Step::Restored, |member| {
         let started = told(&member.name);
-        async move { ends(&member, &started).await }
+        async move { ends(member, &started).await }
     })
     .await;
     let instants = ends.iter().filter_map(|(name, ends)| {

@@ -60,7 +60,7 @@ pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, 
         spec.start_in = None;
     }
     if args.dry_run {
-        return plans(team, &specs, json).await;
+        return plans(&team.orders(specs), json).await;
     }
     let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
     let hit = specs.keys().cloned().collect();
@@ -77,11 +77,7 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
             "{asked} is over before every host could tell that it has started: --for 5s at least"
         )));
     }
-    let orders = team.members.iter().filter_map(|member| {
-        let spec = command.specs.get(&member.name)?.clone();
-        Some(Order { member: member.clone(), spec })
-    });
-    let orders = orders.collect::<Vec<_>>();
+    let orders = team.orders(command.specs);
     let first = orders.first().ok_or_else(|| Failure::Usage("there is no host to tell".to_owned()))?;
     let id = command.id.clone().unwrap_or_else(|| FaultId::unique(&first.spec, fastrand::u64(..)));
     let how = How { id, best_effort: command.together.best_effort, start_in: command.start_in };
@@ -131,15 +127,10 @@ fn check_share(team: &Team, command: &Command) -> Result<(), Failure> {
 }
 
 /// What every agent would do; nothing is touched.
-async fn plans(team: &Team, specs: &BTreeMap<String, FaultSpec>, json: bool) -> Result<ExitCode, Failure> {
-    let members = team.named(|name| specs.contains_key(name));
-    let progress = Progress::new(specs.keys().cloned(), json);
-    let answers = fan_out(&members, PLAN, &progress, Step::Asked, |member| {
-        let spec = specs.get(&member.name).cloned();
-        async move {
-            let spec = spec.ok_or_else(|| Failure::Failed("no order".to_owned()))?;
-            member.client.inject(None, &spec, true).await
-        }
+async fn plans(orders: &[Order], json: bool) -> Result<ExitCode, Failure> {
+    let progress = Progress::new(orders.iter().map(|order| order.member.name.clone()), json);
+    let answers = fan_out(orders, PLAN, &progress, Step::Asked, |Order { member, spec }| async move {
+        member.client.inject(None, spec, true).await
     })
     .await;
     drop(progress);

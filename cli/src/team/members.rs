@@ -17,3 +17,15 @@ pub struct Order {
     pub member: Member,
     pub spec: FaultSpec,
 }
+
+impl AsRef<Member> for Member {
+    fn as_ref(&self) -> &Member {
+        self
+    }
+}
+
+impl AsRef<Member> for Order {
+    fn as_ref(&self) -> &Member {
+        &self.member
+    }
+}

@@ -14,7 +14,10 @@ mod partition;
 mod progress;
 pub mod start;
 
+use std::collections::BTreeMap;
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use partition_agent_proto::FaultSpec;
 use partition_agent_proto::fleet::Fleet;
 
 use crate::args::FleetArgs;
@@ -22,7 +25,7 @@ use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::fleet;
 use fan_out::AT_ONCE;
-use members::Member;
+use members::{Member, Order};
 
 pub use inject::run as inject;
 pub use look::{change, doctor, history, matrix, restore, status};
@@ -76,9 +79,12 @@ impl Team {
         Ok(Self { fleet, hosts, members, flags, chosen: args.on.is_some() })
     }
 
-    /// The members of these names.
-    fn named(&self, names: impl Fn(&str) -> bool) -> Vec<Member> {
-        self.members.iter().filter(|member| names(&member.name)).cloned().collect()
+    /// What is to happen on those that have something to do.
+    fn orders(&self, specs: BTreeMap<String, FaultSpec>) -> Vec<Order> {
+        let mut specs = specs;
+        let order =
+            |member: &Member| Some(Order { member: member.clone(), spec: specs.remove(&member.name)? });
+        self.members.iter().filter_map(order).collect()
     }
 }
 

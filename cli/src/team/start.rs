@@ -14,7 +14,7 @@
 //! A controller that dies in between leaves nothing: what is prepared expires, what is committed ends at its deadline, by the
 //! kernel of each host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use partition_agent_core::clock::{Alarm, BootTime};
@@ -81,15 +81,21 @@ pub struct Start<'a> {
 /// A host that agrees.
 enum Agreed {
     /// It has prepared, and is to be told the instant.
-    Ready(Member),
+    Ready,
     /// The same fault is in force there, or about to be.
     Standing(Box<FaultStatus>),
 }
 
-#[derive(Clone)]
-struct Ready {
-    member: Member,
+/// What is to be told the instant.
+struct Ready<'a> {
+    order: &'a Order,
     offset: Offset,
+}
+
+impl AsRef<Member> for Ready<'_> {
+    fn as_ref(&self) -> &Member {
+        &self.order.member
+    }
 }
 
 impl<'a> Start<'a> {
@@ -104,9 +110,9 @@ impl<'a> Start<'a> {
 
     /// Whether some host says that it still has it.
     pub async fn stands(&self) -> bool {
-        let (members, quiet) = (self.members(), Progress::new([], true));
-        let answers = fan_out(&members, LOOK.1, &quiet, Step::Asked, |member| async move {
-            member.client.fault(&self.how.id).await
+        let quiet = Progress::new([], true);
+        let answers = fan_out(self.orders, LOOK.1, &quiet, Step::Asked, |order| async move {
+            order.member.client.fault(&self.how.id).await
         })
         .await;
         answers.values().any(Result::is_ok)
@@ -150,7 +156,7 @@ impl<'a> Start<'a> {
             return self.revoke(&ready, outcome).await;
         }
         let instants = ready.iter().filter_map(|one| {
-            let started = outcome.started.get(&one.member.name)?.started_boot_ns?;
+            let started = outcome.started.get(&one.order.member.name)?.started_boot_ns?;
             Some((one.offset.ours(started), one.offset.bound))
         });
         outcome.spread = Spread::of(instants.collect::<Vec<_>>());
@@ -162,16 +168,12 @@ impl<'a> Start<'a> {
         !self.how.best_effort && !outcome.failed.is_empty()
     }
 
-    fn members(&self) -> Vec<Member> {
-        self.orders.iter().map(|order| order.member.clone()).collect()
-    }
-
     /// Those that are to be told the instant, with their clocks.
-    async fn agree(&self, outcome: &mut Outcome) -> Vec<Ready> {
-        let mut prepared = Vec::new();
+    async fn agree(&self, outcome: &mut Outcome) -> Vec<Ready<'a>> {
+        let mut prepared = BTreeSet::new();
         for (name, answer) in self.prepare().await {
             match answer {
-                Ok(Agreed::Ready(member)) => prepared.push(member),
+                Ok(Agreed::Ready) => drop(prepared.insert(name)),
                 Ok(Agreed::Standing(fault)) => drop(outcome.started.insert(name, *fault)),
                 Err(failure) => drop(outcome.failed.insert(name, failure)),
             }
@@ -179,12 +181,14 @@ impl<'a> Start<'a> {
         if self.stops(outcome) {
             return Vec::new();
         }
+        let prepared = self.orders.iter().filter(|order| prepared.contains(&order.member.name));
+        let prepared = prepared.collect::<Vec<_>>();
         let mut offsets = clocks(&prepared, CLOCK, self.progress, Step::Prepared).await;
         let mut ready = Vec::new();
-        for member in prepared {
-            match offsets.remove(&member.name) {
-                Some(Ok(offset)) => ready.push(Ready { member, offset }),
-                Some(Err(failure)) => drop(outcome.failed.insert(member.name, failure)),
+        for order in prepared {
+            match offsets.remove(&order.member.name) {
+                Some(Ok(offset)) => ready.push(Ready { order, offset }),
+                Some(Err(failure)) => drop(outcome.failed.insert(order.member.name.clone(), failure)),
                 None => {}
             }
         }
@@ -192,43 +196,29 @@ impl<'a> Start<'a> {
     }
 
     async fn prepare(&self) -> Answers<Agreed> {
-        let specs = self.orders.iter().map(|order| (order.member.name.clone(), &order.spec));
-        let specs = specs.collect::<BTreeMap<_, _>>();
-        fan_out(&self.members(), PREPARE, self.progress, Step::Prepared, |member| {
-            let spec = specs.get(&member.name).copied();
-            async move {
-                let spec = spec.ok_or_else(|| Failure::Failed(format!("{} has no order", member.name)))?;
-                let fault = member.client.prepare(&self.how.id, spec, EXPIRES, self.attempt).await?;
-                if fault.state != State::Prepared {
-                    return Ok(Agreed::Standing(Box::new(fault)));
-                }
-                Ok(Agreed::Ready(member))
+        fan_out(self.orders, PREPARE, self.progress, Step::Prepared, |Order { member, spec }| async move {
+            let fault = member.client.prepare(&self.how.id, spec, EXPIRES, self.attempt).await?;
+            if fault.state == State::Prepared {
+                Ok(Agreed::Ready)
+            } else {
+                Ok(Agreed::Standing(Box::new(fault)))
             }
         })
         .await
     }
 
-    async fn commit(&self, ready: &[Ready], at: BootTime, patience: Duration) -> Answers<FaultStatus> {
-        let offsets =
-            ready.iter().map(|one| (one.member.name.clone(), one.offset)).collect::<BTreeMap<_, _>>();
-        let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
-        fan_out(&members, patience, self.progress, Step::Armed, |member| {
-            let theirs = offsets.get(&member.name).map(|offset| offset.theirs(at));
-            async move {
-                let theirs =
-                    theirs.ok_or_else(|| Failure::Failed(format!("{} has no clock", member.name)))?;
-                member.client.commit(&self.how.id, theirs, self.attempt).await
-            }
+    async fn commit(&self, ready: &[Ready<'_>], at: BootTime, patience: Duration) -> Answers<FaultStatus> {
+        fan_out(ready, patience, self.progress, Step::Armed, |Ready { order, offset }| async move {
+            order.member.client.commit(&self.how.id, offset.theirs(at), self.attempt).await
         })
         .await
     }
 
     /// Whether each of them is in force.
-    async fn look(&self, ready: &[Ready]) -> Answers<FaultStatus> {
-        let members = ready.iter().map(|one| one.member.clone()).collect::<Vec<_>>();
-        fan_out(&members, LOOK.1, self.progress, Step::Started, |member| async move {
+    async fn look(&self, ready: &[Ready<'_>]) -> Answers<FaultStatus> {
+        fan_out(ready, LOOK.1, self.progress, Step::Started, |Ready { order, .. }| async move {
             loop {
-                let fault = member.client.fault(&self.how.id).await?;
+                let fault = order.member.client.fault(&self.how.id).await?;
                 if fault.started_boot_ns.is_some() {
                     return Ok(fault);
                 }
@@ -240,7 +230,7 @@ impl<'a> Start<'a> {
 
     /// Takes it back where this try has put it. Who was told the instant, and cannot be told to forget it, is named: it may
     /// start there. All others have nothing that could start; what they prepared expires.
-    async fn revoke(&self, committed: &[Ready], outcome: Outcome) -> Outcome {
+    async fn revoke(&self, committed: &[Ready<'_>], outcome: Outcome) -> Outcome {
         let mut outcome = outcome;
         if self.how.best_effort && !outcome.started.is_empty() {
             return outcome;
@@ -255,7 +245,7 @@ impl<'a> Start<'a> {
                 Ok(None) => {}
                 // Its agent is dead, and with it whatever it had.
                 Err(Failure::Unreachable { nobody_listens: true, .. }) => drop(outcome.started.remove(&name)),
-                Err(failure) if committed.iter().any(|one| one.member.name == name) => {
+                Err(failure) if committed.iter().any(|one| one.order.member.name == name) => {
                     outcome.started.remove(&name);
                     outcome.unknown.insert(name, failure);
                 }
@@ -267,9 +257,8 @@ impl<'a> Start<'a> {
 
     /// Takes back what this try has put anywhere, whatever has become of it there: nothing, where there is none.
     pub async fn withdraw(&self) -> Answers<Option<FaultStatus>> {
-        let members = self.members();
-        fan_out(&members, REVOKE, self.progress, Step::Restored, |member| async move {
-            match member.client.withdraw(&self.how.id, self.attempt).await {
+        fan_out(self.orders, REVOKE, self.progress, Step::Restored, |order| async move {
+            match order.member.client.withdraw(&self.how.id, self.attempt).await {
                 // It never got there, is over, or is somebody else's.
                 Err(Failure::Refused(problem)) if problem.code == ProblemCode::NotFound => Ok(None),
                 answer => answer.map(Some),
