@@ -34,6 +34,7 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Fa
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);
     }
+    config.insecure_loopback |= args.insecure_loopback;
     config.namespaces |= args.namespaces;
     daemon::run(&config).map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
