@@ -16,8 +16,12 @@ pub struct Made {
 
 impl Made {
     pub fn new() -> Self {
+        Self::called("init")
+    }
+
+    pub fn called(init: &str) -> Self {
         let made = Self { dir: tempfile::tempdir().unwrap() };
-        made.ca("init").done();
+        made.ca(init).done();
         made
     }
 
@@ -59,7 +63,9 @@ fn an_authority_is_one_to_openssl() {
         return;
     }
     let made = Made::new();
-    let shown = made.shell("openssl x509 -in ca.crt -noout -text; openssl x509 -in ca.crt -noout -checkend $((3649*86400))");
+    let shown = made.shell(
+        "openssl x509 -in ca.crt -noout -text; openssl x509 -in ca.crt -noout -checkend $((3649*86400))",
+    );
     for part in [
         "Public Key Algorithm: id-ecPublicKey",
         "NIST CURVE: P-256",
@@ -70,7 +76,10 @@ fn an_authority_is_one_to_openssl() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    assert_eq!([mode(&made.at("")), mode(&made.at("ca.key")), mode(&made.at("ca.crt"))], [0o700, 0o600, 0o644]);
+    assert_eq!(
+        [mode(&made.at("")), mode(&made.at("ca.key")), mode(&made.at("ca.crt"))],
+        [0o700, 0o600, 0o644]
+    );
     // The key is the certificate's.
     let keys = made.shell("openssl pkey -in ca.key -pubout; echo; openssl x509 -in ca.crt -noout -pubkey");
     let (one, other) = keys.split_once("\n\n").unwrap();
@@ -86,7 +95,10 @@ fn certificates_are_good_for_one_end_each() {
         .issued("web-1 --host web-1.example.com,10.0.0.11,fd00::11")
         .issued("alice@example.com --role inject --days 30");
     assert!(made.verifies("sslserver", "web-1.crt") && !made.verifies("sslclient", "web-1.crt"));
-    assert!(made.verifies("sslclient", "alice@example.com.crt") && !made.verifies("sslserver", "alice@example.com.crt"));
+    assert!(
+        made.verifies("sslclient", "alice@example.com.crt")
+            && !made.verifies("sslserver", "alice@example.com.crt")
+    );
     let server = made.shell("openssl x509 -in web-1.crt -noout -text");
     for part in [
         "Subject: CN = web-1\n",
@@ -112,10 +124,14 @@ fn certificates_are_good_for_one_end_each() {
     made.shell("openssl x509 -in web-1.crt -noout -checkend $((364*86400)); ! openssl x509 -in web-1.crt -noout -checkend $((366*86400))");
     made.shell("openssl x509 -in alice@example.com.crt -noout -checkend $((29*86400)); ! openssl x509 -in alice@example.com.crt -noout -checkend $((31*86400))");
     // Serial numbers cannot be guessed, and differ.
-    let serials = made.shell("for c in ca web-1 alice@example.com; do openssl x509 -in $c.crt -noout -serial; done");
+    let serials =
+        made.shell("for c in ca web-1 alice@example.com; do openssl x509 -in $c.crt -noout -serial; done");
     let serials = serials.lines().collect::<std::collections::BTreeSet<_>>();
     // 159 bits in hexadecimal; that the upper 31 of them are zero happens once in two thousand million.
-    assert!(serials.len() == 3 && serials.iter().all(|line| line.len() >= "serial=".len() + 32), "{serials:?}");
+    assert!(
+        serials.len() == 3 && serials.iter().all(|line| line.len() >= "serial=".len() + 32),
+        "{serials:?}"
+    );
     for key in ["web-1.key", "alice@example.com.key"] {
         assert_eq!(mode(&made.at(key)), 0o600, "{key}");
     }
@@ -135,7 +151,10 @@ fn what_is_made_is_told_with_what_to_do() {
     }
     let caller = made.ca("issue alice --role admin").done();
     assert!(caller.contains("--tls-ca ca.crt --tls-cert alice.crt --tls-key alice.key"), "{caller}");
-    assert!(caller.contains("[tls]\n    ca = \"ca.crt\"\n    cert = \"alice.crt\"\n    key = \"alice.key\""), "{caller}");
+    assert!(
+        caller.contains("[tls]\n    ca = \"ca.crt\"\n    cert = \"alice.crt\"\n    key = \"alice.key\""),
+        "{caller}"
+    );
     let json = made.ca("issue bob --role observe --json").json::<Value>();
     assert_eq!(json["role"], "observe");
     assert_eq!(json["certificate"], made.at("bob.crt").display().to_string());
@@ -145,7 +164,8 @@ fn what_is_made_is_told_with_what_to_do() {
 #[test]
 fn nothing_is_overwritten() {
     let made = Made::new().issued("alice --role admin");
-    let read = || ["ca.crt", "ca.key", "alice.crt", "alice.key"].map(|name| std::fs::read(made.at(name)).unwrap());
+    let read =
+        || ["ca.crt", "ca.key", "alice.crt", "alice.key"].map(|name| std::fs::read(made.at(name)).unwrap());
     let before = read();
     let error = made.ca("init").failed(1);
     assert!(error.contains("ca.key is there already, and nothing is overwritten: issue from it"), "{error}");
@@ -196,7 +216,7 @@ fn an_open_directory_and_an_open_key_are_refused() {
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
     let error = finish(program(&format!("ca init --dir {}", open.display())).spawn().unwrap()).failed(1);
-    assert!(error.contains("(its mode is 0755): `chmod 700 "), "{error}");
+    assert!(error.contains("(its mode is 0755), and a key is to be in it: `chmod 700 "), "{error}");
     assert_eq!(std::fs::read_dir(&open).unwrap().count(), 0);
     let made = Made::new();
     std::fs::set_permissions(made.at("ca.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -206,8 +226,12 @@ fn an_open_directory_and_an_open_key_are_refused() {
 #[test]
 fn nothing_outlives_its_authority() {
     let dir = tempfile::tempdir().unwrap();
-    let ca = |words: &str| finish(program(&format!("ca {words} --dir {}/ca", dir.path().display())).spawn().unwrap());
-    assert!(ca("issue alice --role admin").failed(1).contains("`partition-agent ca init` makes an authority"));
+    let ca = |words: &str| {
+        finish(program(&format!("ca {words} --dir {}/ca", dir.path().display())).spawn().unwrap())
+    };
+    assert!(
+        ca("issue alice --role admin").failed(1).contains("`partition-agent ca init` makes an authority")
+    );
     ca("init --days 10 --name Short").done();
     let error = ca("issue alice --role admin --days 11").failed(1);
     assert!(error.contains("the authority itself expires at"), "{error}");
@@ -233,7 +257,7 @@ fn an_authority_of_openssl_issues_as_well() {
     std::fs::create_dir(made.at("")).unwrap();
     made.shell(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout ca.key -out ca.crt -days 400 \
-         -subj '/O=Example/CN=Example CA' 2>&1",
+         -subj '/O=Example/CN=Example CA' -addext keyUsage=critical,keyCertSign 2>&1",
     );
     made.ca("issue web-1 --host web-1").done();
     made.ca("issue alice --role observe").done();

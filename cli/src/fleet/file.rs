@@ -118,7 +118,7 @@ impl FleetFile {
                 "links" => drop(parts.insert(Part::Links, value)),
                 unknown => {
                     let what = format!(
-                        "unknown key `{unknown}`: a fleet file has token_file, tls, max_share, port, from, hosts, groups, \
+                        "unknown key `{unknown}`: a fleet file has token_file, max_share, tls, port, from, hosts, groups, \
                          services and links"
                     );
                     file.lines.wrong_at(key.span().start, what);

@@ -27,7 +27,8 @@ pub fn explain(error: &Error, has_certificate: bool) -> Option<Why> {
 
 fn distrusted(wrong: &CertificateError) -> (String, &'static str) {
     match wrong {
-        CertificateError::UnknownIssuer => (
+        // With the same name and another key it is the signature that is wrong.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "its certificate is from an authority that is not trusted here".to_owned(),
             "name the authority that issued it with --tls-ca, or as `ca` under [tls] of the fleet file. If that is the right \
              one, it is not the agent that answers there",
@@ -125,6 +126,7 @@ mod tests {
         let second = |second| UnixTime::since_unix_epoch(std::time::Duration::from_secs(second));
         for (wrong, what, hint) in [
             (CertificateError::UnknownIssuer, "authority that is not trusted here", "--tls-ca"),
+            (CertificateError::BadSignature, "authority that is not trusted here", "--tls-ca"),
             (
                 CertificateError::ExpiredContext {
                     time: second(1_800_000_000),
