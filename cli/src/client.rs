@@ -1,32 +1,54 @@
 //! The API, one method for each route: the only file with paths in it.
 
+use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Builder;
+use hyper::{Method, Request, StatusCode};
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
     Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard, History, Info,
     KEEP_HEADER, Problem, Reach, ReachRequest, Span,
 };
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_rustls::rustls;
 
 use crate::exit::Failure;
+use crate::http::{Http, innermost, of_http};
+use crate::tls::TlsFiles;
+use crate::tls::why::{self, Why};
 
 /// A fault on thousands of names can take a while to resolve; nothing else does.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A host that is up answers sooner, and TCP asks once more after a second.
-const CONNECT: Duration = Duration::from_secs(3);
 
 /// Where an agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentAddress {
     Unix(PathBuf),
+    /// A URL, of HTTP or HTTPS.
     Http(String),
+}
+
+impl AgentAddress {
+    fn is_tls(&self) -> bool {
+        match self {
+            Self::Unix(_) => false,
+            Self::Http(url) => is_tls(url),
+        }
+    }
+}
+
+/// Whether an agent is asked over TLS.
+pub fn is_tls(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
 impl FromStr for AgentAddress {
@@ -35,12 +57,12 @@ impl FromStr for AgentAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(PathBuf::from(path))),
-            Some(("http", rest)) if rest.len() > 2 && rest.starts_with("//") => {
+            Some(("http" | "https", rest)) if rest.len() > 2 && rest.starts_with("//") => {
                 Ok(Self::Http(text.trim_end_matches('/').to_owned()))
             }
-            Some(_) | None => {
-                Err(format!("`{text}` is no agent's address: write unix:PATH or http://HOST:PORT"))
-            }
+            Some(_) | None => Err(format!(
+                "`{text}` is no agent's address: write unix:PATH, https://HOST:PORT or http://HOST:PORT"
+            )),
         }
     }
 }
@@ -66,6 +88,7 @@ pub struct Access {
     /// The one at the default socket without it.
     pub agent: Option<AgentAddress>,
     pub token_file: Option<PathBuf>,
+    pub tls: TlsFiles,
 }
 
 impl Access {
@@ -74,26 +97,56 @@ impl Access {
         self.agent.is_some()
     }
 
-    /// For agents on TCP: over a unix socket the kernel says who asks.
-    pub fn token(&self) -> Answer<Option<Token>> {
+    /// To agents on hosts, over TLS where one of them asks for it.
+    pub fn ways(&self, any_tls: bool) -> Answer<Arc<Ways>> {
         let token = self.token_file.as_deref().map(Token::read).transpose();
-        token.map_err(|error| Failure::Failed(error.to_string()))
+        let token = token.map_err(|error| Failure::Failed(error.to_string()))?;
+        let tls = any_tls.then(|| self.tls.config()).transpose().map_err(Failure::Failed)?;
+        Ok(Arc::new(Ways {
+            http: Http::to_hosts(tls),
+            authorization: token.as_ref().map(authorization).transpose()?,
+            has_certificate: self.tls.cert.is_some(),
+        }))
     }
 
     pub fn client(&self) -> Answer<Client> {
         let at = self.agent.clone().unwrap_or_default();
-        let token = match &at {
-            AgentAddress::Unix(_) => None,
-            AgentAddress::Http(_) => self.token()?,
+        let (ways, base) = match &at {
+            // The kernel says there who asks.
+            AgentAddress::Unix(path) => {
+                (Arc::new(Ways::to_socket(path.clone())), "http://localhost".to_owned())
+            }
+            AgentAddress::Http(url) if self.tls.is_named() && !at.is_tls() => {
+                return Err(Failure::Usage(format!(
+                    "{url} is not TLS, and --tls-ca, --tls-cert or --tls-key says to use it: write https://, or leave them \
+                     (PARTITION_AGENT_TLS_CA, _CERT and _KEY) out"
+                )));
+            }
+            AgentAddress::Http(url) => (self.ways(at.is_tls())?, url.clone()),
         };
-        Client::new(at, token.as_ref())
+        let hint = "start one (`systemctl start partition-agent`, or `partition-agent serve` as root), or name another \
+                    with --agent";
+        Ok(Client { ways, base, at, hint })
+    }
+}
+
+/// Connections, and how to be let in. Many agents are asked over the same ones.
+pub struct Ways {
+    http: Http,
+    authorization: Option<HeaderValue>,
+    has_certificate: bool,
+}
+
+impl Ways {
+    fn to_socket(path: PathBuf) -> Self {
+        Self { http: Http::to_socket(path), authorization: None, has_certificate: false }
     }
 }
 
 /// Cheap to clone: the connections are shared.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    ways: Arc<Ways>,
     base: String,
     at: AgentAddress,
     /// What to do where nobody answers.
@@ -103,29 +156,11 @@ pub struct Client {
 type Answer<T> = Result<T, Failure>;
 
 impl Client {
-    /// With the token, wherever it is.
-    pub fn new(at: AgentAddress, token: Option<&Token>) -> Answer<Self> {
-        let builder = builder(token)?;
-        let (builder, base) = match &at {
-            AgentAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
-            AgentAddress::Http(url) => (builder, url.clone()),
-        };
-        let http = builder.build().map_err(|error| Failure::Failed(error.to_string()))?;
-        let hint = "start one (`systemctl start partition-agent`, or `partition-agent serve` as root), or name another \
-                    with --agent";
-        Ok(Self { http, base, at, hint })
-    }
-
-    /// Connections that many agents are asked over, all with the same token.
-    pub fn shared(token: Option<&Token>) -> Answer<reqwest::Client> {
-        builder(token)?.build().map_err(|error| Failure::Failed(error.to_string()))
-    }
-
     /// Of one agent among many, over connections that are shared with the others.
-    pub fn of(http: &reqwest::Client, url: String) -> Self {
-        let http = http.clone();
+    pub fn of(ways: &Arc<Ways>, url: String) -> Self {
+        let ways = Arc::clone(ways);
         let hint = "is the host up, and does its agent listen there?";
-        Self { http, base: url.clone(), at: AgentAddress::Http(url), hint }
+        Self { ways, base: url.clone(), at: AgentAddress::Http(url), hint }
     }
 
     /// Where the agent is.
@@ -135,7 +170,7 @@ impl Client {
 
     /// Whether there is an agent at all.
     pub async fn answers(&self) -> bool {
-        self.request(Method::GET, "/healthz").send().await.is_ok()
+        self.get_answer(self.request(Method::GET, "/healthz"), Bytes::new()).await.is_ok()
     }
 
     pub async fn info(&self) -> Answer<Info> {
@@ -148,7 +183,7 @@ impl Client {
             Some(id) => self.request(Method::PUT, &format!("/v1/faults/{id}?dry_run={dry_run}")),
             None => self.request(Method::POST, &format!("/v1/faults?dry_run={dry_run}")),
         };
-        self.send(keep(request).json(spec)).await
+        self.send_json(keep(request), spec).await
     }
 
     /// Built and cutting nothing, until it is committed or this long has passed.
@@ -161,18 +196,18 @@ impl Client {
         attempt: u64,
     ) -> Answer<FaultStatus> {
         let path = format!("/v1/faults/{id}?prepare={patience}&attempt={attempt}");
-        self.send(keep(self.request(Method::PUT, &path)).json(spec)).await
+        self.send_json(keep(self.request(Method::PUT, &path)), spec).await
     }
 
     /// To an instant of the agent's own boot clock, in nanoseconds.
     pub async fn commit(&self, id: &FaultId, at_boot_ns: u64, attempt: u64) -> Answer<FaultStatus> {
         let commit = Commit { at_boot_ns, attempt: Some(attempt) };
-        self.send(self.request(Method::POST, &format!("/v1/faults/{id}/commit")).json(&commit)).await
+        self.send_json(self.request(Method::POST, &format!("/v1/faults/{id}/commit")), &commit).await
     }
 
     /// Whom this agent reaches.
     pub async fn reach(&self, request: &ReachRequest) -> Answer<Vec<Reach>> {
-        self.send(self.request(Method::POST, "/v1/reach").json(request)).await
+        self.send_json(self.request(Method::POST, "/v1/reach"), request).await
     }
 
     /// Whom it heard in a round.
@@ -193,7 +228,7 @@ impl Client {
     }
 
     pub async fn change(&self, id: &FaultId, duration: Span) -> Answer<FaultStatus> {
-        self.send(self.request(Method::PATCH, &format!("/v1/faults/{id}")).json(&Change { duration })).await
+        self.send_json(self.request(Method::PATCH, &format!("/v1/faults/{id}")), &Change { duration }).await
     }
 
     /// At an instant of the agent's own boot clock, in nanoseconds, or now.
@@ -215,16 +250,26 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/history?limit={limit}"))).await
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+    fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        match &self.ways.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Answer<T> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let ok = response.status().is_success();
-        let status = response.status();
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if ok {
+    async fn send_json<T: DeserializeOwned>(&self, request: Builder, body: &impl Serialize) -> Answer<T> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::Failed(error.to_string()))?;
+        self.understood(request.header(CONTENT_TYPE, "application/json"), body.into()).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: Builder) -> Answer<T> {
+        self.understood(request, Bytes::new()).await
+    }
+
+    async fn understood<T: DeserializeOwned>(&self, request: Builder, body: Bytes) -> Answer<T> {
+        let (status, body) = self.get_answer(request, body).await?;
+        if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()));
         }
         match serde_json::from_slice::<Problem>(&body) {
@@ -233,19 +278,40 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        // The innermost error is the one that says why.
-        let mut why: &(dyn std::error::Error + 'static) = error;
-        while let Some(source) = why.source() {
-            why = source;
-        }
-        let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
-        let nobody_listens = why.downcast_ref::<std::io::Error>().is_some_and(refused);
-        Failure::Unreachable {
-            at: self.at.to_string(),
-            why: why.to_string(),
-            hint: self.hint,
-            nobody_listens,
+    async fn get_answer(&self, request: Builder, body: Bytes) -> Answer<(StatusCode, Bytes)> {
+        let request = request.body(Full::new(body));
+        let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
+        let answered = tokio::time::timeout(PATIENCE, async {
+            let response = self.ways.http.send(request).await.map_err(|error| self.unreachable(&error))?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(|error| self.unreachable(&error))?;
+            Ok((status, body.to_bytes()))
+        });
+        answered.await.unwrap_or_else(|_| Err(Failure::unanswered(self.at.to_string(), PATIENCE)))
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        let why = innermost(error);
+        let io = why.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let tls = why.downcast_ref::<rustls::Error>();
+        let (why, hint) = match tls.and_then(|tls| why::explain(tls, self.ways.has_certificate)) {
+            Some(Why { why, hint }) => (why, Cow::Owned(hint)),
+            None => (why.to_string(), Cow::Borrowed(self.guess(error, io))),
+        };
+        let nobody_listens = io == Some(ErrorKind::ConnectionRefused);
+        Failure::Unreachable { at: self.at.to_string(), why, hint, nobody_listens }
+    }
+
+    /// What to do about an error that says little.
+    fn guess(&self, error: &(dyn std::error::Error + 'static), io: Option<ErrorKind>) -> &'static str {
+        let hung_up =
+            matches!(io, Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof));
+        let no_http = of_http(error).is_some_and(|error| error.is_parse() || error.is_incomplete_message());
+        match &self.at {
+            AgentAddress::Http(_) if !(hung_up || no_http) => self.hint,
+            AgentAddress::Http(url) if !is_tls(url) => why::PERHAPS_TLS,
+            AgentAddress::Http(_) if !self.ways.has_certificate => why::PERHAPS_WANTED,
+            AgentAddress::Http(_) | AgentAddress::Unix(_) => self.hint,
         }
     }
 
@@ -254,23 +320,15 @@ impl Client {
     }
 }
 
-/// Of a client that sends the token, wherever it is.
-fn builder(token: Option<&Token>) -> Answer<reqwest::ClientBuilder> {
-    let mut headers = HeaderMap::new();
-    if let Some(token) = token {
-        let value = HeaderValue::try_from(token.authorization());
-        let mut value = value.map_err(|error| Failure::Failed(error.to_string()))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    // An agent is asked directly: a proxy would be one more thing that a fault can cut. And it sends nobody elsewhere.
-    let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none());
-    let builder = builder.connect_timeout(CONNECT);
-    Ok(builder.default_headers(headers))
+fn authorization(token: &Token) -> Answer<HeaderValue> {
+    let value = HeaderValue::try_from(token.authorization());
+    let mut value = value.map_err(|error| Failure::Failed(error.to_string()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Tells of the caller's own ssh connection. Behind a pipe, sshd knows no addresses and says so in a form of its own.
-fn keep(request: RequestBuilder) -> RequestBuilder {
+fn keep(request: Builder) -> Builder {
     match std::env::var("SSH_CONNECTION").ok().filter(|ssh| Connection::from_ssh(ssh).is_some()) {
         Some(connection) => request.header(KEEP_HEADER, connection),
         None => request,
@@ -290,7 +348,8 @@ mod tests {
     fn addresses_are_read_and_refused() {
         assert_eq!("unix:/run/x".parse(), Ok(AgentAddress::Unix("/run/x".into())));
         assert_eq!("http://[::1]:7433/".parse(), Ok(AgentAddress::Http("http://[::1]:7433".into())));
-        for text in ["", "unix:", "http:", "http://", "ftp://x", "/run/x"] {
+        assert_eq!("https://web-1:7433".parse(), Ok(AgentAddress::Http("https://web-1:7433".into())));
+        for text in ["", "unix:", "http:", "http://", "https://", "ftp://x", "/run/x"] {
             assert!(text.parse::<AgentAddress>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! Exit statuses: 0 done, 1 refused or failed, 2 usage (clap's own), 3 no agent could be reached.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ pub enum Failure {
     /// The agent said no.
     Refused(Box<Problem>),
     /// Nobody answered; where nobody even listens, no agent runs there.
-    Unreachable { at: String, why: String, hint: &'static str, nobody_listens: bool },
+    Unreachable { at: String, why: String, hint: Cow<'static, str>, nobody_listens: bool },
     /// The arguments make no sense together.
     Usage(String),
     /// Anything else.
@@ -30,7 +31,7 @@ impl Failure {
     /// Nobody answered within this time.
     pub fn unanswered(at: String, patience: std::time::Duration) -> Self {
         let why = format!("no answer within {patience:?}");
-        let hint = "is the host up, and may it be reached from here?";
+        let hint = Cow::Borrowed("is the host up, and may it be reached from here?");
         Self::Unreachable { at, why, hint, nobody_listens: false }
     }
 }

@@ -1,15 +1,18 @@
 //! `partition-agent`: the daemon and every verb that talks to it.
 
 mod args;
+mod ca;
 mod client;
 mod cmd;
 mod demo;
 mod exit;
 mod fleet;
 mod foreground;
+mod http;
 mod interrupt;
 mod render;
 mod team;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -32,8 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Args { agent, token_file, fleet, json, verb } = args;
-    let access = Access { agent, token_file };
+    let Args { agent, token_file, tls, fleet, json, verb } = args;
+    let access = Access { agent, token_file, tls };
     match verb {
         Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file),
         Verb::Demo(demo) => demo::run(&demo),
@@ -41,7 +44,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
         Verb::LabRespond(respond) => demo::lab::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
-        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, json, args.verb)),
+        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
+        Verb::Ca(args) => cmd::ca::run(&args.verb, json),
         Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
         Verb::Partition(args) => {
             block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })

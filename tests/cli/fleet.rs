@@ -125,6 +125,7 @@ fn in_json_all_of_it_is_there() {
         json!({
             "from": "fleet.toml",
             "token_file": "token",
+            "tls": null,
             "max_share": 66,
             "hosts": [{
                 "name": "web-1", "agent": "http://10.1.0.11:7433", "addresses": ["10.0.0.11"],

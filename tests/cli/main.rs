@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod address;
+mod ca;
 mod exit;
 mod flags;
 mod fleet;
@@ -13,5 +14,6 @@ mod profiles;
 mod restore;
 mod run;
 mod status;
+mod tls;
 mod token;
 mod wait;

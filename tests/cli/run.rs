@@ -13,10 +13,14 @@ use serde::de::DeserializeOwned;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the environment, what would change the outcome.
-const AMBIENT: [&str; 7] = [
+const AMBIENT: [&str; 11] = [
     "PARTITION_AGENT",
     "PARTITION_AGENT_FLEET",
     "PARTITION_AGENT_TOKEN_FILE",
+    "PARTITION_AGENT_TLS_CA",
+    "PARTITION_AGENT_TLS_CERT",
+    "PARTITION_AGENT_TLS_KEY",
+    "SSL_CERT_FILE",
     "SSH_CONNECTION",
     "RUST_LOG",
     "http_proxy",

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod ca;
 mod fleet;
 mod inject;
 mod kinds;
@@ -17,7 +18,9 @@ use clap::{Parser, Subcommand};
 use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
+use crate::tls::TlsFiles;
 
+pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use inject::{InjectArgs, TogetherArgs};
 pub use partition::PartitionArgs;
@@ -28,7 +31,7 @@ pub use target::PeerArg;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Args {
-    /// Where the agent is: unix:PATH or http://HOST:PORT
+    /// Where the agent is: unix:PATH, https://HOST:PORT or http://HOST:PORT
     #[arg(long, global = true, env = "PARTITION_AGENT", value_name = "ADDRESS")]
     pub agent: Option<AgentAddress>,
     #[command(flatten)]
@@ -36,6 +39,8 @@ pub struct Args {
     /// File with the token of agents on TCP; with `serve`, of this one
     #[arg(long, global = true, env = "PARTITION_AGENT_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsFiles,
     /// Answer in JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -71,6 +76,8 @@ pub enum Verb {
     Doctor,
     /// Show the fleet, or what is wrong with it
     Fleet(FleetVerbArgs),
+    /// Make certificates for agents and for those who ask them over TLS
+    Ca(CaArgs),
     /// List the links that `inject --profile` knows
     Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root

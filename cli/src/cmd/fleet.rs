@@ -10,9 +10,15 @@ use crate::args::{FleetArgs, FleetVerb};
 use crate::exit::Failure;
 use crate::fleet::{self, Loaded};
 use crate::render;
+use crate::tls::TlsFiles;
 
-pub async fn run(args: FleetArgs, as_json: bool, verb: FleetVerb) -> Result<ExitCode, Failure> {
-    let loaded = fleet::load(args.source.as_ref()).await?;
+pub async fn run(
+    args: FleetArgs,
+    tls: &TlsFiles,
+    as_json: bool,
+    verb: FleetVerb,
+) -> Result<ExitCode, Failure> {
+    let loaded = fleet::load(args.source.as_ref(), tls.is_named()).await?;
     let hosts = match &args.on {
         Some(selector) => {
             loaded.fleet.select(selector).map_err(|error| Failure::Failed(error.to_string()))?
@@ -59,6 +65,7 @@ fn told(loaded: &Loaded, hosts: &BTreeSet<String>) -> Value {
     json!({
         "from": loaded.described,
         "token_file": loaded.token_file,
+        "tls": loaded.tls.is_named().then_some(&loaded.tls),
         "max_share": fleet.max_share,
         "hosts": hosts.collect::<Vec<_>>(),
         "groups": groups.collect::<Map<_, _>>(),

@@ -1,5 +1,6 @@
 //! The verbs, a file each.
 
+pub mod ca;
 pub mod change;
 pub mod doctor;
 pub mod fleet;

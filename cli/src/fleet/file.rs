@@ -9,17 +9,21 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::DEFAULT_PORT;
 use super::lines::Lines;
-use super::sources::{AgentOf, Found, Source};
+use super::sources::{AgentOf, Found, Source, Usual};
 use super::values::{Address, Agent, Several, Text};
+use super::{DEFAULT_PORT, Loaded, in_the_clear};
+use crate::tls::TlsFiles;
 
 /// What a file says; hosts of other sources may still come.
 pub struct FleetFile {
     pub fleet: Fleet,
     pub token_file: Option<PathBuf>,
-    pub port: u16,
+    pub tls: TlsFiles,
+    pub usual: Usual,
     pub from: Vec<Source>,
+    /// The file and its sources, for people.
+    described: String,
     lines: Lines,
     /// A part that could not be read: what builds on it would be called wrong, too.
     broken: Option<Part>,
@@ -63,8 +67,8 @@ struct RawLink {
 }
 
 impl FleetFile {
-    /// A file that is no TOML has no fleet, only mistakes.
-    pub fn read(path: &Path, text: &str) -> Result<Self, Vec<String>> {
+    /// A file that is no TOML has no fleet, only mistakes. Its agents are asked over TLS if it says so, or if that is so anyway.
+    pub fn read(path: &Path, text: &str, tls: bool) -> Result<Self, Vec<String>> {
         let mut lines = Lines::new(path, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
@@ -77,8 +81,10 @@ impl FleetFile {
         let mut file = Self {
             fleet: Fleet::default(),
             token_file: None,
-            port: DEFAULT_PORT,
+            tls: TlsFiles::default(),
+            usual: Usual { port: DEFAULT_PORT, tls },
             from: Vec::new(),
+            described: path.display().to_string(),
             lines,
             broken: None,
         };
@@ -94,7 +100,14 @@ impl FleetFile {
                         file.fleet.max_share = share;
                     }
                 }
-                "port" => file.port = file.value("port", value).unwrap_or(DEFAULT_PORT),
+                "port" => file.usual.port = file.value("port", value).unwrap_or(DEFAULT_PORT),
+                "tls" => {
+                    if let Some(tls) = file.value::<TlsFiles>("tls", value) {
+                        file.tls = tls.beside(&beside);
+                    }
+                    // An empty table, too: with the authorities of the system.
+                    file.usual.tls = true;
+                }
                 "from" => {
                     let from = file.value::<Several<Text<Source>>>("from", value).unwrap_or_default();
                     file.from = from.0.into_iter().map(|Text(source)| source.beside(&beside)).collect();
@@ -105,8 +118,8 @@ impl FleetFile {
                 "links" => drop(parts.insert(Part::Links, value)),
                 unknown => {
                     let what = format!(
-                        "unknown key `{unknown}`: a fleet file has token_file, max_share, port, from, hosts, groups, services \
-                         and links"
+                        "unknown key `{unknown}`: a fleet file has token_file, max_share, tls, port, from, hosts, groups, \
+                         services and links"
                     );
                     file.lines.wrong_at(key.span().start, what);
                 }
@@ -125,6 +138,7 @@ impl FleetFile {
 
     /// Those of a source, or why there are none.
     pub fn add(&mut self, source: &Source, found: Result<Found, String>) {
+        self.described = format!("{}, {source}", self.described);
         let Found { hosts, groups } = match found {
             Ok(found) => found,
             Err(why) => {
@@ -147,7 +161,7 @@ impl FleetFile {
     }
 
     /// The fleet, if nothing is wrong with it.
-    pub fn checked(mut self) -> Result<(Fleet, Option<PathBuf>), Vec<String>> {
+    pub fn checked(mut self) -> Result<Loaded, Vec<String>> {
         for mistake in self.fleet.check() {
             let part = match mistake.at.split('.').next() {
                 Some("links") => Part::Links,
@@ -165,7 +179,16 @@ impl FleetFile {
                 self.lines.wrong_key(&mistake.at, mistake.to_string());
             }
         }
-        if self.lines.is_right() { Ok((self.fleet, self.token_file)) } else { Err(self.lines.mistakes()) }
+        if self.usual.tls {
+            for (host, mistake) in in_the_clear(&self.fleet) {
+                self.lines.wrong_key(&format!("hosts.{host}.agent"), mistake);
+            }
+        }
+        if !self.lines.is_right() {
+            return Err(self.lines.mistakes());
+        }
+        let Self { fleet, token_file, tls, described, .. } = self;
+        Ok(Loaded { fleet, token_file, tls, described })
     }
 
     fn value<'de, T: Deserialize<'de>>(&mut self, at: &str, value: Spanned<DeValue<'de>>) -> Option<T> {
@@ -204,7 +227,7 @@ impl FleetFile {
     fn host(&mut self, written: String, raw: RawHost) {
         let name = written.to_ascii_lowercase();
         let addresses = raw.address.0.into_iter().map(|Text(Address(address))| address).collect::<Vec<_>>();
-        let agent = raw.agent.map_or(AgentOf::Usual, |Agent(agent)| agent).url(&addresses, self.port);
+        let agent = raw.agent.map_or(AgentOf::Usual, |Agent(agent)| agent).url(&addresses, self.usual);
         let host = FleetHost { agent, addresses, labels: raw.labels };
         if self.fleet.hosts.insert(name, host).is_some() {
             self.twice("hosts", &written);

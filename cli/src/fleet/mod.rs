@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use partition_agent_proto::fleet::Fleet;
 
+use crate::client::is_tls;
 use crate::exit::Failure;
+use crate::tls::TlsFiles;
 use file::FleetFile;
-use sources::read_file;
+use sources::{Usual, read_file};
 
 pub use sources::Source;
 
@@ -27,31 +29,46 @@ pub struct Loaded {
     pub fleet: Fleet,
     /// The bearer token of its agents.
     pub token_file: Option<PathBuf>,
+    /// Whom to believe that it is one of its agents, and what to show to it.
+    pub tls: TlsFiles,
     /// Where it comes from, for people.
     pub described: String,
 }
 
-/// From the source, or without one from the fleet file.
+/// From the source, or without one from the fleet file. With TLS, all of its agents are asked over it.
 ///
 /// # Errors
 /// All that is wrong with it, a line each.
-pub async fn load(source: Option<&Source>) -> Result<Loaded, Failure> {
+pub async fn load(source: Option<&Source>, tls: bool) -> Result<Loaded, Failure> {
     match source {
-        None => from_file(usual()?).await,
-        Some(Source::File(path)) => from_file(path).await,
+        None => from_file(usual()?, tls).await,
+        Some(Source::File(path)) => from_file(path, tls).await,
         Some(source) => {
-            let found = source.ask(DEFAULT_PORT).await;
+            let found = source.ask(Usual { port: DEFAULT_PORT, tls }).await;
             let found = found.map_err(|why| Failure::Failed(format!("{source}: {why}")))?;
             let fleet = Fleet { hosts: found.hosts, groups: found.groups, ..Fleet::default() };
-            let mistakes = fleet.check().iter().map(ToString::to_string).collect::<Vec<_>>();
+            let mut mistakes = fleet.check().iter().map(ToString::to_string).collect::<Vec<_>>();
+            if tls {
+                mistakes.extend(in_the_clear(&fleet).map(|(_, mistake)| mistake));
+            }
             let described = source.to_string();
             if mistakes.is_empty() {
-                Ok(Loaded { fleet, token_file: None, described })
+                Ok(Loaded { fleet, token_file: None, tls: TlsFiles::default(), described })
             } else {
                 Err(unusable(&described, &mistakes))
             }
         }
     }
+}
+
+/// Agents that somebody named by a URL without TLS, in a fleet with it: a token would be told to whoever reads along.
+fn in_the_clear(fleet: &Fleet) -> impl Iterator<Item = (String, String)> {
+    fleet.hosts.iter().filter_map(|(name, host)| {
+        let url = host.agent.as_deref().filter(|url| !is_tls(url))?;
+        let what =
+            format!("hosts.{name}.agent: {url} is not TLS, which this fleet is asked over: write https://");
+        Some((name.clone(), what))
+    })
 }
 
 fn usual() -> Result<&'static Path, Failure> {
@@ -64,18 +81,15 @@ fn usual() -> Result<&'static Path, Failure> {
     })
 }
 
-async fn from_file(path: &Path) -> Result<Loaded, Failure> {
+async fn from_file(path: &Path, tls: bool) -> Result<Loaded, Failure> {
     let text = read_file(path).map_err(|why| Failure::Failed(format!("{}: {why}", path.display())))?;
-    let mut described = path.display().to_string();
     let wrong = |mistakes: Vec<String>| unusable(&path.display().to_string(), &mistakes);
-    let mut file = FleetFile::read(path, &text).map_err(wrong)?;
+    let mut file = FleetFile::read(path, &text, tls).map_err(wrong)?;
     for source in std::mem::take(&mut file.from) {
-        let found = source.ask(file.port).await;
+        let found = source.ask(file.usual).await;
         file.add(&source, found);
-        described = format!("{described}, {source}");
     }
-    let (fleet, token_file) = file.checked().map_err(wrong)?;
-    Ok(Loaded { fleet, token_file, described })
+    file.checked().map_err(wrong)
 }
 
 fn unusable(what: &str, mistakes: &[String]) -> Failure {

@@ -70,12 +70,14 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::client::Client;
+    use crate::client::{Access, Client};
+    use crate::tls::TlsFiles;
 
     fn members(count: usize) -> Vec<Member> {
-        let http = Client::shared(None).unwrap();
+        let access = Access { agent: None, token_file: None, tls: TlsFiles::default() };
+        let ways = access.ways(false).unwrap();
         let member = |nth| {
-            let client = Client::of(&http, "http://127.0.0.1:1".to_owned());
+            let client = Client::of(&ways, "http://127.0.0.1:1".to_owned());
             Member { name: format!("h{nth}"), client }
         };
         (0..count).map(member).collect()

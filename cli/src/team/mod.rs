@@ -21,7 +21,7 @@ use partition_agent_proto::FaultSpec;
 use partition_agent_proto::fleet::Fleet;
 
 use crate::args::FleetArgs;
-use crate::client::{Access, Client};
+use crate::client::{Access, Client, is_tls};
 use crate::exit::Failure;
 use crate::fleet;
 use fan_out::AT_ONCE;
@@ -48,19 +48,21 @@ impl Team {
     /// # Errors
     /// A fleet that cannot be used, or nobody in it to ask.
     pub async fn gather(args: &FleetArgs, access: &Access) -> Result<Self, Failure> {
-        let loaded = fleet::load(args.source.as_ref()).await?;
+        let loaded = fleet::load(args.source.as_ref(), access.tls.is_named()).await?;
         let fleet = loaded.fleet;
         let names = match &args.on {
             Some(on) => fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?,
             None => fleet.hosts.keys().cloned().collect(),
         };
-        let token_file = access.token_file.clone().or(loaded.token_file);
-        let token = Access { agent: None, token_file }.token()?;
-        let http = Client::shared(token.as_ref())?;
-        let member = |name: &String| {
-            let url = fleet.hosts.get(name)?.agent.clone()?;
-            Some(Member { name: name.clone(), client: Client::of(&http, url) })
+        let access = Access {
+            agent: None,
+            token_file: access.token_file.clone().or(loaded.token_file),
+            tls: access.tls.clone().or(loaded.tls),
         };
+        let agent = |name: &String| fleet.hosts.get(name)?.agent.clone();
+        let ways = access.ways(names.iter().filter_map(agent).any(|url| is_tls(&url)))?;
+        let member =
+            |name: &String| Some(Member { name: name.clone(), client: Client::of(&ways, agent(name)?) });
         let members = names.iter().filter_map(member).collect::<Vec<_>>();
         if members.is_empty() {
             let count = names.len();

@@ -1,7 +1,11 @@
 use super::*;
 
 fn read(text: &str) -> Result<(Fleet, Option<PathBuf>), Vec<String>> {
-    FleetFile::read(Path::new("/etc/pa/fleet.toml"), text).and_then(FleetFile::checked)
+    loaded(text, false).map(|loaded| (loaded.fleet, loaded.token_file))
+}
+
+fn loaded(text: &str, tls: bool) -> Result<Loaded, Vec<String>> {
+    FleetFile::read(Path::new("/etc/pa/fleet.toml"), text, tls).and_then(FleetFile::checked)
 }
 
 const WHOLE: &str = r#"
@@ -110,8 +114,8 @@ fn every_mistake_has_its_line() {
             ":7: hosts.b: invalid type: sequence",
         ),
         (
-            "[hosts.b]\naddress = '10.0.0.2'\nagent = 'https://a'",
-            ":5: hosts.b: `https://a` is no agent's address: write http://HOST:PORT",
+            "[hosts.b]\naddress = '10.0.0.2'\nagent = 'ftp://a'",
+            ":5: hosts.b: `ftp://a` is no agent's address: write https://HOST:PORT or http://HOST:PORT",
         ),
         (
             "[hosts.b]\naddress = '10.0.0.2'\nagent = 1",
@@ -204,13 +208,13 @@ fn hosts_of_another_source_are_hosts_of_the_file() {
     let file = || {
         let text =
             "from = 'file_sd:targets.json'\n\n[hosts.a]\naddress = '10.0.0.1'\n[groups]\nall = 'aa,@more'\n";
-        FleetFile::read(Path::new("fleet.toml"), text).unwrap()
+        FleetFile::read(Path::new("fleet.toml"), text, false).unwrap()
     };
 
     let mut sound = file();
     assert_eq!(sound.from, std::slice::from_ref(&source));
     sound.add(&source, Ok(found(&["aa"])));
-    let (fleet, _) = sound.checked().unwrap();
+    let fleet = sound.checked().unwrap().fleet;
     assert_eq!(fleet.select(&"@all".parse().unwrap()).unwrap().len(), 2);
 
     let mut clash = file();
@@ -222,4 +226,41 @@ fn hosts_of_another_source_are_hosts_of_the_file() {
     let mut silent = file();
     silent.add(&source, Err("no answer".to_owned()));
     assert_eq!(silent.checked().unwrap_err(), ["fleet.toml:1: file_sd:targets.json: no answer"]);
+}
+
+#[test]
+fn with_tls_all_agents_are_asked_over_it() {
+    let host = "[hosts.a]\naddress = '10.0.0.1'\n";
+    let agent = |loaded: &Loaded| loaded.fleet.hosts["a"].agent.clone().unwrap();
+    let file =
+        loaded(&format!("tls = {{ ca = 'ca.crt', cert = '/x/me.crt', key = 'me.key' }}\n{host}"), false)
+            .unwrap();
+    let path = |text: &str| Some(PathBuf::from(text));
+    let tls = TlsFiles { ca: path("/etc/pa/ca.crt"), cert: path("/x/me.crt"), key: path("/etc/pa/me.key") };
+    assert_eq!((agent(&file).as_str(), file.tls), ("https://10.0.0.1:7433", tls));
+    // Those of the system, or those of the flags.
+    for (text, flags) in [(format!("{host}[tls]\n"), false), (host.to_owned(), true)] {
+        let file = loaded(&text, flags).unwrap();
+        assert_eq!((agent(&file).as_str(), file.tls), ("https://10.0.0.1:7433", TlsFiles::default()));
+    }
+    let plain = loaded(host, false).unwrap();
+    assert_eq!(agent(&plain), "http://10.0.0.1:7433");
+    // One that is asked over TLS in a fleet that says nothing of it.
+    assert!(loaded(&format!("{host}agent = 'https://web-1:7433'"), false).is_ok());
+    for (text, flags) in [
+        (format!("{host}agent = 'http://a:1'\n[tls]\nca = 'ca.crt'"), false),
+        (format!("{host}agent = 'http://a:1'"), true),
+    ] {
+        let mistakes = loaded(&text, flags).unwrap_err();
+        let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+        assert!(
+            mistake.starts_with("/etc/pa/fleet.toml:3: hosts.a.agent: http://a:1 is not TLS"),
+            "{mistake}"
+        );
+    }
+    let mistakes = loaded(&format!("{host}[tls]\ncrt = 'x'"), false).unwrap_err();
+    assert!(
+        mistakes[0].contains(":4: tls: unknown field `crt`, expected one of `ca`, `cert`, `key`"),
+        "{mistakes:?}"
+    );
 }

@@ -93,6 +93,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::sources::Usual;
 
     const LIST: &str = r#"{
         "_meta": {"hostvars": {
@@ -108,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_groups_and_what_is_meant_for_the_agent() {
-        let found = read(LIST).await.unwrap().found(7433);
+        let found = read(LIST).await.unwrap().found(Usual::PLAIN);
         let told = |name: &str| serde_json::to_string(&found.hosts[name]).unwrap();
         assert_eq!(
             told("web-1"),
@@ -143,6 +144,6 @@ mod tests {
         }
         // Two that are children of each other end, too.
         let circle = r#"{"a": {"children": ["b"]}, "b": {"children": ["a"], "hosts": ["127.0.0.1"]}}"#;
-        assert_eq!(read(circle).await.unwrap().found(1).groups.len(), 2);
+        assert_eq!(read(circle).await.unwrap().found(Usual::PLAIN).groups.len(), 2);
     }
 }

@@ -89,9 +89,10 @@ async fn gather(instances: Vec<Instance>, service: &str) -> Result<Gathered, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::sources::Usual;
 
     async fn told(json: &str, service: &str) -> (BTreeMap<String, String>, Vec<String>) {
-        let found = gather(serde_json::from_str(json).unwrap(), service).await.unwrap().found(7433);
+        let found = gather(serde_json::from_str(json).unwrap(), service).await.unwrap().found(Usual::PLAIN);
         let hosts =
             found.hosts.iter().map(|(name, host)| (name.clone(), serde_json::to_string(host).unwrap()));
         let groups = found.groups.iter().map(|(name, hosts)| format!("{name}: {hosts}"));

@@ -30,6 +30,18 @@ pub enum AgentOf {
     Nowhere,
 }
 
+/// How agents are asked that nobody said more about.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual {
+    pub port: u16,
+    pub tls: bool,
+}
+
+#[cfg(test)]
+impl Usual {
+    pub const PLAIN: Self = Self { port: 7433, tls: false };
+}
+
 /// Hosts by name, and groups that are no labels.
 #[derive(Debug, Default)]
 pub struct Gathered {
@@ -73,11 +85,12 @@ impl AgentOf {
         }
     }
 
-    pub fn url(&self, addresses: &[IpAddr], usual: u16) -> Option<String> {
+    pub fn url(&self, addresses: &[IpAddr], usual: Usual) -> Option<String> {
+        let scheme = if usual.tls { "https" } else { "http" };
         let on =
-            |port| addresses.first().map(|address| format!("http://{}", SocketAddr::new(*address, port)));
+            |port| addresses.first().map(|address| format!("{scheme}://{}", SocketAddr::new(*address, port)));
         match self {
-            Self::Usual => on(usual),
+            Self::Usual => on(usual.port),
             Self::Port(port) => on(*port),
             Self::At(url) => Some(url.clone()),
             Self::Nowhere => None,
@@ -89,11 +102,11 @@ impl AgentOf {
 pub fn agent_url(text: &str) -> Result<String, String> {
     let url = text.parse::<Url>().ok().filter(|url| {
         let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        url.scheme() == "http" && url.has_host() && url.username().is_empty() && plain
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && plain
     });
     match url {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),
-        None => Err(format!("`{text}` is no agent's address: write http://HOST:PORT")),
+        None => Err(format!("`{text}` is no agent's address: write https://HOST:PORT or http://HOST:PORT")),
     }
 }
 
@@ -130,7 +143,7 @@ impl Gathered {
 
     /// A key that has several values on one host (the jobs of Prometheus that scrape it) describes no host. Its values
     /// become named groups instead, on all hosts, so that nobody gets a part of them by `@key=value`.
-    pub fn found(mut self, usual_port: u16) -> Found {
+    pub fn found(mut self, usual: Usual) -> Found {
         let ambiguous = |host: &Host| {
             host.labels
                 .iter()
@@ -146,7 +159,7 @@ impl Gathered {
         }
         let host = |(name, host): (String, Host)| {
             let label = |(key, values): (String, BTreeSet<String>)| Some((key, values.into_iter().next()?));
-            let agent = host.agent.url(&host.addresses, usual_port);
+            let agent = host.agent.url(&host.addresses, usual);
             let labels = host.labels.into_iter().filter_map(label).collect();
             (name, FleetHost { agent, addresses: host.addresses, labels })
         };
@@ -180,7 +193,7 @@ mod tests {
             gathered.add(said("Web-1", address, &[("job", job), ("region", "eu")])).unwrap();
         }
         gathered.add(said("web-2", "10.0.0.2", &[("job", "node")])).unwrap();
-        let Found { hosts, groups } = gathered.found(7433);
+        let Found { hosts, groups } = gathered.found(Usual::PLAIN);
         let web = &hosts["web-1"];
         assert_eq!(
             web.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -200,7 +213,7 @@ mod tests {
             let said = said("a", "fd00::1", labels);
             let mut gathered = Gathered::default();
             gathered.add(Said { agent: said.agent.clone().or_port(port), ..said }).unwrap();
-            let mut found = gathered.found(7433);
+            let mut found = gathered.found(Usual::PLAIN);
             let host = found.hosts.remove("a").unwrap();
             assert!(host.labels.is_empty());
             host.agent
@@ -215,12 +228,27 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_with_tls_is_asked_over_it() {
+        let https = Usual { port: 7433, tls: true };
+        let address = ["fd00::1".parse().unwrap()];
+        for (agent, url) in [
+            (AgentOf::Usual, Some("https://[fd00::1]:7433")),
+            (AgentOf::Port(80), Some("https://[fd00::1]:80")),
+            (AgentOf::At("http://a:1".to_owned()), Some("http://a:1")),
+            (AgentOf::Nowhere, None),
+        ] {
+            assert_eq!(agent.url(&address, https).as_deref(), url);
+        }
+    }
+
+    #[test]
     fn urls_of_agents_are_plain() {
         assert_eq!(agent_url("http://[::1]:7433/").as_deref(), Ok("http://[::1]:7433"));
+        assert_eq!(agent_url("https://web-1:7433").as_deref(), Ok("https://web-1:7433"));
         for text in
-            ["", "10.0.0.1:7433", "https://a", "http://", "http://a/b", "http://a?b", "http://u@a", "unix:/x"]
+            ["", "10.0.0.1:7433", "ftp://a", "http://", "http://a/b", "http://a?b", "http://u@a", "unix:/x"]
         {
-            assert!(agent_url(text).unwrap_err().contains("write http://HOST:PORT"), "{text}");
+            assert!(agent_url(text).unwrap_err().contains("write https://HOST:PORT"), "{text}");
         }
     }
 
@@ -241,7 +269,7 @@ mod tests {
         gathered.add(said("a", "10.0.0.1", &[])).unwrap();
         gathered.join("rule=Host(`a`)", "a");
         gathered.join("app", "A");
-        let groups = gathered.found(7433).groups;
+        let groups = gathered.found(Usual::PLAIN).groups;
         assert_eq!(groups.into_keys().collect::<Vec<_>>(), ["app"]);
     }
 }

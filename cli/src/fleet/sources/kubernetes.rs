@@ -130,9 +130,10 @@ fn gather(slices: Slices, service: &str) -> Result<Gathered, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::sources::Usual;
 
     fn hosts(json: &str, service: &str) -> Vec<String> {
-        let found = gather(serde_json::from_str(json).unwrap(), service).unwrap().found(7433);
+        let found = gather(serde_json::from_str(json).unwrap(), service).unwrap().found(Usual::PLAIN);
         let text = |(name, host)| format!("{name} {}", serde_json::to_string(host).unwrap());
         found.hosts.iter().map(text).collect()
     }

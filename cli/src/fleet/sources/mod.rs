@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 pub use bounded::file as read_file;
-pub use gathered::{AgentOf, Found, agent_url};
+pub use gathered::{AgentOf, Found, Usual, agent_url};
 
 /// How long a source may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,11 +59,11 @@ const FORMS: &str = "PATH.toml, file_sd:PATH, http_sd:URL, ansible:PATH (- for s
                      srv:NAME[@SERVER[:PORT]], docker:LABEL[=VALUE] or kubernetes:NAMESPACE/SERVICE[@URL]";
 
 impl Source {
-    /// All that it knows. Agents without a port of their own are on this one.
+    /// All that it knows. Agents of which it says no more are where they usually are.
     ///
     /// # Errors
     /// What went wrong; the caller says where.
-    pub async fn ask(&self, port: u16) -> Result<Found, String> {
+    pub async fn ask(&self, usual: Usual) -> Result<Found, String> {
         let gathered = match self {
             Self::File(_) => {
                 Err("a fleet file brings hosts from other sources, not from another fleet file".to_owned())
@@ -79,7 +79,7 @@ impl Source {
                 kubernetes::service(namespace, service, proxy.as_ref()).await
             }
         };
-        Ok(gathered?.found(port))
+        Ok(gathered?.found(usual))
     }
 
     /// With a relative path taken from there.

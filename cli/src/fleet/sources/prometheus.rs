@@ -86,9 +86,10 @@ fn host(target: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::sources::Usual;
 
     async fn hosts(groups: Vec<TargetGroup>) -> BTreeMap<String, String> {
-        let found = gather(groups).await.unwrap().found(7433);
+        let found = gather(groups).await.unwrap().found(Usual::PLAIN);
         let text = |host: partition_agent_proto::fleet::FleetHost| serde_json::to_string(&host).unwrap();
         found.hosts.into_iter().map(|(name, host)| (name, text(host))).collect()
     }
@@ -122,7 +123,7 @@ mod tests {
         let read = async |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            file_sd(&path).await.map(|gathered| gathered.found(1).hosts)
+            file_sd(&path).await.map(|gathered| gathered.found(Usual::PLAIN).hosts)
         };
         let json = read("a.json", r#"[{"targets": ["10.0.0.1:1"], "labels": {"n": "5", "b": "no"}}]"#).await;
         // YAML takes these for a number and, in its first version, for false; labels are text.
