@@ -165,6 +165,20 @@ pub async fn change(
     Ok(Json(agent.keeper.change(id, change.duration, caller.to_string()).await?))
 }
 
+/// Renew the lease of a fault: it begins anew, now. As often as you like; before the fault's start it does not run, and there is
+/// nothing to renew.
+#[utoipa::path(
+    post, path = "/v1/faults/{id}/renew", params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus),
+              (status = 404, description = "over, or never there: a lease that has run out is not to be had again", body = Problem,
+               content_type = "application/problem+json"),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn renew(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) -> Answer<Json<FaultStatus>> {
+    Ok(Json(agent.keeper.renew(id).await?))
+}
+
 /// Let a prepared fault start at an instant. The same again is harmless.
 #[utoipa::path(
     post, path = "/v1/faults/{id}/commit", request_body = Commit, params(("id" = FaultId, Path)),

@@ -60,6 +60,7 @@ pub fn app(agent: Agent) -> Router {
             get(faults::get).put(faults::inject_as).patch(faults::change).delete(faults::restore),
         )
         .route("/v1/faults/{id}/commit", post(faults::commit))
+        .route("/v1/faults/{id}/renew", post(faults::renew))
         .route("/v1/history", get(info::history))
         .route("/v1/events", get(info::events))
         .route("/v1/probe", post(info::probe))

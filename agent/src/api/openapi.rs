@@ -18,6 +18,7 @@ use super::{faults, info, reach};
         faults::get,
         faults::inject_as,
         faults::change,
+        faults::renew,
         faults::commit,
         faults::restore,
         info::history,

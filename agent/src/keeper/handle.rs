@@ -32,6 +32,15 @@ impl Handle {
         self.ask(|reply| Command::Change { id, duration, by, reply }).await
     }
 
+    /// Its lease begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] or [`Error::Over`] when that comes too late, [`Error::NoLease`], or the kernel; then the lease ends when it
+    /// did before.
+    pub async fn renew(&self, id: FaultId) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Renew { id, reply }).await
+    }
+
     /// What the fault was planned from is otherwise now.
     ///
     /// # Errors

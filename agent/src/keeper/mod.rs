@@ -7,6 +7,7 @@ mod follow;
 mod handle;
 mod instant;
 mod journal;
+mod lease;
 pub mod ledger;
 mod meets;
 mod request;
@@ -40,6 +41,11 @@ enum Command {
         id: FaultId,
         duration: Span,
         by: String,
+        reply: Reply<FaultStatus>,
+    },
+    /// Its lease begins anew.
+    Renew {
+        id: FaultId,
         reply: Reply<FaultStatus>,
     },
     /// A prepared fault starts at this instant.
@@ -249,6 +255,7 @@ impl<K: Kernel> Keeper<K> {
             Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),
             Command::Vanished { id, what, reply } => send(reply, self.vanished(&id, what).await),
             Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
+            Command::Renew { id, reply } => send(reply, self.renew(&id).await),
             Command::Commit { id, at, attempt, by, reply } => {
                 send(reply, self.commit(&id, at, attempt, by));
             }
