@@ -196,6 +196,10 @@ impl Client {
         self.send(self.request(Method::PATCH, &format!("/v1/faults/{id}")).json(&Change { duration })).await
     }
 
+    pub async fn renew(&self, id: &FaultId) -> Answer<FaultStatus> {
+        self.send(self.request(Method::POST, &format!("/v1/faults/{id}/renew"))).await
+    }
+
     /// At an instant of the agent's own boot clock, in nanoseconds, or now.
     pub async fn restore(&self, id: &FaultId, at_boot_ns: Option<u64>) -> Answer<FaultStatus> {
         self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}{}", at(at_boot_ns)))).await

@@ -6,7 +6,7 @@ use partition_agent_core::config::Config;
 use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::plan::Guard;
-use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, State};
+use partition_agent_proto::{Connection, End, FaultId, FaultSpec, FaultStatus, State};
 
 use crate::exit::Failure;
 
@@ -62,6 +62,16 @@ impl Foreground {
             finder.follow(self.keeper.clone(), events, status.id.clone(), spec, found);
         }
         Ok(status)
+    }
+
+    /// Whether its lease begins anew, or it is over.
+    pub async fn renew(&self, id: &FaultId) -> bool {
+        self.keeper.renew(id.clone()).await.is_ok()
+    }
+
+    /// How the last fault ended.
+    pub async fn last_end(&self) -> Option<End> {
+        Some(self.keeper.history(1).await.ok()?.pop()?.end)
     }
 
     /// The fault, or nothing if it is over.

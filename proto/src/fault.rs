@@ -169,7 +169,9 @@ pub enum SpecError {
     #[error("a lease of {0} is too short to be renewed in time: at least {shortest}", shortest = FaultSpec::SHORTEST_LEASE)]
     ShortLease(Span),
     /// A lease that would never run out.
-    #[error("the lease is {lease}, and the fault ends after {duration} anyway: drop the lease, or make it shorter")]
+    #[error(
+        "the lease is {lease}, and the fault ends after {duration} anyway: drop the lease, or make it shorter"
+    )]
     LongLease {
         /// As asked.
         lease: Span,
@@ -384,11 +386,9 @@ mod tests {
         let spec = spec(json).unwrap();
         let again = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<FaultSpec>(&again).unwrap(), spec);
-        assert!(
-            spec.to_string().ends_with(
-                ", in compose shop/redis, on eth0, starting in 5s, 30s on, 30s off, with a lease of 20s"
-            )
-        );
+        assert!(spec.to_string().ends_with(
+            ", in compose shop/redis, on eth0, starting in 5s, 30s on, 30s off, with a lease of 20s"
+        ));
     }
 
     #[test]

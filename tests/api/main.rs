@@ -11,6 +11,7 @@ mod info;
 mod instant;
 mod kernel;
 mod kinds;
+mod lease;
 mod openapi;
 mod reach;
 mod routes;

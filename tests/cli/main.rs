@@ -7,6 +7,7 @@ mod exit;
 mod flags;
 mod fleet;
 mod inject;
+mod lease;
 mod many;
 mod pipes;
 mod profiles;

@@ -356,9 +356,7 @@ impl Ledger {
             Phase::Prepared { expires } => {
                 (*expires <= now).then(|| Due::Unsteer(fault.id.clone(), End::Expired))
             }
-            Phase::Active if fault.ends() <= now => {
-                Some(Due::Unsteer(fault.id.clone(), fault.why_it_ends()))
-            }
+            Phase::Active if fault.ends() <= now => Some(Due::Unsteer(fault.id.clone(), fault.why_it_ends())),
             Phase::Active if fault.has_missed_its_start(now) => {
                 Some(Due::Unsteer(fault.id.clone(), End::Missed))
             }

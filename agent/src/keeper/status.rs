@@ -106,7 +106,8 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         Phase::Active => now.until(fault.timing.deadline),
         Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
     };
-    let lease = (fault.phase == Phase::Active && fault.timing.has_lease()).then(|| now.until(fault.timing.end()));
+    let lease =
+        (fault.phase == Phase::Active && fault.timing.has_lease()).then(|| now.until(fault.timing.end()));
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let place = |plan: &Plan| PlaceStatus {
         name: plan.place.name.clone(),

@@ -30,10 +30,7 @@ const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 impl Timing {
     /// Of a fault that is asked for now.
     pub fn new(spec: &FaultSpec, now: BootTime) -> Self {
-        Self::starting(
-            spec,
-            now + spec.start_in.map(Span::duration).unwrap_or_default(),
-        )
+        Self::starting(spec, now + spec.start_in.map(Span::duration).unwrap_or_default())
     }
 
     /// Of a fault that starts at this instant.

@@ -63,6 +63,8 @@ pub enum Verb {
     Restore(RestoreArgs),
     /// Move a fault's deadline
     Change(ChangeArgs),
+    /// Renew the lease of faults that nobody stays with
+    Renew(RenewArgs),
     /// Show the faults
     Status(StatusArgs),
     /// Show the faults that are over
@@ -124,6 +126,13 @@ pub struct ChangeArgs {
     /// How long from now
     #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true)]
     pub duration: Span,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RenewArgs {
+    /// The faults
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<FaultId>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -204,6 +213,11 @@ mod tests {
             "inject --loss 1% --peer a --flap 5s",
             "inject --dns-answer nxdomain --peer a",
             "inject --loss 1% --peer a --for -5s",
+            "inject --loss 1% --peer a --lease 1s",
+            "inject --loss 1% --peer a --lease 2m",
+            "inject --loss 1% --peer a --no-wait",
+            "inject --loss 1% --peer a --lease 10s --wait --no-wait",
+            "renew",
             "restore",
             "restore a --all",
         ] {

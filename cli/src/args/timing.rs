@@ -27,3 +27,10 @@ pub struct TimingArgs {
     #[arg(long, requires = "lease", conflicts_with = "wait")]
     pub no_wait: bool,
 }
+
+impl TimingArgs {
+    /// The lease that the command renews until the fault is over.
+    pub fn held(&self) -> Option<Span> {
+        self.lease.filter(|_| !self.no_wait)
+    }
+}

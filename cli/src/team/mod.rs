@@ -3,6 +3,7 @@
 mod clocks;
 pub mod fan_out;
 pub mod heal;
+pub mod hold;
 mod inject;
 pub mod judge;
 mod look;
@@ -12,6 +13,7 @@ pub mod offset;
 mod orders;
 mod partition;
 mod progress;
+mod renew;
 pub mod start;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -22,11 +24,12 @@ use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::fleet;
 use fan_out::AT_ONCE;
-use members::Member;
 
 pub use inject::run as inject;
 pub use look::{change, doctor, history, matrix, restore, status};
+pub use members::Member;
 pub use partition::run as partition;
+pub use renew::run as renew;
 
 /// Hosts of a fleet, and the ways to their agents.
 pub struct Team {
