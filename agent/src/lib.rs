@@ -4,6 +4,7 @@
 //! by step, and reads it back. Everything that decides is pure: `plan`, and the keeper's ledger.
 
 pub mod api;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -12,6 +13,7 @@ mod emulator;
 pub mod finder;
 pub mod keeper;
 pub mod kernel;
+mod lines;
 mod names;
 pub mod netns;
 pub mod plan;

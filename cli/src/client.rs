@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
-    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard, History, Info,
-    KEEP_HEADER, Problem, Reach, ReachRequest, Span,
+    AuditEntry, Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard,
+    History, Info, KEEP_HEADER, Problem, Reach, ReachRequest, Span,
 };
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
@@ -217,6 +217,10 @@ impl Client {
 
     pub async fn history(&self, limit: usize) -> Answer<Vec<History>> {
         self.send(self.request(Method::GET, &format!("/v1/history?limit={limit}"))).await
+    }
+
+    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditEntry>> {
+        self.send(self.request(Method::GET, &format!("/v1/audit?limit={limit}"))).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -56,6 +56,8 @@ fn a_host_that_cannot_be_renewed_is_lost_and_the_others_are_held() {
         let fleet = &fleet;
         let cli = scope.spawn(move || fleet.cli(&arguments));
         until_in_force(fleet);
+        // Until the command has seen that, too, and renews.
+        std::thread::sleep(Duration::from_secs(4));
         slow.signal(Signal::SIGSTOP);
         std::thread::sleep(LEASE + SLACK);
         assert!(

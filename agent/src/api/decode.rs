@@ -9,9 +9,13 @@ use partition_agent_proto::{FaultId, Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::BODY_LIMIT;
 use super::error::Refused;
+
+/// Lines of the past at once.
+const MOST: usize = 1_000;
 
 /// A JSON body of so many bytes at most, whatever its content type claims.
 pub struct Body<T, const MOST: usize = BODY_LIMIT>(pub T);
@@ -85,6 +89,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Of a request for the past.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// At most this many, the newest, and never more than 1,000; 100 without it.
+    limit: Option<usize>,
+}
+
+impl Page {
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(100).min(MOST)
+    }
+}
 
 /// The query of a path; unknown parameters are errors where `T` says so.
 pub struct Asked<T>(pub T);

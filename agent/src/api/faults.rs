@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use partition_agent_proto::{
     Change, Commit, Connection, FaultId, FaultSpec, FaultStatus, KEEP_HEADER, Problem, ProblemCode, Span,
 };
@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
-use super::{Agent, Caller};
+use super::{Agent, Caller, audit};
 use crate::clock::BootTime;
 use crate::keeper::Request;
 
@@ -65,10 +65,11 @@ pub async fn inject(
     state: State<Agent>,
     caller: Extension<Caller>,
     how: Asked<How>,
+    asked: (Method, Uri),
     headers: HeaderMap,
     spec: Body<FaultSpec>,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
-    inject_with(&state, None, &caller, &how.0, &headers, spec.0).await
+    inject_with(&state, None, &caller, &how.0, &asked, &headers, spec.0).await
 }
 
 /// Inject a fault under this id. Idempotent: the same fault again is the same fault, and its deadline stays.
@@ -84,10 +85,11 @@ pub async fn inject_as(
     id: Id,
     caller: Extension<Caller>,
     how: Asked<How>,
+    asked: (Method, Uri),
     headers: HeaderMap,
     spec: Body<FaultSpec>,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
-    inject_with(&state, Some(id.0), &caller, &how.0, &headers, spec.0).await
+    inject_with(&state, Some(id.0), &caller, &how.0, &asked, &headers, spec.0).await
 }
 
 async fn inject_with(
@@ -95,10 +97,14 @@ async fn inject_with(
     id: Option<FaultId>,
     caller: &Caller,
     how: &How,
+    (method, uri): &(Method, Uri),
     headers: &HeaderMap,
     spec: FaultSpec,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
     spec.validate()?;
+    if !how.dry_run {
+        audit::asked(agent, caller, method, uri, Some(&spec))?;
+    }
     let keep = caller.connection(agent.port).into_iter().chain(kept(headers)?).collect();
     let found = agent.finder.find(&spec, keep).await?;
     let by = caller.to_string();
@@ -190,8 +196,10 @@ pub async fn commit(
     Id(id): Id,
     _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
+    (method, uri): (Method, Uri),
     Body(commit): Body<Commit>,
 ) -> Answer<Json<FaultStatus>> {
+    audit::asked(&agent, &caller, &method, &uri, None)?;
     let at = instant(commit.at_boot_ns);
     Ok(Json(agent.keeper.commit(id, at, commit.attempt, caller.to_string()).await?))
 }

@@ -14,12 +14,10 @@ use ipnetwork::NetworkSize;
 use partition_agent_proto::{
     Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
 };
-use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use utoipa::IntoParams;
 
 use super::Agent;
-use super::decode::{Asked, Body, Nothing};
+use super::decode::{Asked, Body, Nothing, Page};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
 use crate::kernel::coverage;
@@ -57,20 +55,12 @@ pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
     Json(clocks())
 }
 
-/// Of a request for the past.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// At most this many, the newest; 100 without it.
-    limit: Option<usize>,
-}
-
 /// Faults that are over, newest first.
 #[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>),
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
-    Ok(Json(agent.keeper.history(page.limit.unwrap_or(100)).await?))
+    Ok(Json(agent.keeper.history(page.limit()).await?))
 }
 
 /// Server-sent events, one [`Event`] each, from now on.

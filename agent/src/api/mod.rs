@@ -1,5 +1,6 @@
 //! The HTTP API: the routes on one screen. A handler decodes, asks the keeper and encodes; it knows no kernel.
 
+mod audit;
 mod decode;
 mod error;
 mod faults;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::{get, post};
 
+pub use audit::unwritten;
 pub use error::{not_found, problem};
 pub use openapi::document;
 pub use serve::{Caller, serve_tcp, serve_unix};
@@ -62,6 +64,7 @@ pub fn app(agent: Agent) -> Router {
         .route("/v1/faults/{id}/commit", post(faults::commit))
         .route("/v1/faults/{id}/renew", post(faults::renew))
         .route("/v1/history", get(info::history))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/events", get(info::events))
         .route("/v1/probe", post(info::probe))
         .route("/v1/reach", post(reach::reach))

@@ -13,6 +13,7 @@ use axum::serve::IncomingStream;
 use partition_agent_proto::{Connection, Problem, ProblemCode};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::audit::record;
 use super::error::Refused;
 use super::{Agent, app};
 use crate::token::Token;
@@ -69,19 +70,25 @@ impl Connected<IncomingStream<'_, TcpListener>> for Caller {
 
 /// Serves for as long as the process lives.
 pub async fn serve_unix(listener: UnixListener, agent: Agent) {
-    let app = app(agent).layer(middleware::from_fn(identify)).into_make_service_with_connect_info::<Caller>();
+    let audit = agent.keeper.audit().clone();
+    let app = app(agent).layer(middleware::from_fn(identify));
+    let app = app.layer(middleware::from_fn_with_state(audit, record));
+    let app = app.into_make_service_with_connect_info::<Caller>();
     // `serve` only returns if it is told to.
     let _ = axum::serve(listener, app).await;
 }
 
 /// The same, over TCP; with a token, for those who have it.
 pub async fn serve_tcp(listener: TcpListener, agent: Agent, token: Option<Token>) {
+    let audit = agent.keeper.audit().clone();
     let app = app(agent).layer(middleware::from_fn(identify));
-    // The outermost: without the token nothing of a request is looked at, and nothing is told.
+    // Before that: without the token nothing of a request is looked at, and nothing is told.
     let app = match token {
         Some(token) => app.layer(middleware::from_fn_with_state(Arc::new(token), admit)),
         None => app,
     };
+    // The outermost, so that who is turned away is recorded, too.
+    let app = app.layer(middleware::from_fn_with_state(audit, record));
     let app = app.into_make_service_with_connect_info::<Caller>();
     let _ = axum::serve(listener, app).await;
 }
@@ -97,8 +104,11 @@ async fn admit(State(token): State<Arc<Token>>, request: Request, next: Next) ->
     Refused(Problem::new(ProblemCode::Unauthorized, detail).hint(hint)).into_response()
 }
 
-/// Hands the caller to the handlers.
+/// Hands the caller to the handlers, and to the record.
 async fn identify(ConnectInfo(caller): ConnectInfo<Caller>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    // For the record.
+    response.extensions_mut().insert(caller);
+    response
 }

@@ -4,6 +4,7 @@ use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Meets
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Command, Error, Injected, Question, Reply, Request, Sources};
+use crate::audit::Audit;
 use crate::clock::BootTime;
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
@@ -11,11 +12,22 @@ use crate::clock::BootTime;
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
+    audit: Audit,
 }
 
 impl Handle {
-    pub(super) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
-        Self { commands, events }
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        events: broadcast::Sender<Event>,
+        audit: Audit,
+    ) -> Self {
+        Self { commands, events, audit }
+    }
+
+    /// Where is written down what is asked of the keeper.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// # Errors

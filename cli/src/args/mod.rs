@@ -160,6 +160,9 @@ pub struct HistoryArgs {
     /// At most this many, the newest
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// Who asked for what, and what became of it, instead
+    #[arg(long)]
+    pub audit: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
+pub mod audit;
 pub mod cuts;
 mod fleet;
 pub mod matrix;
