@@ -347,4 +347,16 @@ mod tests {
         assert_eq!(remaining(9_990), "10s");
         assert_eq!(remaining(61_400), "1m1s");
     }
+
+    #[test]
+    fn what_a_dead_agent_counted_is_not_known() {
+        let over = |end: &str| {
+            let json = format!(
+                r#"{{"id":"a","spec":{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{{"ports":[1]}}}},"by":"me",
+                    "injected_at":"then","ended_at":"now","end":{{"by":"{end}"}},"hits":{{}}}}"#
+            );
+            hit(&serde_json::from_str(&json).unwrap())
+        };
+        assert_eq!([over("agent_died"), over("deadline")], ["not known", "none"]);
+    }
 }
