@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -13,6 +14,7 @@ mod emulator;
 pub mod finder;
 pub mod keeper;
 pub mod kernel;
+mod lines;
 mod names;
 pub mod netns;
 pub mod plan;

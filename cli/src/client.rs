@@ -14,8 +14,8 @@ use hyper::http::request::Builder;
 use hyper::{Method, Request, StatusCode};
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
-    Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard, History, Info,
-    KEEP_HEADER, Problem, Reach, ReachRequest, Span,
+    AuditEntry, Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard,
+    History, Info, KEEP_HEADER, Problem, Reach, ReachRequest, Span,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -231,6 +231,10 @@ impl Client {
         self.send_json(self.request(Method::PATCH, &format!("/v1/faults/{id}")), &Change { duration }).await
     }
 
+    pub async fn renew(&self, id: &FaultId) -> Answer<FaultStatus> {
+        self.send(self.request(Method::POST, &format!("/v1/faults/{id}/renew"))).await
+    }
+
     /// At an instant of the agent's own boot clock, in nanoseconds, or now.
     pub async fn restore(&self, id: &FaultId, at_boot_ns: Option<u64>) -> Answer<FaultStatus> {
         self.send(self.request(Method::DELETE, &format!("/v1/faults/{id}{}", at(at_boot_ns)))).await
@@ -248,6 +252,10 @@ impl Client {
 
     pub async fn history(&self, limit: usize) -> Answer<Vec<History>> {
         self.send(self.request(Method::GET, &format!("/v1/history?limit={limit}"))).await
+    }
+
+    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditEntry>> {
+        self.send(self.request(Method::GET, &format!("/v1/audit?limit={limit}"))).await
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {

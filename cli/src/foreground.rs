@@ -1,12 +1,16 @@
 //! `inject` without an agent: the agent's own library in this process. The fault lives as long as this process does,
 //! whatever ends it.
 
+use std::time::Duration;
+
 use partition_agent_core::api;
+use partition_agent_core::audit::Answered;
+use partition_agent_core::clock::wall;
 use partition_agent_core::config::Config;
 use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_core::plan::Guard;
-use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, State};
+use partition_agent_proto::{AuditRequest, Connection, End, FaultId, FaultSpec, FaultStatus, State};
 
 use crate::exit::Failure;
 
@@ -55,13 +59,50 @@ impl Foreground {
             prepare: None,
             attempt: None,
         };
+        let line = AuditRequest {
+            at: wall(Duration::ZERO),
+            by: request.by.clone(),
+            from: "foreground".to_owned(),
+            method: "inject".to_owned(),
+            path: String::new(),
+            id: request.id.clone(),
+            fault: Some(spec.to_string()),
+            until: None,
+            status: None,
+            why: None,
+        };
+        let audit = self.keeper.audit();
+        if !dry_run {
+            audit.asked(line.clone()).map_err(|error| api::unwritten(&error))?;
+        }
         let events = self.keeper.events();
-        let injected = self.keeper.inject(request).await;
-        let (new, status) = injected.map_err(|error| api::problem(&error))?;
+        let injected = self.keeper.inject(request).await.map_err(|error| api::problem(&error));
+        match &injected {
+            Ok((_, status)) if !dry_run => {
+                let (id, until) = (Some(status.id.clone()), Some(status.ends_at.clone()));
+                audit.answered(Answered::Changed, AuditRequest { id, until, status: Some(201), ..line });
+            }
+            Ok(_) => {}
+            Err(problem) => {
+                let (status, why) = (Some(problem.status), Some(problem.detail.clone()));
+                audit.answered(Answered::Refused, AuditRequest { status, why, ..line });
+            }
+        }
+        let (new, status) = injected?;
         if new && !dry_run {
             finder.follow(self.keeper.clone(), events, status.id.clone(), spec, found);
         }
         Ok(status)
+    }
+
+    /// Whether its lease begins anew, or it is over.
+    pub async fn renew(&self, id: &FaultId) -> bool {
+        self.keeper.renew(id.clone()).await.is_ok()
+    }
+
+    /// How the last fault ended.
+    pub async fn last_end(&self) -> Option<End> {
+        Some(self.keeper.history(1).await.ok()?.pop()?.end)
     }
 
     /// The fault, or nothing if it is over.

@@ -78,6 +78,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
                 Whom::Many(team) => team::change(&team, json, args).await,
             }
         }),
+        Verb::Renew(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::renew::run(access, json, args).await,
+                Whom::Many(team) => team::renew(&team, json, args).await,
+            }
+        }),
         Verb::Status(args) => block_on(async {
             match whom(access, &fleet).await? {
                 Whom::One(access) => cmd::status::run(access, json, args).await,

@@ -44,6 +44,10 @@ pub struct FaultSpec {
     /// How long, from the moment it is in force. The kernel ends it, with or without the agent.
     #[serde(rename = "for", default = "FaultSpec::default_duration")]
     pub duration: Span,
+    /// It is over this long after its start, or after somebody last renewed it, if nobody renews it again: 2 s at least, and
+    /// not longer than it lasts. The kernel ends it, with or without the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Span>,
 }
 
 /// What shapes packets: delays, duplicates, corrupts, reorders and paces them.
@@ -161,9 +165,25 @@ pub enum SpecError {
         /// As asked.
         duration: Span,
     },
+    /// A lease that no renewal could be sure to reach in time.
+    #[error("a lease of {0} is too short to be renewed in time: at least {shortest}", shortest = FaultSpec::SHORTEST_LEASE)]
+    ShortLease(Span),
+    /// A lease that would never run out.
+    #[error(
+        "the lease is {lease}, and the fault ends after {duration} anyway: drop the lease, or make it shorter"
+    )]
+    LongLease {
+        /// As asked.
+        lease: Span,
+        /// As asked.
+        duration: Span,
+    },
 }
 
 impl FaultSpec {
+    /// A lease is renewed every third of it, over a network that may lose the first packet of each renewal.
+    pub const SHORTEST_LEASE: Span = Span::from_secs(2);
+
     /// How long a fault lasts when nobody says: 60 seconds.
     #[must_use]
     pub const fn default_duration() -> Span {
@@ -240,6 +260,14 @@ impl FaultSpec {
     fn validate_timing(&self) -> Result<(), SpecError> {
         if let Some(flap) = self.flap {
             flap.validate()?;
+        }
+        if let Some(lease) = self.lease {
+            if lease < Self::SHORTEST_LEASE {
+                return Err(SpecError::ShortLease(lease));
+            }
+            if lease > self.duration {
+                return Err(SpecError::LongLease { lease, duration: self.duration });
+            }
         }
         let Some(ramp) = &self.ramp else { return Ok(()) };
         if self.flap.is_some() {
@@ -323,7 +351,8 @@ impl fmt::Display for FaultSpec {
         self.interface.iter().try_for_each(|interface| write!(f, ", on {interface}"))?;
         self.start_in.iter().try_for_each(|start_in| write!(f, ", starting in {start_in}"))?;
         self.flap.iter().try_for_each(|flap| write!(f, ", {flap}"))?;
-        self.ramp.iter().try_for_each(|ramp| write!(f, ", {ramp}"))
+        self.ramp.iter().try_for_each(|ramp| write!(f, ", {ramp}"))?;
+        self.lease.iter().try_for_each(|lease| write!(f, ", with a lease of {lease}"))
     }
 }
 
@@ -353,13 +382,13 @@ mod tests {
             {"slot":{"min":"1ms","max":"2ms","packets":10}}],
             "target":{"peers":["10.0.0.5:80-90"],"protocol":"tcp","state":"established","flows":30},
             "scope":{"compose":"shop/redis"},"interface":"eth0","engine":"emulator","start_in":"5s",
-            "flap":{"on":"30s","off":"30s"},"for":"10m"}"#;
+            "flap":{"on":"30s","off":"30s"},"for":"10m","lease":"20s"}"#;
         let spec = spec(json).unwrap();
         let again = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<FaultSpec>(&again).unwrap(), spec);
-        assert!(
-            spec.to_string().ends_with(", in compose shop/redis, on eth0, starting in 5s, 30s on, 30s off")
-        );
+        assert!(spec.to_string().ends_with(
+            ", in compose shop/redis, on eth0, starting in 5s, 30s on, 30s off, with a lease of 20s"
+        ));
     }
 
     #[test]
@@ -397,6 +426,8 @@ mod tests {
             (to(r#"{"ports":[1]},"scope":{"compose":"a"}"#), "project/service"),
             (to(r#"{"ports":[1]},"flap":{"on":"1ms","off":"1s"}"#), "100ms"),
             (to(r#"{"ports":[1]},"ramp":{"over":"2m"}"#), "the fault ends after"),
+            (to(r#"{"ports":[1]},"lease":"1999ms""#), "too short to be renewed in time: at least 2s"),
+            (to(r#"{"ports":[1]},"for":"10s","lease":"11s""#), "the fault ends after 10s anyway"),
             (to(r#"{"ports":[1]},"ramp":{"over":"1s"},"flap":{"on":"1s","off":"1s"}"#), "do not go together"),
             (
                 to(r#"{"ports":[1]},"direction":"egress","ingress_kinds":[{"corrupt":{"percent":1}}]"#),

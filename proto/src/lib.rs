@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod audit;
 mod dns_name;
 mod fault;
 pub mod fleet;
@@ -23,6 +24,7 @@ mod text;
 mod timing;
 mod units;
 
+pub use audit::{AuditEntry, AuditRequest};
 pub use dns_name::{DnsName, DnsNameError};
 pub use fault::{Engine, FaultSpec, SpecError};
 pub use id::{FaultId, FaultIdError};

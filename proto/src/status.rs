@@ -43,6 +43,10 @@ pub struct FaultStatus {
     pub ends_at: String,
     /// Milliseconds until then.
     pub remaining_ms: u64,
+    /// The milliseconds until the kernel ends it if nobody renews its lease, never more than `remaining_ms`; absent without
+    /// a lease, and where none runs: while the fault is prepared, and when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_remaining_ms: Option<u64>,
     /// What reading the kernel back said.
     pub verdict: Verdict,
     /// Of a fault that is restored: whether the host is as it was before, and if not, what has changed.
@@ -249,7 +253,7 @@ pub struct History {
     pub ended_boot_ns: Option<u64>,
     /// What ended it.
     pub end: End,
-    /// Packets that it hit.
+    /// What it hit; all zero where nobody knows, which is when its agent died.
     pub hits: Hits,
     /// Whether the host was afterwards as it was before, and if not, what had changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,6 +266,8 @@ pub struct History {
 pub enum End {
     /// Its time was up; the kernel ended it.
     Deadline,
+    /// Nobody renewed its lease in time; the kernel ended it.
+    LeaseLost,
     /// Somebody restored it.
     Restored {
         /// Who.
@@ -292,6 +298,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline => f.write_str("deadline"),
+            Self::LeaseLost => f.write_str("lease lost"),
             Self::Restored { who } => write!(f, "restored by {who}"),
             Self::Shutdown => f.write_str("agent stopped"),
             Self::AgentDied => f.write_str("agent died"),

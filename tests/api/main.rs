@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod client;
 mod engine;
 mod events;
@@ -11,6 +12,7 @@ mod info;
 mod instant;
 mod kernel;
 mod kinds;
+mod lease;
 mod openapi;
 mod reach;
 mod routes;

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod address;
+mod audit;
 mod ca;
 mod exit;
 mod flags;
 mod fleet;
 mod inject;
+mod lease;
 mod many;
 mod pipes;
 mod profiles;

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod controllers;
+mod lease;
 mod links;
 mod partitions;
 mod sweep;

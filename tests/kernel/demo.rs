@@ -60,7 +60,7 @@ fn it_shows_what_it_promises_to_root_and_to_anybody_and_leaves_nothing() {
         assert_eq!(said.matches("app -> redis silent   app -> db answers").count(), 2, "{said}");
         assert_eq!(said.matches("redis answers again after").count(), 2, "{said}");
         assert!(!said.contains("WRONG"), "{said}");
-        assert!(said.contains("agent died") && said.contains("deadline"), "{said}");
+        assert!(said.contains("agent died  not known  not known") && said.contains("deadline"), "{said}");
         assert_eq!((left(&mark), links()), (0, before));
         std::fs::remove_file(copy(&mark)).unwrap();
     }

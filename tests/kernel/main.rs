@@ -8,6 +8,7 @@ mod fleet;
 mod flows;
 mod guard;
 mod interfaces;
+mod lease;
 mod listed;
 mod loss;
 mod many;

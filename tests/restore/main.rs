@@ -1,6 +1,7 @@
 //! The promise: every fault ends by itself, whatever happens to the agent, and leaves no trace. Root needed.
 
 mod agent_dies;
+mod audit;
 mod foreign;
 mod recovery;
 mod trace;

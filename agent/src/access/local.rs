@@ -1,5 +1,6 @@
 //! Who is let in on the unix socket: by what the kernel says of the peer, not only by the mode of the file.
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -7,7 +8,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::{Gid, Group, Uid};
 use partition_agent_proto::{Problem, ProblemCode};
 
-use super::{Caller, groups};
+use super::{Caller, Who, groups};
 
 /// What the kernel shows instead of an id that this user namespace has no number for: `/proc/sys/kernel/overflowuid`.
 const OVERFLOW: u32 = 65_534;
@@ -31,6 +32,12 @@ impl Peer {
         // 0 is a process that this pid namespace has no number for.
         let pid = Some(credentials.pid()).filter(|pid| *pid > 0);
         Ok(Self { uid: Uid::from_raw(credentials.uid()), pid, groups })
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Who::Local { uid: self.uid.as_raw(), pid: self.pid }.fmt(f)
     }
 }
 

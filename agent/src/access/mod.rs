@@ -24,6 +24,9 @@ pub use site::{Hosts, own_site};
 pub use tls::{Handshakes, TlsError, TlsFiles};
 pub use tokens::{TokenEntry, Tokens, TokensError};
 
+/// Where those come from who come over the unix socket.
+pub const UNIX: &str = "unix";
+
 /// Whoever asks, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -49,6 +52,15 @@ impl Caller {
     #[must_use]
     pub fn local(uid: u32, pid: Option<i32>) -> Self {
         Self { who: Who::Local { uid, pid }, role: Role::Admin }
+    }
+
+    /// Where the question came from: an address, or `unix`.
+    #[must_use]
+    pub fn from(&self) -> String {
+        match &self.who {
+            Who::Local { .. } => UNIX.to_owned(),
+            Who::Token { from, .. } | Who::Certificate { from, .. } | Who::Anybody(from) => from.to_string(),
+        }
     }
 
     /// The connection that the question came over, where it is one that a fault could cut.
@@ -94,12 +106,18 @@ impl Caller {
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.who {
-            Who::Local { uid, pid: Some(pid) } => write!(f, "uid {uid} (pid {pid})"),
-            Who::Local { uid, pid: None } => write!(f, "uid {uid}"),
-            Who::Token { name, from } => write!(f, "token {name} from {from}"),
-            Who::Certificate { name, from } => write!(f, "certificate {name} from {from}"),
-            Who::Anybody(from) => from.fmt(f),
+        self.who.fmt(f)
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { uid, pid: Some(pid) } => write!(f, "uid {uid} (pid {pid})"),
+            Self::Local { uid, pid: None } => write!(f, "uid {uid}"),
+            Self::Token { name, from } => write!(f, "token {name} from {from}"),
+            Self::Certificate { name, from } => write!(f, "certificate {name} from {from}"),
+            Self::Anybody(from) => from.fmt(f),
         }
     }
 }

@@ -9,8 +9,9 @@ use partition_agent_proto::{FaultId, Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::IntoParams;
 
-use super::bounds::{BODY, BODY_TIME};
+use super::bounds::{BODY, BODY_TIME, HISTORY};
 use super::error::Refused;
 use super::json::Distinct;
 
@@ -95,6 +96,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Of a request for the past.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// At most this many, the newest; 100 without it.
+    #[param(maximum = 10000)]
+    limit: Option<usize>,
+}
+
+impl Page {
+    /// # Errors
+    /// More than there are in one answer.
+    pub fn limit(&self) -> Result<usize, Refused> {
+        match self.limit.unwrap_or(100) {
+            limit if limit > HISTORY => {
+                let detail = format!("a limit of {limit} is too much: at most {HISTORY}");
+                Err(Refused(Problem::new(ProblemCode::Invalid, detail)))
+            }
+            limit => Ok(limit),
+        }
+    }
+}
 
 /// The query of a path; unknown parameters are errors where `T` says so.
 pub struct Asked<T>(pub T);

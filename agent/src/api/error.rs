@@ -101,6 +101,8 @@ pub fn problem(error: &Error) -> Problem {
             let fix = refusal.hint.clone().unwrap_or_else(|| need.fix().to_owned());
             with(ProblemCode::Invalid).hint(fix)
         }
+        Error::NoLease(_) => with(ProblemCode::Invalid)
+            .hint("inject it with a lease (`lease` of the fault, `--lease` of the command line); `change` moves the deadline"),
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

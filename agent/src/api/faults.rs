@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use partition_agent_proto::{
     Change, Commit, Connection, FaultId, FaultSpec, FaultStatus, KEEP_HEADER, Problem, ProblemCode, Span,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Agent;
 use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
+use super::{Agent, audit};
 use crate::access::Caller;
 use crate::clock::BootTime;
 use crate::keeper::Request;
@@ -66,10 +66,11 @@ pub async fn inject(
     state: State<Agent>,
     caller: Extension<Caller>,
     how: Asked<How>,
+    asked: (Method, Uri),
     headers: HeaderMap,
     spec: Body<FaultSpec>,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
-    inject_with(&state, None, &caller, &how.0, &headers, spec.0).await
+    inject_with(&state, None, &caller, &how.0, &asked, &headers, spec.0).await
 }
 
 /// Inject a fault under this id. Idempotent: the same fault again is the same fault, and its deadline stays.
@@ -85,10 +86,11 @@ pub async fn inject_as(
     id: Id,
     caller: Extension<Caller>,
     how: Asked<How>,
+    asked: (Method, Uri),
     headers: HeaderMap,
     spec: Body<FaultSpec>,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
-    inject_with(&state, Some(id.0), &caller, &how.0, &headers, spec.0).await
+    inject_with(&state, Some(id.0), &caller, &how.0, &asked, &headers, spec.0).await
 }
 
 async fn inject_with(
@@ -96,10 +98,14 @@ async fn inject_with(
     id: Option<FaultId>,
     caller: &Caller,
     how: &How,
+    (method, uri): &(Method, Uri),
     headers: &HeaderMap,
     spec: FaultSpec,
 ) -> Answer<(StatusCode, Json<FaultStatus>)> {
     spec.validate()?;
+    if !how.dry_run {
+        audit::asked(agent, caller, method, uri, Some(&spec))?;
+    }
     let keep = caller.connection(agent.port).into_iter().chain(kept(headers)?).collect();
     let found = agent.finder.find(&spec, keep).await?;
     let by = caller.to_string();
@@ -166,6 +172,20 @@ pub async fn change(
     Ok(Json(agent.keeper.change(id, change.duration, caller.to_string()).await?))
 }
 
+/// Renew the lease of a fault: it begins anew, now. As often as you like; before the fault's start it does not run, and there is
+/// nothing to renew.
+#[utoipa::path(
+    post, path = "/v1/faults/{id}/renew", params(("id" = FaultId, Path)),
+    responses((status = 200, body = FaultStatus),
+              (status = 404, description = "over, or never there: a lease that has run out is not to be had again", body = Problem,
+               content_type = "application/problem+json"),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn renew(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) -> Answer<Json<FaultStatus>> {
+    Ok(Json(agent.keeper.renew(id).await?))
+}
+
 /// Let a prepared fault start at an instant. The same again is harmless.
 #[utoipa::path(
     post, path = "/v1/faults/{id}/commit", request_body = Commit, params(("id" = FaultId, Path)),
@@ -177,8 +197,10 @@ pub async fn commit(
     Id(id): Id,
     _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
+    (method, uri): (Method, Uri),
     Body(commit): Body<Commit>,
 ) -> Answer<Json<FaultStatus>> {
+    audit::asked(&agent, &caller, &method, &uri, None)?;
     let at = instant(commit.at_boot_ns);
     Ok(Json(agent.keeper.commit(id, at, commit.attempt, caller.to_string()).await?))
 }

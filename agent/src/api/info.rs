@@ -14,13 +14,10 @@ use ipnetwork::NetworkSize;
 use partition_agent_proto::{
     Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
 };
-use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use utoipa::IntoParams;
 
 use super::Agent;
-use super::bounds::HISTORY;
-use super::decode::{Asked, Body, Nothing};
+use super::decode::{Asked, Body, Nothing, Page};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
 use crate::kernel::coverage;
@@ -58,25 +55,12 @@ pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
     Json(clocks())
 }
 
-/// Of a request for the past.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// At most this many, the newest; 100 without it.
-    #[param(maximum = 10000)]
-    limit: Option<usize>,
-}
-
 /// Faults that are over, newest first.
 #[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>),
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
-    let limit = page.limit.unwrap_or(100);
-    if limit > HISTORY {
-        let detail = format!("a limit of {limit} is too much: at most {HISTORY}");
-        return Err(Refused(Problem::new(ProblemCode::Invalid, detail)));
-    }
+    let limit = page.limit()?;
     // Never closed, so there is always a turn to come.
     let _turn = agent.bounds.histories.acquire().await;
     Ok(Json(agent.keeper.history(limit).await?))

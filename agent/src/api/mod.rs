@@ -1,6 +1,7 @@
 //! The HTTP API: the routes on one screen. A handler decodes, asks the keeper and encodes; it knows no kernel.
 
 mod accept;
+mod audit;
 mod bounds;
 mod decode;
 mod error;
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::{get, post, put};
-use partition_agent_proto::Role::{Inject, Observe};
+use partition_agent_proto::Role::{Admin, Inject, Observe};
 
+pub use audit::unwritten;
 pub use bounds::BODY as BODY_LIMIT;
 pub use error::{not_found, problem};
 pub use openapi::document;
@@ -70,7 +72,9 @@ pub fn app(agent: Agent) -> Router {
             put(faults::inject_as).patch(faults::change).delete(faults::restore),
         )
         .route(Inject, "/v1/faults/{id}/commit", post(faults::commit))
+        .route(Inject, "/v1/faults/{id}/renew", post(faults::renew))
         .route(Observe, "/v1/history", get(info::history))
+        .route(Admin, "/v1/audit", get(audit::list))
         .route(Observe, "/v1/events", get(info::events))
         .route(Inject, "/v1/probe", post(info::probe))
         .route(Inject, "/v1/reach", post(reach::reach))

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::{faults, info, reach};
+use super::{audit, faults, info, reach};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,9 +18,11 @@ use super::{faults, info, reach};
         faults::get,
         faults::inject_as,
         faults::change,
+        faults::renew,
         faults::commit,
         faults::restore,
         info::history,
+        audit::list,
         info::events,
         info::probe,
         reach::reach,

@@ -15,10 +15,12 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 
 use super::accept::{converse, next, turn_away};
+use super::audit::{By, record};
 use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
 use super::error::Refused;
 use super::{Agent, app};
-use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, Visitor, own_site};
+use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, UNIX, Visitor, own_site};
+use crate::audit::Audit;
 
 /// The first byte of TLS: RFC 8446, 5.1, a record with a handshake.
 const TLS: u8 = 22;
@@ -28,15 +30,18 @@ const TURNED_AWAY: usize = 32;
 
 /// Serves for as long as the process lives.
 pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
-    let app = app(agent).layer(middleware::from_fn(enter_locally));
+    let audit = agent.keeper.audit().clone();
+    let app = app(agent).layer(middleware::from_fn_with_state(audit, enter_locally));
     let rooms = Rooms::new(LOCAL_CONNECTIONS);
     loop {
         let (stream, _) = next(|| listener.accept()).await;
         let app = app.clone();
-        let caller = locals.admit(Peer::of(&stream));
+        let peer = Peer::of(&stream);
+        let by = peer.as_ref().map_or_else(|_| "unknown".to_owned(), ToString::to_string);
+        let arrival = Arrival { by, caller: locals.admit(peer) };
         rooms.host(
             stream,
-            async |stream| converse(stream, app, caller).await,
+            async |stream| converse(stream, app, arrival).await,
             async |stream, full| turn_away(stream, &full).await,
         );
     }
@@ -46,8 +51,9 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
 pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     let rooms = Rooms::new(remotes.most);
     let handshakes = remotes.handshakes.clone();
+    let gate = Arc::new(Gate { audit: agent.keeper.audit().clone(), remotes });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
-    let app = app(agent).layer(middleware::from_fn_with_state(Arc::new(remotes), enter_from_afar));
+    let app = app(agent).layer(middleware::from_fn_with_state(gate, enter_from_afar));
     loop {
         let (stream, from) = next(|| listener.accept()).await;
         // A peer that is gone without a word would keep its place until TCP gives up on it, after a quarter of an hour.
@@ -135,43 +141,66 @@ impl Rooms {
     }
 }
 
+/// Whoever is at the other end of a connection over the unix socket, and whether they are let in.
+#[derive(Clone)]
+struct Arrival {
+    by: String,
+    caller: Result<Caller, Problem>,
+}
+
+/// What every request over TCP passes.
+struct Gate {
+    audit: Audit,
+    remotes: Remotes,
+}
+
 /// Over the unix socket the kernel has said who it is, once for all requests of a connection.
 async fn enter_locally(
-    Extension(caller): Extension<Result<Caller, Problem>>,
+    State(audit): State<Audit>,
+    Extension(Arrival { by, caller }): Extension<Arrival>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let admitted = own_site(&parts, None).and(caller);
-    enter(admitted, Request::from_parts(parts, body), next).await
+    enter(&audit, (by, UNIX.to_owned()), admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Over TCP each request says so itself.
 async fn enter_from_afar(
-    State(remotes): State<Arc<Remotes>>,
+    State(gate): State<Arc<Gate>>,
     Extension(visitor): Extension<Visitor>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let admitted = own_site(&parts, Some(&remotes.hosts))
-        .and_then(|()| remotes.admit(&visitor, &parts.headers))
+    let admitted = own_site(&parts, Some(&gate.remotes.hosts))
+        .and_then(|()| gate.remotes.admit(&visitor, &parts.headers))
         .and_then(|caller| {
             let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
             if is_json || body.is_end_stream() { Ok(caller) } else { Err(not_json()) }
         });
-    enter(admitted, Request::from_parts(parts, body), next).await
+    let from = visitor.from.to_string();
+    enter(&gate.audit, (from.clone(), from), admitted, Request::from_parts(parts, body), next).await
 }
 
-/// Hands the caller to the handlers.
-async fn enter(admitted: Result<Caller, Problem>, mut request: Request, next: Next) -> Response {
-    match admitted {
+/// Hands the caller to the handlers; what came of it is recorded, also of those who are not let in.
+async fn enter(
+    audit: &Audit,
+    (by, from): (String, String),
+    admitted: Result<Caller, Problem>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (by, response) = match admitted {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            request.extensions_mut().insert(caller.clone());
+            (By::Caller(caller), next.run(request).await)
         }
-        Err(problem) => Refused(problem).into_response(),
-    }
+        Err(problem) => (By::Stranger { by, from }, Refused(problem).into_response()),
+    };
+    record(audit, &by, &method, &uri, response).await
 }
 
 /// A form of a web page cannot say so without asking first (Fetch, CORS-safelisted request headers), and nobody answers that.

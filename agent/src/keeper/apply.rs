@@ -110,7 +110,7 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         let mut timing = fault.timing;
         // The kernel has ended it, and the agent has not tidied up yet.
-        if timing.deadline <= now {
+        if timing.end() <= now {
             return Err(Error::Over(id.clone()));
         }
         let before = timing;
@@ -135,20 +135,19 @@ impl<K: Kernel> Keeper<K> {
     }
 
     /// It is on for this long from now, in every place or in none.
-    async fn move_deadline(
+    pub(super) async fn move_deadline(
         &mut self,
         id: &FaultId,
         mut plans: Vec<Plan>,
         before: Timing,
         on: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut moved = Vec::new();
+        let (mut moved, mut absent) = (Vec::new(), Vec::new());
         for plan in &mut plans {
             plan.set_timeout(on);
             match self.kernel.rearm(plan).await {
                 Ok(()) => moved.push(plan),
-                // The place is gone, and the agent has not heard of it yet.
-                Err(refusal) if refusal.is_absent() => {}
+                Err(refusal) if refusal.is_absent() => absent.push(plan),
                 Err(refusal) => {
                     let mut leftovers = Vec::new();
                     for plan in moved.into_iter().rev() {
@@ -162,7 +161,19 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         // The elements have timed out everywhere, and the agent has not tidied up yet.
-        if moved.is_empty() && !plans.is_empty() { Err(Error::Over(id.clone())) } else { Ok(()) }
+        if moved.is_empty() && !absent.is_empty() {
+            return Err(Error::Over(id.clone()));
+        }
+        for plan in absent {
+            match self.kernel.arm(plan).await {
+                // They had timed out here a moment earlier than elsewhere.
+                Ok(()) => {}
+                // The place is gone, and the agent has not heard of it yet.
+                Err(refusal) if refusal.is_absent() => {}
+                Err(refusal) => self.tell(id, EventKind::Failed, refusal.to_string()),
+            }
+        }
+        Ok(())
     }
 
     fn check_duration(&self, asked: Span) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Meets
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Command, Error, Injected, Question, Reply, Request, Sources};
+use crate::audit::Audit;
 use crate::clock::BootTime;
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
@@ -11,11 +12,22 @@ use crate::clock::BootTime;
 pub struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
+    audit: Audit,
 }
 
 impl Handle {
-    pub(super) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
-        Self { commands, events }
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        events: broadcast::Sender<Event>,
+        audit: Audit,
+    ) -> Self {
+        Self { commands, events, audit }
+    }
+
+    /// Where is written down what is asked of the keeper.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// # Errors
@@ -30,6 +42,15 @@ impl Handle {
     /// [`Error::Unknown`], a limit, or the kernel.
     pub async fn change(&self, id: FaultId, duration: Span, by: String) -> Result<FaultStatus, Error> {
         self.ask(|reply| Command::Change { id, duration, by, reply }).await
+    }
+
+    /// Its lease begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] or [`Error::Over`] when that comes too late, [`Error::NoLease`], or the kernel; then the lease ends when it
+    /// did before.
+    pub async fn renew(&self, id: FaultId) -> Result<FaultStatus, Error> {
+        self.ask(|reply| Command::Renew { id, reply }).await
     }
 
     /// What the fault was planned from is otherwise now.

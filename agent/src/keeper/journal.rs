@@ -1,26 +1,29 @@
 //! What was begun and what became of it: JSON lines, written before the kernel is touched. A later agent finds in it what
 //! an earlier one left, and `history` reads it back.
-//!
-//! A line that is written survives every death of the agent. Only a crash of the host can lose one that is not yet synced,
-//! and that takes the faults with it; so the sync is left to a thread of its own, where nobody waits for it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
 
 use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::lines::{Backwards, Lines, appendable};
+
 const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
+/// What becomes the current one, while that is under way.
+const NEXT: &str = "journal.next.jsonl";
 const LOCK: &str = "lock";
 
-/// Beyond this many bytes a journal becomes the previous one, and the one before that is gone.
+/// Beyond this many bytes a journal becomes the previous one, and the one before that is gone. What it has of faults that are
+/// not over is carried over into the new one, and does not count.
 const ROTATE: u64 = 8 << 20;
+
+/// How many bytes more are written before a rotation that failed is tried again.
+const AGAIN: u64 = 1 << 20;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,12 +58,11 @@ pub struct Begun {
 /// The directory of the journal, held by one agent at a time.
 pub struct Journal {
     dir: PathBuf,
-    file: File,
-    length: u64,
-    unsynced: bool,
-    /// The last line has no end.
-    torn: bool,
-    syncer: SyncSender<File>,
+    lines: Lines,
+    /// The faults that have no end yet, as they were written.
+    open: BTreeMap<FaultId, Line>,
+    /// How long it may become.
+    most: u64,
     _lock: Flock<File>,
 }
 
@@ -79,43 +81,37 @@ impl Journal {
     pub fn open(dir: &Path) -> Result<(Self, Vec<Begun>, usize), JournalError> {
         let io = |source| JournalError::Io { dir: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
-        let lock = append_to(&dir.join(LOCK)).map_err(io)?;
+        let lock = appendable(&dir.join(LOCK)).map_err(io)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             nix::errno::Errno::EWOULDBLOCK => JournalError::Held(dir.to_owned()),
             errno => io(errno.into()),
         })?;
+        finish_rotation(dir).map_err(io)?;
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
-        let file = append_to(&dir.join(CURRENT)).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        let torn = std::fs::read(dir.join(CURRENT)).map_err(io)?.last().is_some_and(|last| *last != b'\n');
-        let journal = Self {
-            dir: dir.to_owned(),
-            file,
-            length,
-            unsynced: false,
-            torn,
-            syncer: syncer().map_err(io)?,
-            _lock: lock,
-        };
-        Ok((journal, open_faults(lines), unreadable))
+        let open = open_faults(lines);
+        let begun = open.values().filter_map(Line::begun).collect();
+        let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
+        // What the earlier agent has left open is ended now, so there is nothing to carry over.
+        let journal = Self { dir: dir.to_owned(), lines, open, most: ROTATE, _lock: lock };
+        Ok((journal, begun, unreadable))
     }
 
     /// Written when this returns: the agent may die now.
     pub fn inject(&mut self, begun: Begun) -> io::Result<()> {
         let Begun { id, spec, by, at } = begun;
-        self.append(&Line::Inject { at, id, spec: Box::new(spec), by })
+        let line = Line::Inject { at, id: id.clone(), spec: Box::new(spec), by };
+        self.lines.append(&line)?;
+        self.open.insert(id, line);
+        Ok(())
     }
 
     /// Has what was written brought to the disk, soon. A disk that hangs must not keep a restore waiting.
     pub fn sync(&mut self) {
-        if std::mem::take(&mut self.unsynced) {
-            // Full: the one that waits there brings this to the disk as well.
-            let _ = self.file.try_clone().map(|file| self.syncer.try_send(file));
-        }
+        self.lines.sync();
     }
 
     pub fn change(&mut self, at: String, id: FaultId, ends_at: String, by: String) -> io::Result<()> {
-        self.append(&Line::Change { at, id, ends_at, by })
+        self.lines.append(&Line::Change { at, id, ends_at, by })
     }
 
     pub fn end(
@@ -127,77 +123,98 @@ impl Journal {
         hits: Hits,
         as_before: Option<Verdict>,
     ) -> io::Result<()> {
-        self.append(&Line::End { at, boot_ns, id, end, hits, as_before })
+        self.open.remove(&id);
+        self.lines.append(&Line::End { at, boot_ns, id, end, hits, as_before })
     }
 
-    /// Makes room, when no fault is open: a fault's lines stay in one file.
+    /// Makes room. The lines of faults that are not over come first in the new file, so a later agent finds them.
     pub fn rotate(&mut self) -> io::Result<()> {
-        if self.length < ROTATE {
+        if self.lines.length() < self.most {
             return Ok(());
         }
+        self.most = self.lines.length() + AGAIN;
+        let mut bytes = Vec::new();
+        for line in self.open.values() {
+            serde_json::to_writer(&mut bytes, line)?;
+            bytes.push(b'\n');
+        }
+        let next = self.dir.join(NEXT);
+        remove(&next)?;
+        // Not synced: a crash of the host that could lose it takes the faults with it.
+        Lines::create(&next, &bytes)?;
         std::fs::rename(self.dir.join(CURRENT), self.dir.join(PREVIOUS))?;
-        self.file = append_to(&self.dir.join(CURRENT))?;
-        self.length = 0;
+        finish_rotation(&self.dir)?;
+        self.lines.reopen()?;
+        self.most = self.lines.length() + ROTATE;
         Ok(())
     }
 
     /// From now on its disk is full.
     #[cfg(test)]
     pub fn fill(&mut self) {
-        self.file = append_to(Path::new("/dev/full")).unwrap();
+        self.lines.fill();
     }
 
     /// Faults that are over, newest first.
     pub fn history(&self, most: usize) -> io::Result<Vec<History>> {
         history(&self.dir, most)
     }
+}
 
-    fn append(&mut self, line: &Line) -> io::Result<()> {
-        // A line that was written in part is ended first, so that this one stands on its own.
-        let mut bytes = if self.torn { vec![b'\n'] } else { Vec::new() };
-        serde_json::to_writer(&mut bytes, line)?;
-        bytes.push(b'\n');
-        self.unsynced = true;
-        self.torn = true;
-        self.file.write_all(&bytes)?;
-        self.torn = false;
-        self.length += bytes.len() as u64;
-        Ok(())
+impl Line {
+    fn begun(&self) -> Option<Begun> {
+        match self {
+            Self::Inject { at, id, spec, by } => {
+                Some(Begun { id: id.clone(), spec: (**spec).clone(), by: by.clone(), at: at.clone() })
+            }
+            Self::Change { .. } | Self::End { .. } => None,
+        }
     }
 }
 
-/// A thread that waits for the disk, until the journal is dropped.
-fn syncer() -> io::Result<SyncSender<File>> {
-    let (sender, files) = std::sync::mpsc::sync_channel::<File>(1);
-    let sync = move || {
-        for file in files {
-            if let Err(error) = file.sync_data() {
-                tracing::warn!(%error, "the journal is written, but it may not survive a crash of the host");
-            }
-        }
-    };
-    std::thread::Builder::new().name("journal".to_owned()).spawn(sync)?;
-    Ok(sender)
+/// Between the two renames of a rotation there is no current journal; one that was not begun is not needed.
+fn finish_rotation(dir: &Path) -> io::Result<()> {
+    if dir.join(CURRENT).try_exists()? {
+        return remove(&dir.join(NEXT));
+    }
+    match std::fs::rename(dir.join(NEXT), dir.join(CURRENT)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
-/// Faults that are over, newest first, out of the journal of a directory that another process may hold.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Faults that are over, newest first, out of the journal of a directory that another process may hold. It is read from its end,
+/// as far as it takes to find where these began.
 pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
-    let mut begun = BTreeMap::new();
-    let mut over = Vec::new();
-    for file in [PREVIOUS, CURRENT] {
-        for line in read(&dir.join(file))?.0 {
-            match line {
-                Line::Inject { at, id, spec, by } => {
-                    begun.insert(id, (at, spec, by));
+    let mut over = Vec::<Option<History>>::new();
+    let mut wanted = BTreeMap::new();
+    for name in [CURRENT, PREVIOUS] {
+        let mut lines = Backwards::open(&dir.join(name))?;
+        while over.len() < most || !wanted.is_empty() {
+            match lines.line()? {
+                // One whose beginning is lost must not be given that of an older one.
+                Some(Line::End { id, .. }) if over.len() >= most => drop(wanted.remove(&id)),
+                Some(Line::End { at, boot_ns, id, end, hits, as_before }) => {
+                    wanted.insert(id, (over.len(), at, boot_ns, end, hits, as_before));
+                    over.push(None);
                 }
-                Line::Change { .. } => {}
-                Line::End { at: ended_at, boot_ns: ended_boot_ns, id, end, hits, as_before } => {
-                    if let Some((injected_at, spec, by)) = begun.remove(&id) {
-                        over.push(History {
+                Some(Line::Inject { at, id, spec, by }) => {
+                    if let Some((slot, ended_at, ended_boot_ns, end, hits, as_before)) = wanted.remove(&id)
+                        && let Some(slot) = over.get_mut(slot)
+                    {
+                        let spec = *spec;
+                        *slot = Some(History {
                             id,
-                            spec: *spec,
+                            spec,
                             by,
-                            injected_at,
+                            injected_at: at,
                             ended_at,
                             ended_boot_ns,
                             end,
@@ -206,39 +223,24 @@ pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
                         });
                     }
                 }
+                Some(Line::Change { .. }) => {}
+                None => break,
             }
         }
     }
-    over.reverse();
-    over.truncate(most);
-    Ok(over)
+    Ok(over.into_iter().flatten().collect())
 }
 
-fn open_faults(lines: Vec<Line>) -> Vec<Begun> {
+fn open_faults(lines: Vec<Line>) -> BTreeMap<FaultId, Line> {
     let mut begun = BTreeMap::new();
     for line in lines {
-        match line {
-            Line::Inject { at, id, spec, by } => {
-                begun.insert(id.clone(), Begun { id, spec: *spec, by, at });
-            }
+        match &line {
+            Line::Inject { id, .. } => drop(begun.insert(id.clone(), line)),
             Line::Change { .. } => {}
-            Line::End { id, .. } => {
-                begun.remove(&id);
-            }
+            Line::End { id, .. } => drop(begun.remove(id)),
         }
     }
-    begun.into_values().collect()
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
-    // Root, in the foreground, may be the first to write in the directory of the service's own user.
-    if let Some(Ok(dir)) = path.parent().map(std::fs::metadata)
-        && dir.uid() != file.metadata()?.uid()
-    {
-        std::os::unix::fs::fchown(&file, Some(dir.uid()), Some(dir.gid()))?;
-    }
-    Ok(file)
+    begun
 }
 
 /// The lines that can be read, and how many cannot.
@@ -323,12 +325,69 @@ mod tests {
         let (mut journal, ..) = Journal::open(dir.path()).unwrap();
         journal.inject(begun("a")).unwrap();
         end(&mut journal, "a");
-        journal.length = ROTATE;
+        journal.most = 0;
         journal.rotate().unwrap();
         journal.inject(begun("b")).unwrap();
         end(&mut journal, "b");
         let ids = journal.history(10).unwrap().iter().map(|h| h.id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids, ["b", "a"]);
         assert_eq!(journal.history(1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_journal_makes_room_while_a_fault_is_open_and_does_not_forget_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("long")).unwrap();
+        let mut most = 0;
+        for nth in 0..120_000_u32 {
+            let id = format!("f{nth}");
+            journal.inject(begun(&id)).unwrap();
+            end(&mut journal, &id);
+            journal.rotate().unwrap();
+            if nth % 1_000 == 0 {
+                let files = std::fs::read_dir(dir.path()).unwrap();
+                most = most.max(files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>());
+            }
+        }
+        assert!(most > ROTATE && most <= 2 * (ROTATE + 4_096), "{most}");
+        let newest = journal.history(2).unwrap();
+        assert_eq!(newest.iter().map(|over| over.id.as_str()).collect::<Vec<_>>(), ["f119999", "f119998"]);
+        drop(journal);
+        let (mut journal, open, _) = Journal::open(dir.path()).unwrap();
+        assert_eq!(open, [begun("long")]);
+        end(&mut journal, "long");
+        assert_eq!(journal.history(1).unwrap()[0].id.as_str(), "long");
+    }
+
+    #[test]
+    fn a_rotation_that_was_cut_short_is_finished_by_the_next_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("a")).unwrap();
+        drop(journal);
+        // Before the first rename, and between the two.
+        std::fs::write(path(NEXT), "half a li").unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().1, [begun("a")]);
+        assert!(!path(NEXT).exists());
+        std::fs::copy(path(CURRENT), path(NEXT)).unwrap();
+        std::fs::rename(path(CURRENT), path(PREVIOUS)).unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().1, [begun("a")]);
+        assert!(!path(NEXT).exists() && path(CURRENT).exists());
+    }
+
+    #[test]
+    fn of_an_id_that_was_used_again_each_end_has_its_own_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        for by in ["first", "second"] {
+            journal.inject(Begun { by: by.to_owned(), ..begun("a") }).unwrap();
+            end(&mut journal, "a");
+        }
+        // An end whose beginning is gone is nobody's.
+        end(&mut journal, "b");
+        let over = journal.history(10).unwrap();
+        assert_eq!(over.iter().map(|over| over.by.as_str()).collect::<Vec<_>>(), ["second", "first"]);
     }
 }

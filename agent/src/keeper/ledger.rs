@@ -124,10 +124,19 @@ impl Fault {
     /// that it finds it ended; one that is restored at an instant it takes out itself.
     fn ends(&self) -> BootTime {
         if self.restored_by.is_some() {
-            self.timing.deadline
+            // Unless nobody renews it until then.
+            self.timing.deadline.min(self.timing.end() + AFTER_THE_KERNEL)
         } else {
-            self.timing.deadline + AFTER_THE_KERNEL
+            self.timing.end() + AFTER_THE_KERNEL
         }
+    }
+
+    /// Why, when that instant has come.
+    fn why_it_ends(&self) -> End {
+        if self.timing.end() < self.timing.deadline {
+            return End::LeaseLost;
+        }
+        self.restored_by.clone().map_or(End::Deadline, |who| End::Restored { who })
     }
 
     fn has_missed_its_start(&self, now: BootTime) -> bool {
@@ -297,6 +306,13 @@ impl Ledger {
         }
     }
 
+    /// Its lease begins anew.
+    pub fn renewed(&mut self, id: &FaultId, now: BootTime) {
+        if let Some(fault) = self.faults.get_mut(id) {
+            fault.timing.renew(now);
+        }
+    }
+
     /// It was put into force; or that was refused in some place, and is tried again.
     pub fn armed(&mut self, id: &FaultId, now: BootTime, refused: bool) {
         if let Some(fault) = self.faults.get_mut(id) {
@@ -340,11 +356,7 @@ impl Ledger {
             Phase::Prepared { expires } => {
                 (*expires <= now).then(|| Due::Unsteer(fault.id.clone(), End::Expired))
             }
-            Phase::Active if fault.ends() <= now => {
-                let who = fault.restored_by.clone();
-                let end = who.map_or(End::Deadline, |who| End::Restored { who });
-                Some(Due::Unsteer(fault.id.clone(), end))
-            }
+            Phase::Active if fault.ends() <= now => Some(Due::Unsteer(fault.id.clone(), fault.why_it_ends())),
             Phase::Active if fault.has_missed_its_start(now) => {
                 Some(Due::Unsteer(fault.id.clone(), End::Missed))
             }

@@ -7,6 +7,7 @@ mod follow;
 mod handle;
 mod instant;
 mod journal;
+mod lease;
 pub mod ledger;
 mod meets;
 mod request;
@@ -26,6 +27,7 @@ pub use journal::{JournalError, history};
 pub use meets::Question;
 pub use request::{Error, Injected, Request, Site, Sources};
 
+use crate::audit::Audit;
 use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Guard, Plan};
@@ -40,6 +42,11 @@ enum Command {
         id: FaultId,
         duration: Span,
         by: String,
+        reply: Reply<FaultStatus>,
+    },
+    /// Its lease begins anew.
+    Renew {
+        id: FaultId,
         reply: Reply<FaultStatus>,
     },
     /// A prepared fault starts at this instant.
@@ -123,6 +130,7 @@ struct Keeper<K> {
     kernel: K,
     ledger: Ledger,
     journal: Journal,
+    audit: Audit,
     settings: Settings,
     events: broadcast::Sender<Event>,
     features: Option<Vec<Feature>>,
@@ -136,6 +144,8 @@ struct Keeper<K> {
 pub enum StartError {
     #[error("{0}")]
     Journal(#[from] JournalError),
+    #[error("cannot keep the audit log in {}: {source}", dir.display())]
+    Audit { dir: PathBuf, source: io::Error },
     #[error("{}", .0.with_hint())]
     Kernel(#[from] Refusal),
     #[error("cannot open the kernel's sockets: {0}")]
@@ -167,7 +177,7 @@ where
             let begin = async { Keeper::start(settings, open().map_err(StartError::Open)?, sender).await };
             match begin.await {
                 Ok((keeper, alarm)) => {
-                    let _ = started.send(Ok(()));
+                    let _ = started.send(Ok(keeper.audit.clone()));
                     keeper.run(inbox, alarm).await;
                 }
                 Err(error) => drop(started.send(Err(error))),
@@ -176,8 +186,8 @@ where
     };
     std::thread::Builder::new().name("keeper".to_owned()).spawn(run).map_err(StartError::Thread)?;
     let died = || StartError::Thread(io::Error::other("it ended before it began"));
-    start.recv().map_err(|_| died())??;
-    Ok(Handle::new(commands, events))
+    let audit = start.recv().map_err(|_| died())??;
+    Ok(Handle::new(commands, events, audit))
 }
 
 impl<K: Kernel> Keeper<K> {
@@ -187,6 +197,8 @@ impl<K: Kernel> Keeper<K> {
         events: broadcast::Sender<Event>,
     ) -> Result<(Self, Alarm), StartError> {
         let (mut journal, unfinished, unreadable) = Journal::open(&settings.state_dir)?;
+        let dir = settings.state_dir.clone();
+        let audit = Audit::open(&dir).map_err(|source| StartError::Audit { dir, source })?;
         if unreadable > 0 {
             tracing::warn!(
                 unreadable,
@@ -197,7 +209,9 @@ impl<K: Kernel> Keeper<K> {
             tracing::info!(link, "removed a link that an earlier agent left");
         }
         for begun in unfinished {
-            tracing::info!(id = %begun.id, "the kernel ended this fault when the earlier agent died");
+            let text = "the kernel ended this fault when the earlier agent died";
+            tracing::info!(id = %begun.id, "{text}");
+            audit.event(&begun.id, EventKind::Ended, text);
             if let Err(error) =
                 journal.end(wall(Duration::ZERO), None, begun.id, End::AgentDied, Default::default(), None)
             {
@@ -206,17 +220,24 @@ impl<K: Kernel> Keeper<K> {
         }
         let alarm = Alarm::new().map_err(StartError::Open)?;
         let ledger = Ledger::new(settings.most);
-        let keeper =
-            Self { kernel, ledger, journal, settings, events, features: None, look_at: None, stopping: None };
+        let keeper = Self {
+            kernel,
+            ledger,
+            journal,
+            audit,
+            settings,
+            events,
+            features: None,
+            look_at: None,
+            stopping: None,
+        };
         Ok((keeper, alarm))
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut alarm: Alarm) {
         loop {
             self.journal.sync();
-            if self.ledger.is_empty()
-                && let Err(error) = self.journal.rotate()
-            {
+            if let Err(error) = self.journal.rotate() {
                 tracing::warn!(%error, "the journal cannot make room");
             }
             // What is stuck does not keep the agent from stopping: the table goes with its socket, and what is left of
@@ -249,6 +270,7 @@ impl<K: Kernel> Keeper<K> {
             Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),
             Command::Vanished { id, what, reply } => send(reply, self.vanished(&id, what).await),
             Command::Change { id, duration, by, reply } => send(reply, self.change(&id, duration, by).await),
+            Command::Renew { id, reply } => send(reply, self.renew(&id).await),
             Command::Commit { id, at, attempt, by, reply } => {
                 send(reply, self.commit(&id, at, attempt, by));
             }
@@ -361,7 +383,7 @@ impl<K: Kernel> Keeper<K> {
         self.kernel.read_back(plan).await.ok()?.queues_mismatch(plan)
     }
 
-    /// Logs a step of a fault's life and tells those who listen.
+    /// Logs and records a step of a fault's life, and tells those who listen.
     fn tell(&self, id: &FaultId, kind: EventKind, text: String) {
         match kind {
             EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
@@ -375,6 +397,7 @@ impl<K: Kernel> Keeper<K> {
             | EventKind::Ended
             | EventKind::Restored => tracing::info!(%id, ?kind, "{text}"),
         }
+        self.audit.event(id, kind, &text);
         let event = Event { at: wall(Duration::ZERO), id: id.clone(), kind, text };
         // Nobody listening is no error.
         let _ = self.events.send(event);

@@ -92,6 +92,8 @@ pub enum Error {
     Journal(io::Error),
     #[error("{0} has just ended")]
     Over(FaultId),
+    #[error("{0} has no lease that could be renewed")]
+    NoLease(FaultId),
     #[error("{id} cannot start {late:?} ago: nothing was started")]
     TooLate { id: FaultId, late: Duration },
     #[error("{0} has been committed already, to another instant")]

@@ -29,6 +29,7 @@ impl<K: Kernel> Keeper<K> {
             None => FaultStatus {
                 state: State::Restored,
                 remaining_ms: 0,
+                lease_remaining_ms: None,
                 ends_at: wall(Duration::ZERO),
                 as_before,
                 ..before

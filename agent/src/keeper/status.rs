@@ -106,6 +106,9 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         Phase::Active => now.until(fault.timing.deadline),
         Phase::Draining { .. } | Phase::Stuck { .. } => Duration::ZERO,
     };
+    let lease =
+        (fault.phase == Phase::Active && fault.timing.has_lease()).then(|| now.until(fault.timing.end()));
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let place = |plan: &Plan| PlaceStatus {
         name: plan.place.name.clone(),
         interfaces: plan.steering().map(|steering| steering.interfaces.clone()).unwrap_or_default(),
@@ -125,7 +128,8 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         injected_at: fault.injected_at.clone(),
         started_boot_ns: fault.started.map(BootTime::nanos),
         ends_at: wall(remaining),
-        remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
+        remaining_ms: millis(remaining),
+        lease_remaining_ms: lease.map(millis),
         verdict: fault.verdict.clone(),
         as_before: None,
         hits: fault.hits(),

@@ -10,6 +10,7 @@ use partition_agent_proto::{State, Verdict};
 mod behind;
 mod follow;
 mod instant;
+mod lease;
 mod refused;
 mod timing;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use partition_agent_proto::{FaultSpec, Flap};
+use partition_agent_proto::{FaultSpec, Flap, Span};
 
 use crate::clock::BootTime;
 
@@ -13,6 +13,14 @@ pub struct Timing {
     pub deadline: BootTime,
     flap: Option<Flap>,
     ramp: Option<Duration>,
+    lease: Option<Lease>,
+}
+
+/// For how long it is renewed, and until when it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lease {
+    length: Duration,
+    end: BootTime,
 }
 
 /// A ramp goes in a hundred steps, but not faster and not slower than these.
@@ -22,16 +30,30 @@ const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 impl Timing {
     /// Of a fault that is asked for now.
     pub fn new(spec: &FaultSpec, now: BootTime) -> Self {
-        Self::starting(
-            spec,
-            now + spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default(),
-        )
+        Self::starting(spec, now + spec.start_in.map(Span::duration).unwrap_or_default())
     }
 
     /// Of a fault that starts at this instant.
     pub fn starting(spec: &FaultSpec, start: BootTime) -> Self {
         let ramp = spec.ramp.as_ref().map(|ramp| ramp.over.duration());
-        Self { start, deadline: start + spec.duration.duration(), flap: spec.flap, ramp }
+        let lease = spec.lease.map(Span::duration).map(|length| Lease { length, end: start + length });
+        Self { start, deadline: start + spec.duration.duration(), flap: spec.flap, ramp, lease }
+    }
+
+    /// Its lease begins anew, now; before the start it does not run.
+    pub fn renew(&mut self, now: BootTime) {
+        let start = self.start;
+        self.lease = self.lease.map(|lease| Lease { end: now.max(start) + lease.length, ..lease });
+    }
+
+    /// When the kernel ends it, if nobody does anything: at the end of its lease, or at the deadline.
+    pub fn end(&self) -> BootTime {
+        self.lease.map_or(self.deadline, |lease| lease.end.min(self.deadline))
+    }
+
+    /// Whether somebody has to renew it.
+    pub fn has_lease(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// The deadline is this long from now, or from the start where that is still to come.
@@ -46,7 +68,7 @@ impl Timing {
 
     /// How long it stays on, if it is on; the kernel is told so and switches it off.
     pub fn on_for(&self, now: BootTime) -> Option<Duration> {
-        let left = now.until(self.deadline);
+        let left = now.until(self.end());
         if !self.has_begun(now) || left.is_zero() {
             return None;
         }
@@ -148,5 +170,43 @@ mod tests {
         assert_eq!(timing.next_step(at(1_000)), Some(at(1_000) + Duration::from_millis(200)));
         let last = at(1_019) + Duration::from_millis(900);
         assert_eq!((timing.next_step(last), timing.next_step(at(1_020))), (Some(at(1_020)), None));
+    }
+
+    #[test]
+    fn a_lease_ends_it_before_the_deadline_unless_it_is_renewed() {
+        let mut timing = timing(r#","lease":"10s""#);
+        assert_eq!((timing.end(), timing.deadline), (at(1_010), at(1_060)));
+        assert_eq!((timing.on_for(at(1_000)), timing.on_for(at(1_009))), (seconds(10), seconds(1)));
+        assert_eq!(timing.on_for(at(1_010)), None);
+        timing.renew(at(1_009));
+        assert_eq!((timing.end(), timing.on_for(at(1_009))), (at(1_019), seconds(10)));
+        // The last renewal reaches no further than the deadline.
+        timing.renew(at(1_055));
+        assert_eq!((timing.end(), timing.on_for(at(1_055))), (at(1_060), seconds(5)));
+        timing.end_in(at(1_056), Duration::from_secs(60));
+        assert_eq!((timing.end(), timing.deadline), (at(1_065), at(1_116)));
+    }
+
+    #[test]
+    fn a_lease_runs_from_the_start() {
+        let mut timing = timing(r#","start_in":"30s","lease":"10s""#);
+        assert_eq!(timing.end(), at(1_040));
+        timing.renew(at(1_020));
+        assert_eq!((timing.end(), timing.on_for(at(1_030))), (at(1_040), seconds(10)));
+        timing.renew(at(1_031));
+        assert_eq!(timing.end(), at(1_041));
+    }
+
+    #[test]
+    fn a_flap_is_on_no_longer_than_its_lease_and_comes_again_if_that_is_renewed() {
+        let mut timing = timing(r#","flap":{"on":"20s","off":"15s"},"lease":"12s""#);
+        assert_eq!((timing.on_for(at(1_000)), timing.on_for(at(1_012))), (seconds(12), None));
+        timing.renew(at(1_011));
+        assert_eq!((timing.on_for(at(1_011)), timing.end()), (seconds(9), at(1_023)));
+        // The pause from 1020 to 1035 needs renewals like the rest.
+        assert_eq!(timing.next_on(at(1_020)), Some(at(1_035)));
+        timing.renew(at(1_022));
+        timing.renew(at(1_033));
+        assert_eq!((timing.on_for(at(1_033)), timing.on_for(at(1_035))), (None, seconds(10)));
     }
 }

@@ -113,6 +113,7 @@ impl InjectArgs {
             flap: self.timing.flap,
             ramp: self.kinds.ramp(self.timing.ramp)?,
             duration: self.timing.duration,
+            lease: self.timing.lease,
         };
         spec.validate().map_err(|error| error.to_string())?;
         Ok(spec)

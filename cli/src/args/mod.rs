@@ -68,6 +68,8 @@ pub enum Verb {
     Restore(RestoreArgs),
     /// Move a fault's deadline
     Change(ChangeArgs),
+    /// Renew the lease of faults that nobody stays with
+    Renew(RenewArgs),
     /// Show the faults
     Status(StatusArgs),
     /// Show the faults that are over
@@ -137,6 +139,13 @@ pub struct ChangeArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct RenewArgs {
+    /// The faults
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<FaultId>,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// Only this fault, with its plan
     #[arg(value_name = "ID")]
@@ -161,6 +170,9 @@ pub struct HistoryArgs {
     /// At most this many, the newest
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// Who asked for what, and what became of it, instead
+    #[arg(long)]
+    pub audit: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -214,6 +226,11 @@ mod tests {
             "inject --loss 1% --peer a --flap 5s",
             "inject --dns-answer nxdomain --peer a",
             "inject --loss 1% --peer a --for -5s",
+            "inject --loss 1% --peer a --lease 1s",
+            "inject --loss 1% --peer a --lease 2m",
+            "inject --loss 1% --peer a --no-wait",
+            "inject --loss 1% --peer a --lease 10s --wait --no-wait",
+            "renew",
             "restore",
             "restore a --all",
         ] {

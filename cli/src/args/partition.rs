@@ -60,6 +60,7 @@ impl PartitionArgs {
             flap: self.timing.flap,
             ramp: self.kinds.ramp(self.timing.ramp)?,
             duration: self.timing.duration,
+            lease: self.timing.lease,
         };
         // What does not go together is said before anybody is asked, and before the peers are known: any would do.
         let peers = "host".parse::<Peer>().into_iter().collect();

@@ -19,4 +19,18 @@ pub struct TimingArgs {
     /// Let it grow over this time, from nothing or from the first of two values: --loss 5%..50% --ramp 1m
     #[arg(long, value_name = "TIME")]
     pub ramp: Option<Span>,
+    /// End it this long after it was last renewed, and stay to renew it until it is over: it ends soon after this command does,
+    /// whatever ends the command
+    #[arg(long, value_name = "TIME")]
+    pub lease: Option<Span>,
+    /// With --lease: do not stay; `partition-agent renew` renews it
+    #[arg(long, requires = "lease", conflicts_with = "wait")]
+    pub no_wait: bool,
+}
+
+impl TimingArgs {
+    /// The lease that the command renews until the fault is over.
+    pub fn held(&self) -> Option<Span> {
+        self.lease.filter(|_| !self.no_wait)
+    }
 }

@@ -5,20 +5,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, State};
+use partition_agent_proto::{End, FaultId, FaultSpec, FaultStatus, Span, State};
 
 use crate::args::InjectArgs;
-use crate::client::Access;
+use crate::client::{Access, Client};
 use crate::exit::Failure;
 use crate::foreground::{self, Foreground};
 use crate::interrupt::Interrupt;
 use crate::render;
+use crate::team::Member;
+use crate::team::hold::{Held, hold};
 
 pub async fn run(access: Access, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let spec = args.spec().map_err(Failure::Usage)?;
     let client = access.client()?;
     if !access.is_named() && foreground::is_possible() && !client.answers().await {
         return alone(json, args, spec).await;
+    }
+    if let Some(lease) = args.timing.held().filter(|_| !args.dry_run) {
+        return held(&client, json, &args, &spec, lease).await;
     }
     if !args.wait {
         let fault = client.inject(args.id.as_ref(), &spec, args.dry_run).await?;
@@ -38,8 +43,40 @@ pub async fn run(access: Access, json: bool, args: InjectArgs) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Stays with a fault, and renews its lease.
+async fn held(
+    client: &Client,
+    json: bool,
+    args: &InjectArgs,
+    spec: &FaultSpec,
+    lease: Span,
+) -> Result<ExitCode, Failure> {
+    let mut interrupt = Interrupt::listen()?;
+    let fault = client.inject(args.id.as_ref(), spec, false).await?;
+    show(&fault, json, false)?;
+    if !json {
+        render::renewing(lease)?;
+    }
+    let member = Member { name: client.address(), client: client.clone() };
+    match hold(vec![member], &fault.id, lease, &mut interrupt, json).await? {
+        Held::Over => {}
+        Held::Lost => return Ok(ExitCode::FAILURE),
+        Held::Interrupted => {
+            let restored = client.restore(&fault.id, None).await?;
+            if !json {
+                render::restored(&restored)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The same, with the agent's library in this process: the fault ends with it.
 async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode, Failure> {
+    if args.timing.no_wait {
+        let why = "no agent is running, and the fault of this command alone ends with it: drop --no-wait, or start an agent";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     let interrupt = Interrupt::listen()?;
     let foreground = Foreground::start()?;
     let seen = async {
@@ -50,14 +87,21 @@ async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode
                 render::line("  no agent is running, so the fault lives in this process: Ctrl-C ends it")?;
             }
             let left = || async { foreground.fault(&fault.id).await };
-            wait(&fault, json, interrupt, left).await;
+            tokio::select! {
+                _ = wait(&fault, json, interrupt, left) => {}
+                () = renew(&foreground, &fault) => {}
+            }
         }
         Ok(fault)
     };
     let seen: Result<FaultStatus, Failure> = seen.await;
     // Whatever happened: nobody else would take away what is left.
+    let lost = foreground.last_end().await == Some(End::LeaseLost);
     let left = foreground.stop().await;
     let fault = seen?;
+    if lost && !args.dry_run && fault.spec.lease.is_some() {
+        return Err(Failure::Failed(format!("{}: over: {}", fault.id, End::LeaseLost)));
+    }
     if let Some(left) = left.first() {
         return Err(Failure::Failed(format!("{}: it is over, but {}", left.id, left.verdict)));
     }
@@ -65,6 +109,16 @@ async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode
         render::line(&format!("{}: over; nothing of it is left", fault.id))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// For as long as it is there: whoever stops this process ends the fault.
+async fn renew(foreground: &Foreground, fault: &FaultStatus) {
+    let Some(lease) = fault.spec.lease else { return std::future::pending().await };
+    while foreground.renew(&fault.id).await {
+        tokio::time::sleep(lease.duration() / 3).await;
+    }
+    // How it ended is seen by whoever waits for it.
+    std::future::pending().await
 }
 
 fn show(fault: &FaultStatus, json: bool, dry_run: bool) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod history;
 pub mod inject;
 pub mod profiles;
+pub mod renew;
 pub mod restore;
 pub mod serve;
 pub mod status;

@@ -1,5 +1,6 @@
 //! What is printed. Plain text for people, JSON for programs; nothing else in the program writes to standard output.
 
+pub mod audit;
 pub mod ca;
 pub mod cuts;
 mod fleet;
@@ -10,7 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Check, Coverage, FaultStatus, Feature, History, Profile, Rate, Span, State, Verdict,
+    Check, Coverage, End, FaultStatus, Feature, History, Profile, Rate, Span, State, Verdict,
 };
 use serde::Serialize;
 
@@ -96,16 +97,55 @@ fn told(fault: &FaultStatus) -> String {
     format!(
         "{id}: {spec}\n  \
          hits      {hits}\n  {engine}\
-         ends      in {left}, at {ends}, by the kernel; `partition-agent restore {id}` ends it now\n  \
+         ends      in {left}, at {ends}, by the kernel; `partition-agent restore {id}` ends it now\n{lease}  \
          protects  {protects}\n  \
          verdict   {verdict}\n",
         id = fault.id,
         spec = fault.spec,
         left = remaining(fault.remaining_ms),
         ends = fault.ends_at,
+        lease = lease(fault),
         protects = fault.protects.join(", "),
         verdict = fault.verdict,
     )
+}
+
+/// A line of its own, where it has one.
+fn lease(fault: &FaultStatus) -> String {
+    let line = |lease: Span| match fault.lease_remaining_ms.map(remaining) {
+        Some(left) => format!("  lease     {lease}; the kernel ends it in {left} if nobody renews it\n"),
+        None => format!("  lease     {lease}\n"),
+    };
+    fault.spec.lease.map(line).unwrap_or_default()
+}
+
+/// What a command that stays does from here on.
+pub fn renewing(lease: Span) -> Result<(), Failure> {
+    let every = remaining(u64::try_from(lease.duration().as_millis() / 3).unwrap_or(u64::MAX));
+    line(&format!(
+        "  renewing  every {every}, as long as this command runs; Ctrl-C ends the fault, and the kernel does {lease} after the \
+         last renewal"
+    ))
+}
+
+/// A fault whose lease begins anew.
+pub fn renewed(fault: &FaultStatus) -> Result<(), Failure> {
+    match fault.lease_remaining_ms {
+        Some(left) => {
+            let left = remaining(left);
+            line(&format!("{}: renewed; the kernel ends it in {left} if nobody renews it again", fault.id))
+        }
+        None => line(&format!("{}: its lease begins with its start", fault.id)),
+    }
+}
+
+/// The time until its deadline, and until nobody has renewed it.
+fn left(fault: &FaultStatus) -> String {
+    let left = remaining(fault.remaining_ms);
+    match fault.lease_remaining_ms {
+        Some(lease) => format!("{left} (lease {})", remaining(lease)),
+        None => left,
+    }
 }
 
 /// The plan of a fault that was not injected.
@@ -142,7 +182,7 @@ pub fn faults(faults: &[FaultStatus]) -> Result<(), Failure> {
         [
             fault.id.to_string(),
             fault.state.to_string(),
-            remaining(fault.remaining_ms),
+            left(fault),
             fault.hits.to_string(),
             verdict(fault),
             fault.spec.to_string(),
@@ -172,12 +212,27 @@ pub fn history(over: &[History]) -> Result<(), Failure> {
             fault.ended_at.clone(),
             fault.by.clone(),
             fault.end.to_string(),
-            fault.hits.to_string(),
+            hit(fault),
             as_before(fault.as_before.as_ref()),
             fault.spec.to_string(),
         ]
     });
     table(&["ID", "INJECTED", "ENDED", "BY", "END", "HIT", "AS BEFORE", "FAULT"], rows.collect())
+}
+
+/// An agent that dies takes its counters with it.
+fn hit(over: &History) -> String {
+    match over.end {
+        End::AgentDied => "not known".to_owned(),
+        End::Deadline
+        | End::LeaseLost
+        | End::Restored { .. }
+        | End::Shutdown
+        | End::Vanished { .. }
+        | End::Expired
+        | End::Missed
+        | End::Failed { .. } => over.hits.to_string(),
+    }
 }
 
 fn as_before(as_before: Option<&Verdict>) -> String {
@@ -292,5 +347,17 @@ mod tests {
         assert_eq!(remaining(4_320), "4.3s");
         assert_eq!(remaining(9_990), "10s");
         assert_eq!(remaining(61_400), "1m1s");
+    }
+
+    #[test]
+    fn what_a_dead_agent_counted_is_not_known() {
+        let over = |end: &str| {
+            let json = format!(
+                r#"{{"id":"a","spec":{{"kinds":[{{"loss":{{"percent":1}}}}],"target":{{"ports":[1]}}}},"by":"me",
+                    "injected_at":"then","ended_at":"now","end":{{"by":"{end}"}},"hits":{{}}}}"#
+            );
+            hit(&serde_json::from_str(&json).unwrap())
+        };
+        assert_eq!([over("agent_died"), over("deadline")], ["not known", "none"]);
     }
 }

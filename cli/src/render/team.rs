@@ -157,6 +157,20 @@ pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<()
     Ok(())
 }
 
+/// A fault that is over everywhere, by how it ended where.
+pub fn ended(id: &FaultId, ends: &BTreeMap<String, String>, lost: bool) -> Result<(), Failure> {
+    let mut by_end = BTreeMap::<String, Vec<&String>>::new();
+    for (name, end) in ends {
+        let end = end.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        by_end.entry(end).or_default().push(name);
+    }
+    for (end, names) in by_end {
+        let text = format!("{id}: over: {end}, on {}", hosts(names.into_iter()));
+        if lost { complain(&text) } else { line(&text)? }
+    }
+    Ok(())
+}
+
 /// What every host would do.
 pub fn plans(answers: &Answers<FaultStatus>, as_json: bool) -> Result<(), Failure> {
     if as_json {
@@ -183,7 +197,7 @@ pub fn faults(answers: &Answers<Vec<FaultStatus>>) -> Result<(), Failure> {
                 name.clone(),
                 fault.id.to_string(),
                 fault.state.to_string(),
-                remaining(fault.remaining_ms),
+                super::left(fault),
                 fault.hits.to_string(),
                 super::verdict(fault),
                 fault.spec.to_string(),
@@ -248,7 +262,7 @@ pub fn history(answers: &Answers<Vec<History>>) -> Result<(), Failure> {
             ended,
             over.by.clone(),
             end.to_string(),
-            over.hits.to_string(),
+            super::hit(over),
             super::as_before(over.as_before.as_ref()),
             over.spec.to_string(),
         ]

@@ -8,6 +8,7 @@ use partition_agent_proto::{FaultId, FaultSpec, Percent, Span};
 
 use super::Team;
 use super::fan_out::fan_out;
+use super::hold::{Held, hold};
 use super::members::Order;
 use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
@@ -37,6 +38,8 @@ pub struct Command {
     pub together: TogetherArgs,
     pub start_in: Option<Span>,
     pub wait: bool,
+    /// The lease that this command renews until it is over.
+    pub hold: Option<Span>,
 }
 
 pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
@@ -64,8 +67,9 @@ pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, 
     }
     let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
     let hit = specs.keys().cloned().collect();
+    let hold = args.timing.held();
     let (id, together, start_in, wait) = (args.id, args.together, args.timing.start_in, args.wait);
-    begin(team, json, Command { id, what, specs, hit, together, start_in, wait }).await
+    begin(team, json, Command { id, what, specs, hit, together, start_in, wait, hold }).await
 }
 
 /// Puts it into force everywhere, or nowhere.
@@ -75,6 +79,12 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
         let asked = spec.duration;
         return Err(Failure::Usage(format!(
             "{asked} is over before every host could tell that it has started: --for 5s at least"
+        )));
+    }
+    if let Some(lease) = command.specs.values().find_map(|spec| spec.lease.filter(|lease| *lease < SHORTEST))
+    {
+        return Err(Failure::Usage(format!(
+            "a lease of {lease} may be over before every host has told that it has started: --lease 5s at least"
         )));
     }
     let orders = team.orders(command.specs);
@@ -98,7 +108,20 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
     } else {
         render::team::outcome(&how.id, &command.what, orders.len(), &outcome, &team.flags)?;
     }
-    if command.wait && !outcome.started.is_empty() {
+    if let Some(lease) = command.hold
+        && !outcome.started.is_empty()
+    {
+        if !json {
+            render::renewing(lease)?;
+        }
+        let started = team.members.iter().filter(|member| outcome.started.contains_key(&member.name));
+        let members = started.cloned().collect();
+        match hold(members, &how.id, lease, &mut interrupt, json).await? {
+            Held::Over => {}
+            Held::Lost => return Ok(ExitCode::FAILURE),
+            Held::Interrupted => withdraw(&start, json).await?,
+        }
+    } else if command.wait && !outcome.started.is_empty() {
         wait(&start, interrupt, json).await?
     }
     Ok(outcome.code(orders.len()))
@@ -139,14 +162,16 @@ async fn plans(orders: &[Order], json: bool) -> Result<ExitCode, Failure> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+async fn withdraw(start: &Start<'_>, json: bool) -> Result<(), Failure> {
+    let left = start.withdraw().await;
+    if json { Ok(()) } else { render::team::withdrawn(start.id(), &left) }
+}
+
 /// Until it is over on every host; an interrupt ends it.
 async fn wait(start: &Start<'_>, mut interrupt: Interrupt, json: bool) -> Result<(), Failure> {
     loop {
         tokio::select! {
-            () = interrupt.comes() => {
-                let left = start.withdraw().await;
-                return if json { Ok(()) } else { render::team::withdrawn(start.id(), &left) };
-            }
+            () = interrupt.comes() => return withdraw(start, json).await,
             () = tokio::time::sleep(ASK) => {}
         }
         // Who does not answer is left to its kernel.

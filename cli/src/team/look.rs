@@ -25,7 +25,7 @@ fn progress(team: &Team, quiet: bool) -> Progress {
 }
 
 /// 0 where all answered, 3 where none did, else 1.
-fn code<T>(answers: &Answers<T>) -> ExitCode {
+pub fn code<T>(answers: &Answers<T>) -> ExitCode {
     if answers.values().all(Result::is_ok) {
         ExitCode::SUCCESS
     } else if answers.values().all(|answer| matches!(answer, Err(Failure::Unreachable { .. }))) {
@@ -64,6 +64,19 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
 }
 
 pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {
+    if args.audit {
+        let answers =
+            fan_out(&team.members, PATIENCE, &progress(team, true), Step::Asked, |member| async move {
+                member.client.audit(args.limit).await
+            })
+            .await;
+        if json {
+            render::team::by_host(&answers)?
+        } else {
+            render::audit::of_hosts(&answers)?
+        }
+        return Ok(code(&answers));
+    }
     let answers = fan_out(&team.members, PATIENCE, &progress(team, true), Step::Asked, |member| async move {
         member.client.history(args.limit).await
     })

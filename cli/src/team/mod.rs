@@ -3,6 +3,7 @@
 mod clocks;
 pub mod fan_out;
 pub mod heal;
+pub mod hold;
 mod inject;
 pub mod judge;
 mod look;
@@ -12,6 +13,7 @@ pub mod offset;
 mod orders;
 mod partition;
 mod progress;
+mod renew;
 pub mod start;
 
 use std::collections::BTreeMap;
@@ -25,11 +27,13 @@ use crate::client::{Access, Client, is_tls};
 use crate::exit::Failure;
 use crate::fleet;
 use fan_out::AT_ONCE;
-use members::{Member, Order};
+use members::Order;
 
 pub use inject::run as inject;
 pub use look::{change, doctor, history, matrix, restore, status};
+pub use members::Member;
 pub use partition::run as partition;
+pub use renew::run as renew;
 
 /// Hosts of a fleet, and the ways to their agents.
 pub struct Team {

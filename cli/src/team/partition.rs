@@ -56,6 +56,7 @@ pub async fn run(team: &Team, json: bool, args: PartitionArgs) -> Result<ExitCod
         together: args.together,
         start_in: fault.start_in,
         wait: args.wait,
+        hold: args.timing.held(),
     };
     begin(team, json, command).await
 }

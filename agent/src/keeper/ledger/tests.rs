@@ -5,16 +5,22 @@ use super::*;
 use crate::plan::{Draft, Guard, Place};
 use proptest::prelude::*;
 
-fn spec(latency: bool) -> FaultSpec {
+/// Every second one has a lease.
+fn is_leased(id: &str) -> bool {
+    matches!(id, "f1" | "f3")
+}
+
+fn spec(id: &str, latency: bool) -> FaultSpec {
     let delay = if latency { r#",{"delay":{"latency":"2s"}}"# } else { "" };
+    let lease = if is_leased(id) { r#","lease":"3s""# } else { "" };
     serde_json::from_str(&format!(
-        r#"{{"kinds":[{{"loss":{{"percent":1}}}}{delay}],"target":{{"ports":[1]}}}}"#
+        r#"{{"kinds":[{{"loss":{{"percent":1}}}}{delay}],"target":{{"ports":[1]}}{lease}}}"#
     ))
     .unwrap()
 }
 
 pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTime) -> Fault {
-    let spec = spec(latency);
+    let spec = spec(id, latency);
     let plan = Plan::new(&Draft {
         spec: &spec,
         egress: &spec.kinds,
@@ -114,6 +120,9 @@ enum Op {
         id: u8,
         millis: u64,
     },
+    Renew {
+        id: u8,
+    },
     Restore {
         id: u8,
         refused: bool,
@@ -146,6 +155,7 @@ fn ops() -> impl Strategy<Value = Op> {
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Commit { id, millis }),
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::RestoreAt { id, millis }),
         (id(), 1_u64..5000).prop_map(|(id, millis)| Op::Rearm { id, millis }),
+        id().prop_map(|id| Op::Renew { id }),
         (id(), any::<bool>()).prop_map(|(id, refused)| Op::Restore { id, refused }),
         (id(), any::<bool>(), any::<bool>()).prop_map(|(id, new, refused)| Op::Follow { id, new, refused }),
         (0_u64..8000, any::<bool>()).prop_map(|(millis, refused)| Op::Wait { millis, refused }),
@@ -158,6 +168,7 @@ const LATEST: u64 = 1_000;
 /// What a fault lasts when nobody says.
 const MINUTE: u64 = 60_000;
 const DRAIN: u64 = 2100;
+const LEASE: u64 = 3_000;
 
 #[derive(Default)]
 struct Model {
@@ -165,15 +176,21 @@ struct Model {
     faults: BTreeMap<String, (bool, Waits)>,
     /// When those that could not go along with a change try again, and after how long.
     behind: BTreeMap<String, (u64, u64)>,
+    /// Until when those with a lease were last renewed.
+    leases: BTreeMap<String, u64>,
 }
 
 impl Model {
-    fn due_at(waits: Waits) -> u64 {
-        match waits {
-            Waits::Deadline(at) => at + GRACE,
+    fn lease(&self, id: &str) -> u64 {
+        self.leases.get(id).copied().unwrap_or(u64::MAX - GRACE)
+    }
+
+    fn due_at(&self, id: &str) -> u64 {
+        match self.faults[id].1 {
+            Waits::Deadline(at) => at.min(self.lease(id)) + GRACE,
+            Waits::Restore(at) => at.min(self.lease(id) + GRACE),
             Waits::Commit(at)
             | Waits::Start(at)
-            | Waits::Restore(at)
             | Waits::Drain(at)
             | Waits::RetryUnsteer(at, _)
             | Waits::RetryRemove(at, _) => at,
@@ -184,8 +201,8 @@ impl Model {
     fn next(&self, id: &str) -> u64 {
         let waits = self.faults[id].1;
         match (waits, self.behind.get(id)) {
-            (Waits::Deadline(_) | Waits::Restore(_), Some((retry, _))) => Self::due_at(waits).min(*retry),
-            (_, _) => Self::due_at(waits),
+            (Waits::Deadline(_) | Waits::Restore(_), Some((retry, _))) => self.due_at(id).min(*retry),
+            (_, _) => self.due_at(id),
         }
     }
 
@@ -220,6 +237,7 @@ impl Model {
         if !refused {
             self.faults.remove(id);
             self.behind.remove(id);
+            self.leases.remove(id);
             return;
         }
         let (_, waits) = self.faults.get_mut(id).unwrap();
@@ -258,18 +276,23 @@ fn run_due(ledger: &mut Ledger, model: &mut Model, refused: bool) -> Result<(), 
                 prop_assert_eq!(found.as_str(), &id);
                 let waits = model.faults[&id].1;
                 prop_assert!(matches!(waits, Waits::Deadline(_) | Waits::Restore(_)), "{id}: {waits:?}");
-                prop_assert!(model.now < Model::due_at(waits), "its end comes first");
+                prop_assert!(model.now < model.due_at(&id), "its end comes first");
                 ledger.followed(&found, now, refused.then(|| "why".to_owned()).into_iter().collect());
                 model.follow(&id, refused);
             }
             Due::Unsteer(found, end) => {
                 prop_assert_eq!(found.as_str(), &id);
+                let lease = model.lease(&id);
                 match model.faults[&id].1 {
+                    Waits::Deadline(at) | Waits::Restore(at) if lease < at => {
+                        prop_assert_eq!(&end, &End::LeaseLost);
+                    }
                     Waits::Commit(_) => prop_assert_eq!(&end, &End::Expired),
                     Waits::Deadline(_) => prop_assert_eq!(&end, &End::Deadline),
                     Waits::Restore(_) => prop_assert_eq!(&end, &End::Restored { who: "test".to_owned() }),
                     Waits::RetryUnsteer(..) => {}
                     // Nobody looked from its start to its end.
+                    Waits::Start(_) if lease + GRACE <= model.now => prop_assert_eq!(&end, &End::LeaseLost),
                     Waits::Start(start) if start + MINUTE + GRACE <= model.now => {
                         prop_assert_eq!(&end, &End::Deadline);
                     }
@@ -311,7 +334,7 @@ proptest! {
             match op {
                 Op::Inject { id, latency, millis } => {
                     let id = format!("f{id}");
-                    let admission = ledger.admit(&id.parse().unwrap(), &spec(latency), false);
+                    let admission = ledger.admit(&id.parse().unwrap(), &spec(&id, latency), false);
                     match (model.faults.get(&id), admission) {
                         (Some((same, waits)), Admission::Same) => {
                             prop_assert_eq!(*same, latency);
@@ -326,6 +349,9 @@ proptest! {
                             let slot = ledger.next_slot();
                             prop_assert!(slots.insert(slot), "slot {} was handed out twice", slot);
                             ledger.activate(fault(&id, slot, latency, at(model.now), at(model.now + millis)));
+                            if is_leased(&id) {
+                                model.leases.insert(id.clone(), model.now + LEASE);
+                            }
                             model.faults.insert(id, (latency, Waits::Deadline(model.now + millis)));
                         }
                         (there, admission) => prop_assert!(false, "{there:?} {admission:?}"),
@@ -333,7 +359,7 @@ proptest! {
                 }
                 Op::Prepare { id, latency, millis } => {
                     let id = format!("f{id}");
-                    match ledger.admit(&id.parse().unwrap(), &spec(latency), true) {
+                    match ledger.admit(&id.parse().unwrap(), &spec(&id, latency), true) {
                         Admission::New => {
                             let prepared = fault(&id, ledger.next_slot(), latency, BootTime::NEVER, BootTime::NEVER);
                             let expires = at(model.now + millis);
@@ -356,6 +382,9 @@ proptest! {
                     let id = format!("f{id}");
                     if let Some((_, waits @ Waits::Commit(_))) = model.faults.get_mut(&id) {
                         *waits = Waits::Start(model.now + millis);
+                        if is_leased(&id) {
+                            model.leases.insert(id.clone(), model.now + millis + LEASE);
+                        }
                         ledger.commit(&id.parse().unwrap(), at(model.now + millis), None);
                     }
                 }
@@ -371,6 +400,19 @@ proptest! {
                     if let Some((_, Waits::Deadline(deadline))) = model.faults.get_mut(&id) {
                         *deadline = model.now + millis;
                         ledger.rearmed(&id.parse().unwrap(), at(model.now), Duration::from_millis(millis));
+                    }
+                }
+                Op::Renew { id } => {
+                    let id = format!("f{id}");
+                    let stands = model.faults.get(&id).map(|(_, waits)| *waits);
+                    if stands.is_some_and(Waits::stands) {
+                        ledger.renewed(&id.parse().unwrap(), at(model.now));
+                    }
+                    // Before its start there is nothing to renew.
+                    if let Some(Waits::Deadline(_) | Waits::Restore(_)) = stands
+                        && let Some(end) = model.leases.get_mut(&id)
+                    {
+                        *end = model.now + LEASE;
                     }
                 }
                 Op::Restore { id, refused } => {

@@ -1,0 +1,129 @@
+//! The layer around every route that records what was asked for and what became of it; and the way to read that.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
+use partition_agent_proto::{AuditEntry, AuditRequest, FaultId, FaultSpec, Problem, ProblemCode};
+use serde::Deserialize;
+
+use super::Agent;
+use super::decode::{Asked, Page};
+use super::error::Refused;
+use crate::access::Caller;
+use crate::audit::{Answered, Audit};
+use crate::clock::wall;
+
+/// What the line about an answer takes from it.
+#[derive(Deserialize)]
+struct Seen {
+    id: FaultId,
+    spec: FaultSpec,
+    ends_at: String,
+}
+
+/// Whoever has asked.
+pub enum By {
+    Caller(Caller),
+    /// Not let in: as the socket tells it.
+    Stranger {
+        by: String,
+        from: String,
+    },
+}
+
+/// Around everything else, so that nothing is refused without a line.
+pub async fn record(audit: &Audit, by: &By, method: &Method, uri: &Uri, response: Response) -> Response {
+    let Some(how) = how(by, method, uri, response.status()) else { return response };
+    let (parts, body) = response.into_parts();
+    // It is in memory already, and cannot fail.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut line = AuditRequest { status: Some(parts.status.as_u16()), ..request_of(by, method, uri) };
+    if let Ok(fault) = serde_json::from_slice::<Seen>(&bytes) {
+        (line.id, line.fault, line.until) =
+            (Some(fault.id), Some(fault.spec.to_string()), Some(fault.ends_at));
+    } else if let Ok(faults) = serde_json::from_slice::<Vec<Seen>>(&bytes) {
+        let ids = faults.iter().map(|fault| fault.id.to_string()).collect::<Vec<_>>();
+        line.fault = Some(if ids.is_empty() { "no faults".to_owned() } else { ids.join(", ") });
+    } else if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
+        line.why = Some(problem.detail);
+    }
+    audit.answered(how, line);
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+/// Whether a line is written. What only looks is not recorded, unless somebody may not: a fleet asks for clocks and faults all
+/// the time, and that there is no fault any more is an answer. Nor are renewals that go well, one every few seconds.
+fn how(by: &By, method: &Method, uri: &Uri, status: StatusCode) -> Option<Answered> {
+    let looks = matches!(*method, Method::GET | Method::HEAD);
+    match by {
+        By::Stranger { .. } => return Some(Answered::Stranger),
+        By::Caller(_) => {}
+    }
+    if status.is_client_error() || status.is_server_error() {
+        return (!looks || status != StatusCode::NOT_FOUND).then_some(Answered::Refused);
+    }
+    let only_planned = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
+    let changes = !looks && uri.path().starts_with("/v1/faults") && !uri.path().ends_with("/renew");
+    (changes && !only_planned).then_some(Answered::Changed)
+}
+
+/// The line of a request, before anything is known of its answer.
+fn request_of(by: &By, method: &Method, uri: &Uri) -> AuditRequest {
+    let (by, from) = match by {
+        By::Caller(caller) => (caller.to_string(), caller.from()),
+        By::Stranger { by, from } => (by.clone(), from.clone()),
+    };
+    let id = uri.path().strip_prefix("/v1/faults/").and_then(|rest| rest.split('/').next()?.parse().ok());
+    AuditRequest {
+        at: wall(std::time::Duration::ZERO),
+        by,
+        from,
+        method: method.to_string(),
+        path: uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string),
+        id,
+        fault: None,
+        until: None,
+        status: None,
+        why: None,
+    }
+}
+
+/// Before a fault comes into force: where that cannot be recorded, it does not.
+pub fn asked(
+    agent: &Agent,
+    caller: &Caller,
+    method: &Method,
+    uri: &Uri,
+    fault: Option<&FaultSpec>,
+) -> Result<(), Refused> {
+    let line = AuditRequest {
+        fault: fault.map(ToString::to_string),
+        ..request_of(&By::Caller(caller.clone()), method, uri)
+    };
+    agent.keeper.audit().asked(line).map_err(|error| Refused(unwritten(&error)))
+}
+
+/// A disk that is full, or cannot be written.
+#[must_use]
+pub fn unwritten(error: &std::io::Error) -> Problem {
+    let detail = format!("the audit log cannot be written: {error}; nothing was changed");
+    Problem::new(ProblemCode::Journal, detail)
+        .hint("is the disk full or read-only? Restores and deadlines do not need it")
+}
+
+/// Who asked for what, and what became of it, newest first.
+#[utoipa::path(get, path = "/v1/audit", params(Page), responses((status = 200, body = Vec<AuditEntry>),
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list(
+    State(agent): State<Agent>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<Vec<AuditEntry>>, Refused> {
+    let (audit, limit) = (agent.keeper.audit().clone(), page.limit()?);
+    let read = tokio::task::spawn_blocking(move || audit.newest(limit)).await;
+    let read = read.map_err(std::io::Error::other).flatten();
+    let failed = |error| format!("the audit log cannot be read: {error}");
+    Ok(Json(read.map_err(|error| Refused(Problem::new(ProblemCode::Journal, failed(error))))?))
+}

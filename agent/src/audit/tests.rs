@@ -1,0 +1,99 @@
+//! The log on a real directory: what is bounded, what is kept, what a full disk does to it.
+
+use super::*;
+
+fn request(path: &str) -> AuditRequest {
+    AuditRequest {
+        at: wall(Duration::ZERO),
+        by: "uid 0 (pid 1)".to_owned(),
+        from: "unix".to_owned(),
+        method: "PUT".to_owned(),
+        path: path.to_owned(),
+        id: None,
+        fault: None,
+        until: None,
+        status: Some(401),
+        why: Some("no".to_owned()),
+    }
+}
+
+fn size(dir: &Path) -> u64 {
+    std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped_and_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(dir.path()).unwrap();
+    audit.asked(request(&format!("/a\n\x1b[2J{}", "ä".repeat(100_000)))).unwrap();
+    let text = std::fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert!(text.len() < 4_000 && !text.contains('\x1b'), "{}", text.len());
+    let AuditEntry::Asked(read) = &audit.newest(1).unwrap()[0] else { panic!("{text}") };
+    assert!(read.path.starts_with("/a\n\x1b[2Jä") && read.path.ends_with('…'));
+}
+
+#[test]
+fn a_hundred_thousand_refusals_are_few_lines_and_the_number_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(dir.path()).unwrap();
+    audit.asked(request("/first")).unwrap();
+    let begun = BootTime::now();
+    for _ in 0..100_000 {
+        audit.answered(Answered::Stranger, request(&"x".repeat(10_000)));
+    }
+    // Those who may be here are heard all the same.
+    audit.answered(Answered::Refused, request("/friend"));
+    let seconds = begun.until(BootTime::now()).as_secs() as usize + 1;
+    let entries = audit.newest(10_000).unwrap();
+    let written = entries.iter().filter(|entry| matches!(entry, AuditEntry::Answered(_))).count();
+    let more = entries.iter().map(|entry| match entry {
+        AuditEntry::More { count, .. } => *count,
+        AuditEntry::Asked(_) | AuditEntry::Answered(_) | AuditEntry::Event { .. } => 0,
+    });
+    assert_eq!(written as u64 + more.sum::<u64>(), 100_001);
+    assert!(written <= 20 * (seconds + 1) + 1, "{written} in {seconds}s");
+    assert!(size(dir.path()) < 2_000 * (written as u64 + 10));
+    assert!(entries.iter().any(|entry| matches!(entry, AuditEntry::Answered(one) if one.path == "/friend")));
+    assert!(matches!(entries.last().unwrap(), AuditEntry::Asked(first) if first.path == "/first"));
+}
+
+#[test]
+fn four_files_are_kept_and_read_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(dir.path()).unwrap();
+    let long = "x".repeat(LONGEST);
+    let count = 5 * log::ROTATE / 3_000;
+    for nth in 0..count {
+        let fault = Some(long.clone());
+        audit
+            .asked(AuditRequest {
+                why: fault.clone(),
+                by: long.clone(),
+                fault,
+                ..request(&format!("/{nth}"))
+            })
+            .unwrap();
+    }
+    let names = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(names, 4);
+    let bound = 4 * log::ROTATE + 4 * 8_000;
+    assert!(size(dir.path()) <= bound && size(dir.path()) > 3 * log::ROTATE, "{}", size(dir.path()));
+    let newest = audit.newest(usize::MAX).unwrap();
+    for (entry, nth) in newest.iter().zip((0..count).rev()) {
+        assert!(matches!(entry, AuditEntry::Asked(one) if one.path == format!("/{nth}")), "{nth}: {entry:?}");
+    }
+    assert!(newest.len() as u64 > count / 2);
+    assert_eq!(audit.newest(3).unwrap(), newest[..3]);
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_asked_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(dir.path()).unwrap();
+    audit.inner().log.fill();
+    assert!(audit.asked(request("/a")).is_err());
+    audit.answered(Answered::Changed, request("/b"));
+    audit.event(&"cut".parse().unwrap(), EventKind::Ended, "over");
+    assert_eq!(audit.newest(10).unwrap(), []);
+}

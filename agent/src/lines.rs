@@ -1,0 +1,270 @@
+//! A file of JSON lines that is only appended to, and read from its end.
+//!
+//! A line that is written survives every death of the agent. Only a crash of the host can lose one that is not yet synced;
+//! the sync is left to a thread of its own, where nobody waits for it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use nix::libc;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How much is read at once, from the end.
+const CHUNK: u64 = 64 << 10;
+
+/// What is longer is no line of ours.
+const LONGEST: usize = 1 << 20;
+
+/// The end of such a file.
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// The last line has no end.
+    torn: bool,
+    unsynced: bool,
+    syncer: SyncSender<File>,
+}
+
+impl Lines {
+    /// See [`appendable`].
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let (file, length, torn) = append_to(path)?;
+        Ok(Self { path: path.to_owned(), file, length, torn, unsynced: false, syncer: syncer()? })
+    }
+
+    /// A file that is not there yet, with these lines.
+    pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o640).open(path)?;
+        give_to_owner(path, &file)?;
+        file.write_all(bytes)
+    }
+
+    /// In one call, so that a line is there or not. What of one is there that was cut short, is ended first, so that the next
+    /// one stands on its own.
+    pub fn append<T: Serialize>(&mut self, line: &T) -> io::Result<()> {
+        let mut bytes = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+        let written = loop {
+            match self.file.write(&bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => break written?,
+            }
+        };
+        self.unsynced = true;
+        self.length += u64::try_from(written).unwrap_or(u64::MAX);
+        self.torn = written < bytes.len();
+        if self.torn { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+    }
+
+    /// Has what was written brought to the disk, soon.
+    pub fn sync(&mut self) {
+        if std::mem::take(&mut self.unsynced) {
+            // Full: the one that waits there brings this to the disk as well.
+            let _ = self.file.try_clone().map(|file| self.syncer.try_send(file));
+        }
+    }
+
+    /// In bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Goes on in the file that is now in its place.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.sync();
+        (self.file, self.length, self.torn) = append_to(&self.path)?;
+        Ok(())
+    }
+
+    /// From now on its disk is full.
+    #[cfg(test)]
+    pub fn fill(&mut self) {
+        self.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+    }
+}
+
+/// A file that can be appended to, its length, and whether its last line has no end.
+fn append_to(path: &Path) -> io::Result<(File, u64, bool)> {
+    let file = appendable(path)?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    Ok((file, length, last != [b'\n']))
+}
+
+/// Made where it is missing. Never through a link, and nothing but a file: what is there may be in the way by accident, or on
+/// purpose.
+pub fn appendable(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Without blocking: what is there may be a pipe that nobody reads.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = options.create(true).append(true).read(true).mode(0o640).custom_flags(flags).open(path);
+    let file = file.map_err(|error| {
+        if error.raw_os_error() == Some(libc::ELOOP) {
+            return io::Error::other(format!("{} is a symbolic link", path.display()));
+        }
+        error
+    })?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{} is no file", path.display())));
+    }
+    give_to_owner(path, &file)?;
+    Ok(file)
+}
+
+/// Root, in the foreground, may be the first to write in the directory of the service's own user.
+fn give_to_owner(path: &Path, file: &File) -> io::Result<()> {
+    if let Some(Ok(dir)) = path.parent().map(std::fs::metadata)
+        && dir.uid() != file.metadata()?.uid()
+    {
+        std::os::unix::fs::fchown(file, Some(dir.uid()), Some(dir.gid()))?;
+    }
+    Ok(())
+}
+
+/// A thread that waits for the disk, for as long as somebody has something for it.
+fn syncer() -> io::Result<SyncSender<File>> {
+    let (sender, files) = sync_channel::<File>(1);
+    let sync = move || {
+        for file in files {
+            if let Err(error) = file.sync_data() {
+                tracing::warn!(%error, "a record is written, but it may not survive a crash of the host");
+            }
+        }
+    };
+    std::thread::Builder::new().name("sync".to_owned()).spawn(sync)?;
+    Ok(sender)
+}
+
+/// The lines of a file, from the last to the first, without those that cannot be read. None, where there is no file.
+pub struct Backwards {
+    file: Option<File>,
+    /// How much of it is still to be read.
+    left: u64,
+    /// Read, in their order.
+    lines: Vec<Vec<u8>>,
+    /// The end of the line before them.
+    tail: Vec<u8>,
+}
+
+impl Backwards {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let left = file.as_ref().map_or(Ok(0), |file| file.metadata().map(|there| there.len()))?;
+        Ok(Self { file, left, lines: Vec::new(), tail: Vec::new() })
+    }
+
+    /// The one before.
+    pub fn line<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        loop {
+            while let Some(line) = self.lines.pop() {
+                if let Ok(line) = serde_json::from_slice(&line) {
+                    return Ok(Some(line));
+                }
+            }
+            if !self.read()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether there was more.
+    fn read(&mut self) -> io::Result<bool> {
+        let Some(file) = self.file.as_ref().filter(|_| self.left > 0) else { return Ok(false) };
+        let size = self.left.min(CHUNK);
+        self.left -= size;
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, self.left)?;
+        bytes.append(&mut self.tail);
+        let begins = match bytes.iter().position(|byte| *byte == b'\n') {
+            _ if self.left == 0 => 0,
+            Some(end) => end + 1,
+            None => bytes.len(),
+        };
+        self.lines = bytes.split_off(begins).split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        if bytes.len() <= LONGEST {
+            self.tail = bytes;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn read(path: &Path) -> Vec<String> {
+        let mut lines = Backwards::open(path).unwrap();
+        std::iter::from_fn(|| lines.line().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_appended_is_read_backwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        assert_eq!(read(&path), [""; 0]);
+        let mut lines = Lines::open(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777 & !0o640, 0);
+        // Across many chunks, lines longer than one among them.
+        let wanted =
+            (0..300).map(|nth| format!("{nth}{}", "x".repeat(nth * 977 % 200_000))).collect::<Vec<_>>();
+        wanted.iter().for_each(|line| lines.append(line).unwrap());
+        assert_eq!(lines.length(), path.metadata().unwrap().len());
+        assert_eq!(read(&path), wanted.into_iter().rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_torn_line_costs_itself_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        Lines::open(&path).unwrap().append(&"one").unwrap();
+        std::fs::write(&path, b"\"one\"\n\xff\n\"to").unwrap();
+        Lines::open(&path).unwrap().append(&"two").unwrap();
+        assert_eq!(read(&path), ["two", "one"]);
+        // One that is longer than any.
+        std::fs::write(&path, format!("\"one\"\n\"{}\"\n\"two\"\n", "x".repeat(3 * LONGEST))).unwrap();
+        assert_eq!(read(&path), ["two", "one"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::write(&elsewhere, "untouched").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert!(Lines::open(&path).is_err() && Backwards::open(&path).is_err());
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"untouched");
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(Lines::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_no_loss() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let mut lines = Lines::open(&path).unwrap();
+        lines.append(&"one").unwrap();
+        lines.fill();
+        assert!(lines.append(&"two").is_err());
+        lines.reopen().unwrap();
+        lines.append(&"three").unwrap();
+        assert_eq!(read(&path), ["three", "one"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The audit log, as `GET /v1/audit` and its files have it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{EventKind, FaultId};
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum AuditEntry {
+    /// A fault is about to be put into force, prepared or committed; its answer is another line.
+    Asked(AuditRequest),
+    /// A request that changed something, or that was refused.
+    Answered(AuditRequest),
+    /// A step of a fault's life.
+    Event {
+        /// RFC 3339.
+        at: String,
+        /// Of which fault.
+        id: FaultId,
+        /// What happened.
+        kind: EventKind,
+        /// In words; where it failed, with the kernel's.
+        text: String,
+    },
+    /// More requests were refused than there are lines for.
+    More {
+        /// RFC 3339.
+        at: String,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What somebody asked for. Texts of more than 1,000 characters end with `…` there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditRequest {
+    /// RFC 3339.
+    pub at: String,
+    /// Who: user and process over the unix socket, else what is known.
+    pub by: String,
+    /// From where: `unix`, `foreground`, or the address at the other end of the TCP connection.
+    pub from: String,
+    /// Of HTTP.
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    /// Of which fault, where one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<FaultId>,
+    /// What the fault is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// When the fault ends, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}

@@ -1,0 +1,160 @@
+//! The audit log: which request leaves which line, and which leaves none.
+
+use harness::fake_agent::Options;
+use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultStatus};
+
+use crate::client::{Api, LOSS, Reply, fault};
+
+async fn newest(api: &Api, limit: usize) -> Vec<AuditEntry> {
+    api.get(&format!("/v1/audit?limit={limit}")).await.json(200)
+}
+
+/// What is new, in the order in which it was written: `asked`, `answered` with its status, or the kind of an event.
+async fn since(api: &Api, before: usize) -> Vec<String> {
+    let mut entries = newest(api, 1_000).await;
+    entries.reverse();
+    let text = |entry: &AuditEntry| match entry {
+        AuditEntry::Asked(asked) => format!("asked {} {}", asked.method, asked.path),
+        AuditEntry::Answered(answered) => {
+            format!("{} {} {}", answered.status.unwrap(), answered.method, answered.path)
+        }
+        AuditEntry::Event { kind, .. } => format!("{kind:?}"),
+        AuditEntry::More { count, .. } => format!("{count} more"),
+    };
+    entries[before..].iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn each_kind_of_request_leaves_its_lines() {
+    let api = Api::start();
+    let leased = fault(r#"{"loss":{"percent":50}}"#, r#","lease":"30s""#);
+    let mut before = 0;
+    for (method, path, body, lines) in [
+        (
+            "PUT",
+            "/v1/faults/cut",
+            LOSS,
+            vec!["asked PUT /v1/faults/cut", "Injected", "201 PUT /v1/faults/cut"],
+        ),
+        ("PUT", "/v1/faults/cut", LOSS, vec!["asked PUT /v1/faults/cut", "200 PUT /v1/faults/cut"]),
+        ("PUT", "/v1/faults/cut", &leased, vec!["asked PUT /v1/faults/cut", "409 PUT /v1/faults/cut"]),
+        ("PUT", "/v1/faults/other?dry_run=true", LOSS, vec![]),
+        ("PATCH", "/v1/faults/cut", r#"{"for":"1m"}"#, vec!["Changed", "200 PATCH /v1/faults/cut"]),
+        ("POST", "/v1/faults/cut/renew", "", vec!["422 POST /v1/faults/cut/renew"]),
+        ("DELETE", "/v1/faults/cut", "", vec!["Ended", "Restored", "200 DELETE /v1/faults/cut"]),
+        ("DELETE", "/v1/faults/cut", "", vec!["404 DELETE /v1/faults/cut"]),
+        ("DELETE", "/v1/faults", "", vec!["200 DELETE /v1/faults"]),
+        (
+            "PUT",
+            "/v1/faults/leased",
+            &leased,
+            vec!["asked PUT /v1/faults/leased", "Injected", "201 PUT /v1/faults/leased"],
+        ),
+        // One every few seconds.
+        ("POST", "/v1/faults/leased/renew", "", vec![]),
+        (
+            "PUT",
+            "/v1/faults/p?prepare=30s&attempt=7",
+            LOSS,
+            vec![
+                "asked PUT /v1/faults/p?prepare=30s&attempt=7",
+                "Prepared",
+                "201 PUT /v1/faults/p?prepare=30s&attempt=7",
+            ],
+        ),
+        (
+            "POST",
+            "/v1/faults/p/commit",
+            r#"{"at_boot_ns":1}"#,
+            vec!["asked POST /v1/faults/p/commit", "409 POST /v1/faults/p/commit"],
+        ),
+        ("PUT", "/v1/faults/bad", "{}", vec!["422 PUT /v1/faults/bad"]),
+        ("PUT", "/v1/faults/bad", "{", vec!["400 PUT /v1/faults/bad"]),
+        ("POST", "/nowhere", "", vec!["404 POST /nowhere"]),
+        // What only looks.
+        ("GET", "/v1/faults", "", vec![]),
+        ("GET", "/v1/faults/nobody", "", vec![]),
+        ("GET", "/v1/clock", "", vec![]),
+        ("GET", "/v1/history?limit=x", "", vec!["422 GET /v1/history?limit=x"]),
+    ] {
+        api.send(method, path, body.to_owned()).await;
+        assert_eq!(since(&api, before).await, lines, "{method} {path} {body}");
+        before += lines.len();
+    }
+}
+
+#[tokio::test]
+async fn a_line_says_who_what_until_when_and_why_not() {
+    let api = Api::start();
+    let cut: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    let [AuditEntry::Answered(answered), AuditEntry::Event { id, kind, text, .. }, AuditEntry::Asked(asked)] =
+        &newest(&api, 3).await[..]
+    else {
+        panic!("not as many")
+    };
+    let me = format!("uid {} (pid {})", nix::unistd::getuid(), std::process::id());
+    let what = cut.spec.to_string();
+    for line in [asked, answered] {
+        assert_eq!((&line.by, line.from.as_str(), line.method.as_str()), (&me, "unix", "PUT"));
+        assert_eq!((line.id.as_ref(), line.fault.as_ref()), (Some(&cut.id), Some(&what)));
+        assert!(line.at.ends_with('Z'));
+    }
+    assert_eq!((asked.status, asked.until.as_ref()), (None, None));
+    assert_eq!((answered.status, answered.until.as_ref()), (Some(201), Some(&cut.ends_at)));
+    assert_eq!((id, *kind), (&cut.id, EventKind::Injected));
+    assert!(text.starts_with(&what), "{text}");
+
+    let body = r#"{"kinds":[{"loss":{"percent":1}}],"target":{"peers":["nobody.invalid"]}}"#;
+    api.send("PUT", "/v1/faults/named", body).await;
+    let AuditEntry::Answered(refused) = &newest(&api, 1).await[0] else { panic!("no answer") };
+    assert_eq!(refused.status, Some(422));
+    assert!(refused.why.as_ref().unwrap().contains("nobody.invalid"), "{refused:?}");
+
+    api.agent.world().refuse_apply = Some(0);
+    api.send("PUT", "/v1/faults/refused", LOSS.replace("30", "31")).await;
+    let kernel = newest(&api, 2).await;
+    let said = |entry: &AuditEntry| serde_json::to_string(entry).unwrap().contains("told to refuse");
+    assert!(kernel.iter().all(said), "{kernel:?}");
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_is_recorded_and_cannot_push_others_out() {
+    let api = Api::with(Options { token: Some("0123456789abcdef"), ..Options::default() });
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    let begun = std::time::Instant::now();
+    for _ in 0..500 {
+        let reply = Reply::to(api.request_tcp("DELETE", "/v1/faults/cut")).await;
+        assert_eq!(reply.status, 401);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let entries = newest(&api, 1_000).await;
+    let refused = entries.iter().filter_map(|entry| match entry {
+        AuditEntry::Answered(one @ AuditRequest { status: Some(401), .. }) => Some(one),
+        _ => None,
+    });
+    let refused = refused.collect::<Vec<_>>();
+    assert!(refused.iter().all(|one| one.from.starts_with("127.0.0.1:") && one.why.is_some()), "{refused:?}");
+    let more =
+        entries.iter().map(|entry| if let AuditEntry::More { count, .. } = entry { *count } else { 0 });
+    assert_eq!(refused.len() as u64 + more.sum::<u64>(), 500);
+    assert!(refused.len() <= 20 * (seconds + 1), "{} in {seconds}s", refused.len());
+    assert!(matches!(entries.last().unwrap(), AuditEntry::Asked(first) if first.path == "/v1/faults/cut"));
+}
+
+#[tokio::test]
+async fn it_is_read_newest_first_and_in_bounds() {
+    let api = Api::start();
+    for nth in 0..5 {
+        api.send("DELETE", &format!("/v1/faults/f{nth}"), "").await;
+    }
+    let paths = |entries: Vec<AuditEntry>| {
+        let path = |entry| match entry {
+            AuditEntry::Answered(one) => one.path,
+            other => panic!("{other:?}"),
+        };
+        entries.into_iter().map(path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(newest(&api, 2).await), ["/v1/faults/f4", "/v1/faults/f3"]);
+    assert_eq!(newest(&api, 0).await, []);
+    assert_eq!(newest(&api, usize::MAX).await.len(), 5);
+}
