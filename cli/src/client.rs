@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A host that is up answers sooner, and TCP asks once more after a second.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// An agent closes a connection that is idle for 10 s: one that might be closing by now is not used again.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// Where an agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentAddress {
@@ -265,7 +268,7 @@ fn builder(token: Option<&Token>) -> Answer<reqwest::ClientBuilder> {
     }
     // An agent is asked directly: a proxy would be one more thing that a fault can cut. And it sends nobody elsewhere.
     let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(Policy::none());
-    let builder = builder.connect_timeout(CONNECT);
+    let builder = builder.connect_timeout(CONNECT).pool_idle_timeout(IDLE);
     Ok(builder.default_headers(headers))
 }
 
