@@ -7,14 +7,19 @@ use std::path::{Path, PathBuf};
 use partition_agent_proto::{DEFAULT_SOCKET, Peer, Span};
 use serde::Deserialize;
 
+use crate::access::{AccessError, Remotes, TlsFiles, TokenEntry};
 use crate::finder::Finder;
 use crate::plan::ProtectedPort;
 use crate::resolve::circle;
 use crate::scope::Engines;
-use crate::token::{Token, TokenError};
 
 /// Where `serve` looks without `--config`.
 pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
+
+/// Each is a chain in the kernel and a row of every list.
+const MOST_FAULTS: usize = 1_000;
+/// Each is a file descriptor, of which the unit allows 8,192.
+const MOST_CONNECTIONS: usize = 4_096;
 
 /// How an agent runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -24,10 +29,20 @@ pub struct Config {
     pub socket: PathBuf,
     /// The group that may use the socket, where it exists. Root always may.
     pub group: String,
-    /// Also listen here; beyond loopback with a token only.
+    /// Also listen here, for callers with a token or a certificate.
     pub listen: Option<SocketAddr>,
-    /// A file with the token that callers over TCP must have.
+    /// A file with a token that lets callers over TCP do everything.
     pub token_file: Option<PathBuf>,
+    /// More of them, each with a role.
+    pub tokens: Vec<TokenEntry>,
+    /// Speak TLS on TCP.
+    pub tls: Option<TlsFiles>,
+    /// On loopback let everybody in, where there is neither a token nor an authority.
+    pub insecure_loopback: bool,
+    /// What callers over TCP may call this host, besides its own name.
+    pub hosts: Vec<String>,
+    /// The most connections over TCP at once.
+    pub most_connections: usize,
     /// Where other agents find out whether they reach this one: the port after that of `listen` without it, none with 0.
     pub probe_port: Option<u16>,
     /// Journal and lock.
@@ -55,6 +70,11 @@ impl Default for Config {
             group: "partition-agent".to_owned(),
             listen: None,
             token_file: None,
+            tokens: Vec::new(),
+            tls: None,
+            insecure_loopback: false,
+            hosts: Vec::new(),
+            most_connections: 512,
             probe_port: None,
             state_dir: PathBuf::from("/var/lib/partition-agent"),
             longest: Span::from_secs(24 * 3600),
@@ -75,18 +95,14 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is not a configuration:\n{source}", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
-    #[error(
-        "refusing to listen on {0}: beyond loopback whoever reaches that port could cut this host off, so callers must have a \
-         token. Name a file with one (`openssl rand -hex 32` makes it) as `token_file`, or with --token-file; or listen on \
-         127.0.0.1, or use the unix socket"
-    )]
-    NoToken(SocketAddr),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("`{key}` is {is}: at least 1, at most {most}")]
+    Bound { key: &'static str, is: usize, most: usize },
     #[error(
         "there is no port after {0} to answer probes on: choose one with `probe_port`, or switch it off with 0"
     )]
     NoProbePort(SocketAddr),
-    #[error(transparent)]
-    Token(#[from] TokenError),
     #[error("the names under [peers] of {} lead in a circle: {way}; name addresses or other hosts", path.display())]
     Circle { path: PathBuf, way: String },
 }
@@ -133,12 +149,15 @@ impl Config {
     /// # Errors
     /// What is well-formed and must not be.
     pub fn check(&self) -> Result<(), ConfigError> {
-        match self.listen {
-            Some(address) if self.is_remote() && self.token_file.is_none() => {
-                Err(ConfigError::NoToken(address))
+        for (key, is, most) in [
+            ("most_faults", self.most_faults, MOST_FAULTS),
+            ("most_connections", self.most_connections, MOST_CONNECTIONS),
+        ] {
+            if !(1..=most).contains(&is) {
+                return Err(ConfigError::Bound { key, is, most });
             }
-            Some(_) | None => Ok(()),
         }
+        Ok(Remotes::check(self)?)
     }
 
     /// Whether other hosts reach the API.
@@ -147,12 +166,12 @@ impl Config {
         self.listen.is_some_and(|address| !address.ip().is_loopback())
     }
 
-    /// What callers over TCP must have, where they must.
+    /// Who is let in over TCP, where the agent listens there.
     ///
     /// # Errors
-    /// A file that holds none.
-    pub fn token(&self) -> Result<Option<Token>, ConfigError> {
-        Ok(self.token_file.as_deref().map(Token::read).transpose()?)
+    /// A file that holds no token, key or certificate.
+    pub fn remotes(&self) -> Result<Option<Remotes>, ConfigError> {
+        Ok(self.listen.map(|_| Remotes::of(self)).transpose()?)
     }
 
     /// Where probes are answered, for an API that listens here.
@@ -204,20 +223,51 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_takes_a_token() {
-        for listen in ["0.0.0.0:7433", "10.0.0.1:7433", "[::]:7433"] {
-            let config = parse(&format!("listen = '{listen}'")).unwrap();
-            let error = config.check().unwrap_err().to_string();
-            assert!(error.contains(listen) && error.contains("token_file"), "{error}");
-            let config = Config { token_file: Some("/etc/token".into()), ..config };
-            assert!(config.check().is_ok() && config.is_remote());
+    fn tcp_takes_a_token_or_an_authority() {
+        let proofs = [
+            "token_file = '/t'",
+            "tokens = [{ name = 'a', file = '/t', role = 'observe' }]",
+            "tls = { cert = '/c', key = '/k', client_ca = '/ca' }",
+        ];
+        for (listen, is_remote) in [
+            ("0.0.0.0:7433", true),
+            ("10.0.0.1:7433", true),
+            ("[::]:7433", true),
+            ("127.0.0.1:7433", false),
+            ("[::1]:7433", false),
+        ] {
+            for nothing in ["", "tls = { cert = '/c', key = '/k' }", "tokens = []"] {
+                let config = parse(&format!("listen = '{listen}'\n{nothing}")).unwrap();
+                let error = config.check().unwrap_err().to_string();
+                assert!(error.contains(listen) && error.contains("--token-file"), "{error}");
+                let config = Config { insecure_loopback: true, ..config };
+                assert_eq!(config.check().is_err(), is_remote, "{listen}");
+            }
+            for proof in proofs {
+                let config = parse(&format!("listen = '{listen}'\n{proof}")).unwrap();
+                assert!(config.check().is_ok(), "{listen} {proof}");
+                assert_eq!(config.is_remote(), is_remote);
+            }
         }
-        for listen in ["127.0.0.1:7433", "[::1]:7433"] {
-            let config = parse(&format!("listen = '{listen}'")).unwrap();
-            assert!(config.check().is_ok() && !config.is_remote());
+        assert!(parse("insecure_loopback = true").unwrap().check().is_ok());
+        let missing = parse("listen = '[::1]:1'\ntoken_file = '/nonexistent'").unwrap();
+        assert!(missing.remotes().unwrap_err().to_string().contains("/nonexistent"));
+        assert!(parse("token_file = '/nonexistent'").unwrap().remotes().unwrap().is_none());
+    }
+
+    #[test]
+    fn bounds_have_bounds() {
+        for (text, is_fine) in [
+            ("most_faults = 1000", true),
+            ("most_faults = 1001", false),
+            ("most_faults = 0", false),
+            ("most_connections = 1", true),
+            ("most_connections = 4097", false),
+        ] {
+            assert_eq!(parse(text).unwrap().check().is_ok(), is_fine, "{text}");
         }
-        let missing = parse("token_file = '/nonexistent'").unwrap();
-        assert!(missing.token().unwrap_err().to_string().contains("/nonexistent"));
+        let error = parse("hosts = ['http://web-1']").unwrap().check().unwrap_err().to_string();
+        assert!(error.contains("`http://web-1` under `hosts`"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::unistd::{Group, chown};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::Locals;
 use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::keeper::{self, Handle, Settings, StartError};
@@ -49,7 +50,8 @@ pub enum DaemonError {
 /// When it cannot start. What it serves has errors of its own.
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     config.check()?;
-    let token = config.token()?;
+    let remotes = config.remotes()?;
+    let locals = Locals::of(&config.group);
     privileges::require_net_admin()?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
@@ -79,13 +81,13 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         let listen = |at: &str, source| DaemonError::Listen { at: at.to_owned(), source };
         let unix = tokio::net::UnixListener::from_std(unix)
             .map_err(|e| listen(&config.socket.display().to_string(), e))?;
-        tokio::spawn(api::serve_unix(unix, agent.clone()));
+        tokio::spawn(api::serve_unix(unix, agent.clone(), locals));
         if let Some(responder) = responder {
             responder.start(agent.rounds()).map_err(|e| listen("the port of the probes", e))?;
         }
-        if let Some(tcp) = tcp {
+        if let (Some(tcp), Some(remotes)) = (tcp, remotes) {
             let tcp = tokio::net::TcpListener::from_std(tcp).map_err(|e| listen("the TCP address", e))?;
-            tokio::spawn(api::serve_tcp(tcp, agent, token));
+            tokio::spawn(api::serve_tcp(tcp, agent, remotes));
         }
         tokio::spawn(watchdog(keeper.clone()));
         tracing::info!(socket = %config.socket.display(), port = tcp_port, "ready");

@@ -13,7 +13,7 @@ use crate::keeper::{Error, Handle, Site, Sources};
 use crate::plan::Place as PlanPlace;
 use crate::resolve::{Peers, Resolver, UnknownName};
 use crate::scope::{self, Engines, Places, Presence, ScopeError};
-use crate::targets::Targets;
+use crate::targets::{self, Targets};
 
 /// Finds what faults name.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,8 @@ pub enum FindError {
     Name(#[from] UnknownName),
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    #[error("the target stands for {count} addresses with their ports: at most {}", targets::MOST)]
+    TooMany { count: usize },
 }
 
 /// What was found, with what it takes to find it again.
@@ -103,6 +105,10 @@ impl Finder {
                         tracing::warn!(%id, %error, "the fault keeps the addresses that it has");
                     }
                 }
+            }
+            if targets.count() > targets::MOST {
+                tracing::warn!(%id, count = targets.count(), "too many addresses; the fault keeps those that it has");
+                continue;
             }
             let sources = sources(spec, &places, &targets, planned.keep.clone());
             if sources == planned {

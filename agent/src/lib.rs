@@ -3,6 +3,7 @@
 //! `api` hands a decoded request to the `keeper`; the keeper plans it, writes it down, applies it to the `kernel` step
 //! by step, and reads it back. Everything that decides is pure: `plan`, and the keeper's ledger.
 
+pub mod access;
 pub mod api;
 pub mod clock;
 pub mod config;

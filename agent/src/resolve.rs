@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use partition_agent_proto::{Host, Peer, Ports};
+use tokio::sync::Semaphore;
 
 use crate::names::{self, LookUpError};
 use crate::scope::{self, Engines, ScopeError};
@@ -23,11 +24,21 @@ pub enum UnknownName {
     Service(#[from] ScopeError),
 }
 
+/// Names that are asked for at once: the C library takes a thread for each.
+const QUESTIONS: usize = 32;
+
 /// Knows the names of the configuration and where the container engines are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Resolver {
     peers: Arc<Peers>,
     engines: Arc<Engines>,
+    questions: Arc<Semaphore>,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new(Peers::default(), Engines::default())
+    }
 }
 
 /// What a host stands for.
@@ -44,7 +55,11 @@ const SERVICE: Duration = Duration::from_secs(1);
 impl Resolver {
     #[must_use]
     pub fn new(peers: Peers, engines: Engines) -> Self {
-        Self { peers: Arc::new(peers), engines: Arc::new(engines) }
+        Self {
+            peers: Arc::new(peers),
+            engines: Arc::new(engines),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
+        }
     }
 
     /// Where the container engines are.
@@ -76,6 +91,8 @@ impl Resolver {
                 (addresses.into_iter().collect(), SERVICE)
             }
             Host::Name(name) => {
+                // Never closed, so there is always a turn to come.
+                let _turn = self.questions.acquire().await;
                 let answer = names::look_up(name).await.map_err(|error| self.unknown(name, error))?;
                 let valid_for = names::next_look(&answer);
                 (answer.addresses, valid_for)

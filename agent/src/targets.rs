@@ -10,8 +10,12 @@ use futures_util::stream::FuturesUnordered;
 use ipnetwork::IpNetwork;
 use partition_agent_proto::{Host, Peer, Ports, Target};
 
+use crate::finder::FindError;
 use crate::plan::Address;
 use crate::resolve::{Answer, Resolver, UnknownName};
+
+/// The most addresses, each with its ports, that one fault hits or spares: elements of sets in the kernel.
+pub const MOST: usize = 100_000;
 
 /// Until a name that had no answer is asked again.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -37,9 +41,12 @@ impl Targets {
     /// Asks for all names at once.
     ///
     /// # Errors
-    /// The first name that is unknown.
-    pub async fn find(target: &Target, resolver: &Resolver) -> Result<Self, UnknownName> {
-        let expand = |peers: &[Peer]| peers.iter().flat_map(|peer| resolver.expand(peer)).collect::<Vec<_>>();
+    /// The first name that is unknown, or more addresses than [`MOST`].
+    pub async fn find(target: &Target, resolver: &Resolver) -> Result<Self, FindError> {
+        let expand = |peers: &[Peer]| {
+            let all = peers.iter().flat_map(|peer| resolver.expand(peer));
+            all.take(MOST + 1).collect::<Vec<_>>()
+        };
         let ports = if target.local_ports.is_empty() { &target.ports } else { &target.local_ports };
         let mut found = Self {
             resolver: resolver.clone(),
@@ -57,7 +64,20 @@ impl Targets {
         for (host, answer) in hosts.into_iter().zip(answers) {
             found.learn(host, answer?);
         }
-        Ok(found)
+        match found.count() {
+            count if count > MOST => Err(FindError::TooMany { count }),
+            _ => Ok(found),
+        }
+    }
+
+    /// How many addresses there are, at most: before they are written down, which many ports of many peers could make long.
+    pub fn count(&self) -> usize {
+        let nets = |peer: &Peer| self.known.get(&peer.host).map_or(0, BTreeSet::len);
+        let ports = |peer: &Peer| if peer.port.is_some() { 1 } else { self.ports.len().max(1) };
+        let hit = self.peers.iter().map(|peer| nets(peer).saturating_mul(ports(peer)));
+        let everybody = if self.everybody { 2 * self.ports.len().max(1) } else { 0 };
+        let spared = self.except.iter().map(nets);
+        hit.chain(spared).fold(everybody, usize::saturating_add)
     }
 
     /// Whether the addresses stay what they are.
@@ -186,6 +206,17 @@ mod tests {
             assert!(found.contains("127.0.0.1:1"), "{found}");
         }
         assert!(text(r#"{"peers":["localhost"]}"#).await.unwrap().contains("127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn more_addresses_than_the_kernel_is_to_hold_are_refused_before_they_are_written_down() {
+        let list =
+            |count: usize, text: &dyn Fn(usize) -> String| (0..count).map(text).collect::<Vec<_>>().join(",");
+        let peers = list(2_000, &|nth| format!(r#""10.1.{}.{}""#, nth / 250, nth % 250));
+        let ports = |count| list(count, &|nth| (nth + 1).to_string());
+        let error = text(&format!(r#"{{"peers":[{peers}],"ports":[{}]}}"#, ports(51))).await.unwrap_err();
+        assert!(error.contains("102000 addresses with their ports: at most 100000"), "{error}");
+        assert!(text(&format!(r#"{{"peers":[{peers}],"ports":[{}]}}"#, ports(50))).await.is_ok());
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ const SHORTEST: usize = 16;
 /// Far below what a header may hold.
 const LONGEST: usize = 1_024;
 
-/// Whoever has it may do everything. It is never printed.
+/// What whoever has it may do, the agent's configuration says. It is never printed.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -73,6 +73,12 @@ impl Token {
         const SCHEME: &[u8] = b"bearer ";
         let Some((scheme, word)) = authorization.split_at_checked(SCHEME.len()) else { return false };
         scheme.eq_ignore_ascii_case(SCHEME) && self.0.as_bytes().ct_eq(word).into()
+    }
+
+    /// Whether the other one is the same word.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
     /// The value of an `Authorization` header.

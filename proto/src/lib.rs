@@ -15,6 +15,7 @@ mod ports;
 mod problem;
 mod profile;
 mod reach;
+mod role;
 mod scope;
 mod status;
 mod target;
@@ -31,6 +32,7 @@ pub use ports::{Ports, PortsError};
 pub use problem::{Problem, ProblemCode};
 pub use profile::{PROFILES, Profile};
 pub use reach::{Effect, Heard, How, Meets, Reach, ReachError, ReachRequest, ReachTarget, RoundTrips};
+pub use role::{Role, RoleError};
 pub use scope::{Scope, ScopeError};
 pub use status::{
     Change, Check, Clock, Commit, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History,

@@ -44,8 +44,16 @@ pub enum ProblemCode {
     Conflict,
     /// An instant that is past already.
     TooLate,
-    /// No token, or not the agent's.
+    /// It did not arrive in time.
+    TooSlow,
+    /// Over TCP, a body that does not say that it is JSON.
+    NotJson,
+    /// No token and no certificate, or a token that is not the agent's.
     Unauthorized,
+    /// Whoever asks, or the site that made them ask, may not do this.
+    Forbidden,
+    /// As many at once as the agent takes.
+    Busy,
     /// A limit of the agent's configuration.
     Limit,
     /// The kernel said no.
@@ -66,10 +74,12 @@ impl ProblemCode {
             Self::TooLarge => 413,
             Self::NotFound | Self::NoSuchRoute => 404,
             Self::Conflict | Self::TooLate => 409,
+            Self::TooSlow => 408,
+            Self::NotJson => 415,
             Self::Unauthorized => 401,
-            Self::Limit => 403,
+            Self::Limit | Self::Forbidden => 403,
             Self::KernelRefused | Self::Journal => 500,
-            Self::Stopping => 503,
+            Self::Stopping | Self::Busy => 503,
         }
     }
 
@@ -83,7 +93,11 @@ impl ProblemCode {
             Self::NoSuchRoute => "There is nothing here",
             Self::Conflict => "The id is taken by another fault",
             Self::TooLate => "The instant is past",
-            Self::Unauthorized => "The agent asks for its token",
+            Self::TooSlow => "The request took too long to arrive",
+            Self::NotJson => "The body does not say that it is JSON",
+            Self::Unauthorized => "The agent does not know who asks",
+            Self::Forbidden => "The caller may not do this",
+            Self::Busy => "The agent is busy",
             Self::Limit => "The agent's configuration forbids it",
             Self::KernelRefused => "The kernel refused",
             Self::Journal => "The journal cannot be written",

@@ -51,10 +51,11 @@ impl Api {
         self.http.request(method, format!("http://localhost{path}"))
     }
 
-    /// The same over TCP.
+    /// The same over TCP, where a body has to say what it is.
     pub fn request_tcp(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        patient().build().unwrap().request(method, format!("http://{}{path}", self.agent.tcp))
+        let request = patient().build().unwrap().request(method, format!("http://{}{path}", self.agent.tcp));
+        request.header(CONTENT_TYPE, "application/json")
     }
 
     pub async fn send(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Reply {

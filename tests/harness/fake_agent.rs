@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use partition_agent_core::access::{Locals, Remotes};
 use partition_agent_core::api::{self, Agent};
+use partition_agent_core::config::Config;
 use partition_agent_core::finder::Finder;
 use partition_agent_core::keeper::{self, Handle, Settings};
 use partition_agent_core::kernel::fake::{Fake, World};
@@ -16,7 +18,6 @@ use partition_agent_core::plan::Guard;
 use partition_agent_core::probe::Responder;
 use partition_agent_core::resolve::Peers;
 use partition_agent_core::scope::Engines;
-use partition_agent_core::token::Token;
 use partition_agent_proto::Span;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -27,8 +28,10 @@ pub struct Options {
     pub most: usize,
     pub peers: Peers,
     pub engines: Engines,
-    /// What callers over TCP must have.
+    /// What callers over TCP must have. Without it, and without more below, everybody is let in.
     pub token: Option<&'static str>,
+    /// More of the configuration, on who is let in over TCP.
+    pub access: String,
 }
 
 /// An hour, 64 faults, no container engine, no token, and one name: `redis` is 10.0.0.5:6379.
@@ -37,7 +40,7 @@ impl Default for Options {
         let redis = "10.0.0.5:6379".parse().expect("a peer");
         let peers = Peers::from([("redis".to_owned(), vec![redis])]);
         let engines = Engines { sockets: Vec::new() };
-        Self { longest: Span::from_secs(3600), most: 64, peers, engines, token: None }
+        Self { longest: Span::from_secs(3600), most: 64, peers, engines, token: None, access: String::new() }
     }
 }
 
@@ -73,7 +76,7 @@ impl FakeAgent {
         let responder = responder();
         let probes = responder.local_addr().expect("a bound address");
         let token_file = dir.path().join("token");
-        let token = options.token.map(|token| write_token(&token_file, token));
+        let remotes = remotes(dir.path(), &token_file, &options);
         let (agent, keeper, world) = api_agent(options, dir.path().join("state"), address.port());
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
@@ -84,8 +87,8 @@ impl FakeAgent {
                 let tcp = tokio::net::TcpListener::from_std(tcp).expect("a TCP listener");
                 responder.start(agent.rounds()).expect("a responder");
                 tokio::select! {
-                    () = api::serve_unix(unix, agent.clone()) => {}
-                    () = api::serve_tcp(tcp, agent, token) => {}
+                    () = api::serve_unix(unix, agent.clone(), Locals::of("no-such-group")) => {}
+                    () = api::serve_tcp(tcp, agent, remotes) => {}
                     _ = stopped => {}
                 }
             });
@@ -126,11 +129,26 @@ pub(crate) fn api_agent(
     (agent, keeper, world)
 }
 
+/// As a configuration says it.
+fn remotes(dir: &Path, token_file: &Path, options: &Options) -> Remotes {
+    let proof = match options.token {
+        Some(token) => {
+            write_token(token_file, token);
+            format!("token_file = '{}'", token_file.display())
+        }
+        None => format!("insecure_loopback = {}", options.access.is_empty()),
+    };
+    let file = dir.join("agent.toml");
+    std::fs::write(&file, format!("listen = '127.0.0.1:0'\n{proof}\n{}", options.access)).expect("a file");
+    let config = Config::load(Some(&file)).expect("a configuration");
+    config.check().expect("one that makes sense");
+    config.remotes().expect("files that can be used").expect("it listens")
+}
+
 /// In a new file that nobody else may read.
-pub(crate) fn write_token(file: &Path, token: &str) -> Token {
+pub fn write_token(file: &Path, token: &str) {
     let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(file);
     options.and_then(|mut file| file.write_all(token.as_bytes())).expect("a file can be written");
-    Token::read(file).expect("a token")
 }
 
 /// On a port that is free for TCP, and by then for UDP as well.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use partition_agent_core::access::Remotes;
 use partition_agent_core::api::{self, Agent};
+use partition_agent_core::config::Config;
 use partition_agent_core::kernel::fake::World;
-use partition_agent_core::token::Token;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -42,9 +43,13 @@ impl FakeFleet {
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
         let dir = dir.expect("a temporary directory");
-        let token = write_token(&dir.path().join("token"), TOKEN);
+        let token_file = dir.path().join("token");
+        write_token(&token_file, TOKEN);
+        let listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let config = Config { listen, token_file: Some(token_file), ..Config::default() };
+        let remotes = config.remotes().expect("a token").expect("it listens");
         let (hosts, listening) = (0..count).map(|nth| host(dir.path(), nth)).collect::<(Vec<_>, Vec<_>)>();
-        let servers = serve(listening, &token);
+        let servers = serve(listening, &remotes);
         let fleet = Self { hosts, servers, dir };
         fleet.write(&fleet.hosts.iter().map(|host| host.at).collect::<Vec<_>>());
         fleet
@@ -95,26 +100,26 @@ fn host(dir: &Path, nth: usize) -> (FakeHost, Listening) {
 }
 
 /// On as many threads as there are processors: with one for each agent, it would be threads that are measured.
-fn serve(mut all: Vec<Listening>, token: &Token) -> Vec<(oneshot::Sender<()>, JoinHandle<()>)> {
+fn serve(mut all: Vec<Listening>, remotes: &Remotes) -> Vec<(oneshot::Sender<()>, JoinHandle<()>)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = all.len().div_ceil(threads).max(1);
     let mut servers = Vec::new();
     while !all.is_empty() {
         let some = all.split_off(all.len().saturating_sub(share));
         let (stop, stopped) = oneshot::channel();
-        let token = token.clone();
-        servers.push((stop, std::thread::spawn(move || serve_some(some, &token, stopped))));
+        let remotes = remotes.clone();
+        servers.push((stop, std::thread::spawn(move || serve_some(some, &remotes, stopped))));
     }
     servers
 }
 
-fn serve_some(some: Vec<Listening>, token: &Token, stopped: oneshot::Receiver<()>) {
+fn serve_some(some: Vec<Listening>, remotes: &Remotes, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         for Listening { listener, agent } in some {
             listener.set_nonblocking(true).expect("a listener");
             let listener = tokio::net::TcpListener::from_std(listener).expect("a TCP listener");
-            tokio::spawn(api::serve_tcp(listener, agent, Some(token.clone())));
+            tokio::spawn(api::serve_tcp(listener, agent, remotes.clone()));
         }
         // Whoever drops the sender wants the end, too.
         let _ = stopped.await;

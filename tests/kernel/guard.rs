@@ -45,7 +45,7 @@ fn a_fault_on_the_port_of_a_remote_ssh_is_allowed() {
 #[test]
 fn the_api_over_tcp_survives_the_fault_that_it_asked_for() {
     let lab = Lab::new();
-    let agent = Agent::start(&lab.app, "listen = '127.0.0.1:7433'\n");
+    let agent = Agent::start(&lab.app, "listen = '127.0.0.1:7433'\ninsecure_loopback = true\n");
     serve_tcp(&lab.app, "127.0.0.1:80".parse().unwrap());
     // The API is on loopback, so loopback is what is cut.
     let program = binary().display().to_string();

@@ -124,14 +124,13 @@ fn a_probe_port_that_is_taken_keeps_the_agent_from_starting() {
         );
         (done.status.code(), harness::text(&done.stderr))
     };
-    let (code, error) = start("listen = '127.0.0.1:7433'\n");
+    let (code, error) = start("listen = '127.0.0.1:7433'\ninsecure_loopback = true\n");
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("127.0.0.1:7434") && error.contains("probe_port"), "{error}");
     drop(taken);
-    for config in
-        ["listen = '127.0.0.1:7433'\nprobe_port = 7435\n", "listen = '127.0.0.1:7433'\nprobe_port = 0\n"]
-    {
-        let agent = Agent::start(&lab.app, config);
+    for config in ["probe_port = 7435\n", "probe_port = 0\n"] {
+        let listen = "listen = '127.0.0.1:7433'\ninsecure_loopback = true\n";
+        let agent = Agent::start(&lab.app, &format!("{listen}{config}"));
         let bound = lab.app.sh("ss -Hlun sport ge :7434 and sport le :7435");
         assert_eq!(bound.contains("127.0.0.1:7435"), config.contains("7435"), "{bound}");
         let _dir = agent.terminate();

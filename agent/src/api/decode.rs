@@ -10,26 +10,31 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::BODY_LIMIT;
+use super::bounds::{BODY, BODY_TIME};
 use super::error::Refused;
+use super::json::Distinct;
 
 /// A JSON body of so many bytes at most, whatever its content type claims.
-pub struct Body<T, const MOST: usize = BODY_LIMIT>(pub T);
+pub struct Body<T, const MOST: usize = BODY>(pub T);
 
 impl<T: DeserializeOwned + Serialize, S: Send + Sync, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Refused;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Refused> {
         DefaultBodyLimit::max(MOST).apply(&mut request);
-        let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|rejection| unreadable(&rejection, MOST))?;
+        let bytes = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, state)).await;
+        let bytes = bytes.map_err(|_| too_slow())?.map_err(|rejection| unreadable(&rejection, MOST))?;
         let wrong = |code| {
             move |error: serde_json::Error| {
                 Refused(Problem::new(code, format!("the body is not what is expected here: {error}")))
             }
         };
         // First whether it is JSON at all: what is wrong after that is not its form.
-        let written = serde_json::from_slice::<Value>(&bytes).map_err(wrong(ProblemCode::Malformed))?;
+        let written = serde_json::from_slice::<Distinct>(&bytes).map_err(|error| {
+            let code = if error.is_data() { ProblemCode::Invalid } else { ProblemCode::Malformed };
+            wrong(code)(error)
+        });
+        let Distinct(written) = written?;
         let decoded = serde_json::from_slice::<T>(&bytes).map_err(wrong(ProblemCode::Invalid))?;
         let again = serde_json::to_value(&decoded).map_err(wrong(ProblemCode::Invalid))?;
         if names_its_fields(&written, &again) {
@@ -53,6 +58,11 @@ fn names_its_fields(written: &Value, decoded: &Value) -> bool {
         (_, Value::Object(_)) => false,
         (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => true,
     }
+}
+
+fn too_slow() -> Refused {
+    let detail = format!("the body was not here {} s after its head", BODY_TIME.as_secs());
+    Refused(Problem::new(ProblemCode::TooSlow, detail))
 }
 
 fn unreadable(rejection: &BytesRejection, most: usize) -> Refused {

@@ -53,6 +53,9 @@ pub fn not_found(error: &FindError) -> Problem {
         FindError::Name(UnknownName::Host { .. }) => {
             unknown.hint("give its address, or a name under [peers] in the agent's configuration")
         }
+        FindError::TooMany { .. } => Problem::new(ProblemCode::Limit, error.to_string()).hint(
+            "name networks instead of addresses, ranges instead of ports, or make several faults of it",
+        ),
         FindError::Name(UnknownName::Service(scope)) | FindError::Scope(scope) => match scope {
             // They say what to do themselves.
             ScopeError::Absent { .. } | ScopeError::NoUser(_) | ScopeError::NoEngine { .. } => unknown,

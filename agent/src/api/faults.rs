@@ -11,9 +11,10 @@ use partition_agent_proto::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Agent;
 use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
-use super::{Agent, Caller};
+use crate::access::Caller;
 use crate::clock::BootTime;
 use crate::keeper::Request;
 

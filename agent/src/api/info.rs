@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Sse;
-use axum::response::sse;
+use axum::response::sse::{self, KeepAlive};
 use futures_util::Stream;
 use futures_util::stream;
 use ipnetwork::NetworkSize;
@@ -19,6 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
 use super::Agent;
+use super::bounds::HISTORY;
 use super::decode::{Asked, Body, Nothing};
 use super::error::Refused;
 use crate::clock::{BootTime, wall};
@@ -62,6 +63,7 @@ pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// At most this many, the newest; 100 without it.
+    #[param(maximum = 10000)]
     limit: Option<usize>,
 }
 
@@ -70,26 +72,36 @@ pub struct Page {
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
-    Ok(Json(agent.keeper.history(page.limit.unwrap_or(100)).await?))
+    let limit = page.limit.unwrap_or(100);
+    if limit > HISTORY {
+        let detail = format!("a limit of {limit} is too much: at most {HISTORY}");
+        return Err(Refused(Problem::new(ProblemCode::Invalid, detail)));
+    }
+    // Never closed, so there is always a turn to come.
+    let _turn = agent.bounds.histories.acquire().await;
+    Ok(Json(agent.keeper.history(limit).await?))
 }
 
 /// Server-sent events, one [`Event`] each, from now on.
 #[utoipa::path(get, path = "/v1/events", responses((status = 200, content_type = "text/event-stream", body = Event),
-              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+              (status = "4XX", body = Problem, content_type = "application/problem+json"),
+              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn events(
     State(agent): State<Agent>,
     _: Asked<Nothing>,
-) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let stream = stream::unfold(agent.keeper.events(), |mut events| async {
+) -> Answer<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>> {
+    let place = agent.bounds.listen().map_err(Refused)?;
+    let stream = stream::unfold((agent.keeper.events(), place), |(mut events, place)| async {
         let event = match events.recv().await {
             Ok(event) => sse::Event::default().data(serde_json::to_string(&event).unwrap_or_default()),
             // Said, so that a listener knows to ask for the whole state again.
             Err(RecvError::Lagged(missed)) => sse::Event::default().event("missed").data(missed.to_string()),
             Err(RecvError::Closed) => return None,
         };
-        Some((Ok(event), events))
+        Some((Ok(event), (events, place)))
     });
-    Sse::new(stream)
+    // A comment every 15 s: writing is how the agent learns that a listener is gone.
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
 /// Whether this host can open a TCP connection to a peer, now.
@@ -114,6 +126,7 @@ pub async fn probe(
     let port = port.and_then(partition_agent_proto::Ports::single);
     let port = port.ok_or_else(|| invalid(format!("`{}` has no single port to connect to", asked.to)))?;
     let socket = SocketAddr::new(host.ip(), port);
+    let _turn = agent.bounds.probes.acquire().await;
     let (took, error) = connect(socket, patience).await;
     Ok(Json(ProbeReply {
         address: socket.to_string(),

@@ -1,28 +1,33 @@
 //! The HTTP API: the routes on one screen. A handler decodes, asks the keeper and encodes; it knows no kernel.
 
+mod accept;
+mod bounds;
 mod decode;
 mod error;
 mod faults;
 mod info;
+mod json;
 mod openapi;
 mod reach;
+mod role;
 mod serve;
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use partition_agent_proto::Role::{Inject, Observe};
 
+pub use bounds::BODY as BODY_LIMIT;
 pub use error::{not_found, problem};
 pub use openapi::document;
-pub use serve::{Caller, serve_tcp, serve_unix};
+pub use serve::{serve_tcp, serve_unix};
 
 use crate::finder::Finder;
 use crate::keeper::Handle;
 use crate::probe::Rounds;
-
-/// The largest body of a request, in bytes, where a route does not say otherwise.
-pub const BODY_LIMIT: usize = 64 << 10;
+use bounds::Bounds;
+use role::Routes;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -33,13 +38,14 @@ pub struct Agent {
     port: Option<u16>,
     /// What other agents have sent here.
     rounds: Arc<Mutex<Rounds>>,
+    bounds: Bounds,
 }
 
 impl Agent {
     /// An agent that asks this keeper, finds things this way and listens on this port.
     #[must_use]
     pub fn new(keeper: Handle, finder: Finder, port: Option<u16>) -> Self {
-        Self { keeper, finder, port, rounds: Arc::default() }
+        Self { keeper, finder, port, rounds: Arc::default(), bounds: Bounds::default() }
     }
 
     /// Where what other agents send is written down.
@@ -49,24 +55,29 @@ impl Agent {
     }
 }
 
-/// The routes.
+/// The routes, each with the role that it takes: more than looking on is asked of whoever changes something, or makes this host send
+/// something where they say. Restoring is never harder than injecting.
 pub fn app(agent: Agent) -> Router {
-    Router::new()
-        .route("/v1/info", get(info::info))
-        .route("/v1/clock", get(info::clock))
-        .route("/v1/faults", get(faults::list).post(faults::inject).delete(faults::restore_all))
+    Routes::default()
+        .route(Observe, "/v1/info", get(info::info))
+        .route(Observe, "/v1/clock", get(info::clock))
+        .route(Observe, "/v1/faults", get(faults::list))
+        .route(Inject, "/v1/faults", post(faults::inject).delete(faults::restore_all))
+        .route(Observe, "/v1/faults/{id}", get(faults::get))
         .route(
+            Inject,
             "/v1/faults/{id}",
-            get(faults::get).put(faults::inject_as).patch(faults::change).delete(faults::restore),
+            put(faults::inject_as).patch(faults::change).delete(faults::restore),
         )
-        .route("/v1/faults/{id}/commit", post(faults::commit))
-        .route("/v1/history", get(info::history))
-        .route("/v1/events", get(info::events))
-        .route("/v1/probe", post(info::probe))
-        .route("/v1/reach", post(reach::reach))
-        .route("/v1/heard", get(reach::heard))
-        .route("/healthz", get(info::healthz))
-        .route("/openapi.json", get(openapi::openapi))
+        .route(Inject, "/v1/faults/{id}/commit", post(faults::commit))
+        .route(Observe, "/v1/history", get(info::history))
+        .route(Observe, "/v1/events", get(info::events))
+        .route(Inject, "/v1/probe", post(info::probe))
+        .route(Inject, "/v1/reach", post(reach::reach))
+        .route(Observe, "/v1/heard", get(reach::heard))
+        .route(Observe, "/healthz", get(info::healthz))
+        .route(Observe, "/openapi.json", get(openapi::openapi))
+        .done()
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_route)
         .with_state(agent)

@@ -37,6 +37,8 @@ pub async fn reach(
     Body(request): Body<ReachRequest, LIMIT>,
 ) -> Answer<Json<Vec<Reach>>> {
     request.validate()?;
+    // Never closed, so there is always a turn to come.
+    let _turn = agent.bounds.reaches.acquire().await;
     Ok(Json(Prober::all(request, agent.keeper).await?))
 }
 

@@ -1,104 +1,210 @@
-//! The listeners, and who is at the other end.
+//! The listeners: who is at the other end, and what has to be right about a request before anybody looks at what it asks.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{Request, State};
-use axum::http::header;
+use axum::Router;
+use axum::body::HttpBody;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
-use partition_agent_proto::{Connection, Problem, ProblemCode};
-use tokio::net::{TcpListener, UnixListener};
+use nix::sys::socket::{setsockopt, sockopt};
+use partition_agent_proto::{Problem, ProblemCode};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::Semaphore;
 
+use super::accept::{converse, next, turn_away};
+use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
 use super::error::Refused;
 use super::{Agent, app};
-use crate::token::Token;
+use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, Visitor, own_site};
 
-/// Who asks, as the kernel tells it.
-#[derive(Debug, Clone)]
-pub enum Caller {
-    /// Over the unix socket: user and process.
-    Local { uid: u32, pid: Option<i32> },
-    /// Over TCP.
-    Remote(SocketAddr),
-    /// The kernel did not say.
-    Unknown,
-}
+/// The first byte of TLS: RFC 8446, 5.1, a record with a handshake.
+const TLS: u8 = 22;
 
-impl Caller {
-    /// The connection that the question came over, where it is one that a fault could cut.
-    pub fn connection(&self, port: Option<u16>) -> Option<Connection> {
-        match (self, port) {
-            (Self::Remote(peer), Some(local_port)) => {
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                Some(Connection { peer, local_port })
-            }
-            (Self::Remote(_), None) | (Self::Local { .. } | Self::Unknown, _) => None,
-        }
-    }
-}
-
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local { uid, pid: Some(pid) } => write!(f, "uid {uid} (pid {pid})"),
-            Self::Local { uid, pid: None } => write!(f, "uid {uid}"),
-            Self::Remote(address) => address.fmt(f),
-            Self::Unknown => f.write_str("unknown"),
-        }
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        match stream.io().peer_cred() {
-            Ok(peer) => Self::Local { uid: peer.uid(), pid: peer.pid() },
-            Err(_) => Self::Unknown,
-        }
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Remote(*stream.remote_addr())
-    }
-}
+/// How many are told at once that there is no room. More are hung up on.
+const TURNED_AWAY: usize = 32;
 
 /// Serves for as long as the process lives.
-pub async fn serve_unix(listener: UnixListener, agent: Agent) {
-    let app = app(agent).layer(middleware::from_fn(identify)).into_make_service_with_connect_info::<Caller>();
-    // `serve` only returns if it is told to.
-    let _ = axum::serve(listener, app).await;
+pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
+    let app = app(agent).layer(middleware::from_fn(enter_locally));
+    let rooms = Rooms::new(LOCAL_CONNECTIONS);
+    loop {
+        let (stream, _) = next(|| listener.accept()).await;
+        let app = app.clone();
+        let caller = locals.admit(Peer::of(&stream));
+        rooms.host(
+            stream,
+            async |stream| converse(stream, app, caller).await,
+            async |stream, full| turn_away(stream, &full).await,
+        );
+    }
 }
 
-/// The same, over TCP; with a token, for those who have it.
-pub async fn serve_tcp(listener: TcpListener, agent: Agent, token: Option<Token>) {
-    let app = app(agent).layer(middleware::from_fn(identify));
-    // The outermost: without the token nothing of a request is looked at, and nothing is told.
-    let app = match token {
-        Some(token) => app.layer(middleware::from_fn_with_state(Arc::new(token), admit)),
-        None => app,
-    };
-    let app = app.into_make_service_with_connect_info::<Caller>();
-    let _ = axum::serve(listener, app).await;
+/// The same, over TCP, with TLS or without.
+pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
+    let rooms = Rooms::new(remotes.most);
+    let handshakes = remotes.handshakes.clone();
+    // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
+    let app = app(agent).layer(middleware::from_fn_with_state(Arc::new(remotes), enter_from_afar));
+    loop {
+        let (stream, from) = next(|| listener.accept()).await;
+        // A peer that is gone without a word would keep its place until TCP gives up on it, after a quarter of an hour.
+        let most = u32::try_from(WRITE_TIME.as_millis()).unwrap_or(u32::MAX);
+        let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &most);
+        let _ = stream.set_nodelay(true);
+        let (app, handshakes) = (app.clone(), handshakes.clone());
+        let is_plain = handshakes.is_none();
+        rooms.host(
+            stream,
+            async move |stream| match handshakes {
+                Some(handshakes) => converse_over_tls(stream, from, &handshakes, app).await,
+                None => converse(stream, app, Visitor { from, holder: None }).await,
+            },
+            // Over TLS it would take a handshake to say so.
+            async move |stream, full| {
+                if is_plain {
+                    turn_away(stream, &full).await;
+                }
+            },
+        );
+    }
 }
 
-async fn admit(State(token): State<Arc<Token>>, request: Request, next: Next) -> Response {
-    let detail = match request.headers().get(header::AUTHORIZATION) {
-        Some(value) if token.is_in(value.as_bytes()) => return next.run(request).await,
-        Some(_) => "the token of the request is not that of this agent",
-        None => "the request has no token",
+async fn converse_over_tls(stream: TcpStream, from: SocketAddr, handshakes: &Handshakes, app: Router) {
+    let shaken = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [TLS] {
+            let detail = "this port speaks TLS, and this is none";
+            let problem = Problem::new(ProblemCode::Malformed, detail).hint("ask with https://");
+            turn_away(stream, &problem).await;
+            return Ok(None);
+        }
+        handshakes.shake(stream).await.map(Some)
     };
-    let hint = "with --token-file FILE the command line sends one: it has to be in the file that `token_file` of the agent's \
-                configuration names";
-    Refused(Problem::new(ProblemCode::Unauthorized, detail).hint(hint)).into_response()
+    match tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
+        Ok(Ok(Some((stream, holder)))) => converse(stream, app, Visitor { from, holder }).await,
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::info!(%from, %error, "no TLS"),
+        Err(_) => tracing::info!(%from, "no TLS in time"),
+    }
+}
+
+/// Places for connections, and a few for those that find none.
+struct Rooms {
+    places: Arc<Semaphore>,
+    most: usize,
+    waiting: Arc<Semaphore>,
+}
+
+impl Rooms {
+    fn new(most: usize) -> Self {
+        let waiting = Arc::new(Semaphore::new(TURNED_AWAY));
+        Self { places: Arc::new(Semaphore::new(most)), most, waiting }
+    }
+
+    /// In a task of its own: what is said where there is a place, and what where there is none.
+    fn host<S: Send + 'static, F, G>(
+        &self,
+        stream: S,
+        served: impl FnOnce(S) -> F,
+        refused: impl FnOnce(S, Problem) -> G,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+        G: Future<Output = ()> + Send + 'static,
+    {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            let served = served(stream);
+            tokio::spawn(async move {
+                served.await;
+                drop(place);
+            });
+        } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
+            let detail = format!("this agent has {} connections already, which is the most", self.most);
+            let full = Problem::new(ProblemCode::Busy, detail).hint(
+                "ask again in a moment, or over the unix socket of that host, which has places of its own; \
+                 `most_connections` in the agent's configuration is the limit over TCP",
+            );
+            let refused = refused(stream, full);
+            tokio::spawn(async move {
+                refused.await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Over the unix socket the kernel has said who it is, once for all requests of a connection.
+async fn enter_locally(
+    Extension(caller): Extension<Result<Caller, Problem>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let admitted = own_site(&parts, None).and(caller);
+    enter(admitted, Request::from_parts(parts, body), next).await
+}
+
+/// Over TCP each request says so itself.
+async fn enter_from_afar(
+    State(remotes): State<Arc<Remotes>>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let admitted = own_site(&parts, Some(&remotes.hosts))
+        .and_then(|()| remotes.admit(&visitor, &parts.headers))
+        .and_then(|caller| {
+            let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
+            if is_json || body.is_end_stream() { Ok(caller) } else { Err(not_json()) }
+        });
+    enter(admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Hands the caller to the handlers.
-async fn identify(ConnectInfo(caller): ConnectInfo<Caller>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+async fn enter(admitted: Result<Caller, Problem>, mut request: Request, next: Next) -> Response {
+    match admitted {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => Refused(problem).into_response(),
+    }
+}
+
+/// A form of a web page cannot say so without asking first (Fetch, CORS-safelisted request headers), and nobody answers that.
+fn says_json(content_type: &[u8]) -> bool {
+    let media = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    media.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+fn not_json() -> Problem {
+    let detail = "over TCP a request with a body has to say that it is JSON";
+    Problem::new(ProblemCode::NotJson, detail).hint("send the header `content-type: application/json`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_said_in_its_one_way() {
+        for said in
+            ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json ;x"]
+        {
+            assert!(says_json(said.as_bytes()), "{said}");
+        }
+        for said in [
+            "",
+            "text/plain",
+            "text/plain; application/json",
+            "application/json-patch",
+            "application/jsonx",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert!(!says_json(said.as_bytes()), "{said}");
+        }
+    }
 }

@@ -98,9 +98,12 @@ pub struct ServeArgs {
     /// Unix socket of the API
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Also listen on TCP; beyond loopback with a token only
+    /// Also listen on TCP, for callers with a token or a certificate
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// On loopback let every program of this host in, without a token or a certificate
+    #[arg(long)]
+    pub insecure_loopback: bool,
     /// Directory of the journal
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
