@@ -38,7 +38,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
     let Args { agent, token_file, tls, fleet, json, verb } = args;
     let access = Access { agent, token_file, tls };
     match verb {
-        Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file),
+        Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file, access.tls),
         Verb::Demo(demo) => demo::run(&demo),
         Verb::LabHost(host) => demo::lab::host(&host),
         Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),

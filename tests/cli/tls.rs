@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use harness::fake_agent::{FakeAgent, Options};
 use harness::has_tool;
+use partition_agent_proto::FaultStatus;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -410,6 +411,30 @@ impl Drop for OpenSsl {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What `ca` makes is what an agent believes, by its own listener.
+#[test]
+fn an_agent_knows_who_asks_and_with_which_role() {
+    let made = made().issued("bob --role observe");
+    let [cert, key, client_ca] = ["web-1.crt", "web-1.key", "ca.crt"].map(|name| made.at(name));
+    let [cert, key, client_ca] = [&cert, &key, &client_ca].map(|path| path.display());
+    let access = format!("tls = {{ cert = '{cert}', key = '{key}', client_ca = '{client_ca}' }}");
+    let agent = FakeAgent::with(Options { access, ..Options::default() });
+    let by = |how: String| format!("{how} --agent https://127.0.0.1:{}", agent.tcp.port());
+    let (alice, bob) = (by(showing(&made, "alice")), by(showing(&made, "bob")));
+    let fault: FaultStatus = spawned(format!("inject --loss 100% --peer redis --json {alice}")).json();
+    assert!(fault.by.starts_with("certificate alice from 127.0.0.1:"), "{}", fault.by);
+    assert!(spawned(format!("status {bob}")).done().contains("redis"));
+    let error = spawned(format!("restore --all {bob}")).failed(1);
+    assert!(error.contains("takes the role inject") && error.contains("certificate bob"), "{error}");
+    unreachable(
+        format!("status {}", by(trusting(&made))),
+        &["it wants a certificate of whoever asks", "--tls-cert"],
+    );
+    // An agent says by itself what http:// is answered with.
+    let error = spawned(format!("status --agent http://{}", agent.tcp)).failed(1);
+    assert!(error.contains("this port speaks TLS") && error.contains("https://"), "{error}");
 }
 
 /// Certificates of another authority: the two commands of docs/fleet.md.

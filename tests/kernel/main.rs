@@ -29,6 +29,7 @@ mod table_measure;
 mod table_rows;
 mod targets;
 mod timing;
+mod tls;
 
 use std::time::Duration;
 

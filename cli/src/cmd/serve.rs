@@ -4,14 +4,16 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use partition_agent_core::access;
 use partition_agent_core::config::Config;
 use partition_agent_core::daemon;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
+use crate::tls::TlsFiles;
 
-pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Result<ExitCode, Failure> {
     // Standard error, as systemd and containers expect; RUST_LOG asks for more.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -31,6 +33,7 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Fa
     if token_file.is_some() {
         config.token_file = token_file;
     }
+    config.tls = own_tls(tls, config.tls)?;
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);
     }
@@ -38,4 +41,50 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Fa
     config.namespaces |= args.namespaces;
     daemon::run(&config).map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What flags say, before what the file says. A certificate and its key stay together.
+fn own_tls(flags: TlsFiles, file: Option<access::TlsFiles>) -> Result<Option<access::TlsFiles>, Failure> {
+    if !flags.is_named() {
+        return Ok(file);
+    }
+    let file = match file {
+        Some(access::TlsFiles { cert, key, client_ca }) => {
+            TlsFiles { ca: client_ca, cert: Some(cert), key: Some(key) }
+        }
+        None => TlsFiles::default(),
+    };
+    match flags.or(file) {
+        TlsFiles { ca: client_ca, cert: Some(cert), key: Some(key) } => Ok(Some(access::TlsFiles { cert, key, client_ca })),
+        TlsFiles { .. } => Err(Failure::Usage(
+            "an agent over TLS has a certificate and its key: name both, with --tls-cert and --tls-key, or under [tls] of its \
+             configuration"
+                .to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(names: [&str; 3]) -> TlsFiles {
+        let [ca, cert, key] = names.map(|name| (!name.is_empty()).then(|| PathBuf::from(name)));
+        TlsFiles { ca, cert, key }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_a_key_stays_with_its_certificate() {
+        let file = || access::TlsFiles { cert: "c".into(), key: "k".into(), client_ca: None };
+        assert_eq!(own_tls(flags(["", "", ""]), Some(file())).unwrap(), Some(file()));
+        assert_eq!(own_tls(flags(["", "", ""]), None).unwrap(), None);
+        let with_ca = access::TlsFiles { client_ca: Some("ca".into()), ..file() };
+        assert_eq!(own_tls(flags(["ca", "", ""]), Some(file())).unwrap(), Some(with_ca));
+        let own = access::TlsFiles { cert: "c2".into(), key: "k2".into(), client_ca: None };
+        assert_eq!(own_tls(flags(["", "c2", "k2"]), Some(file())).unwrap(), Some(own));
+        for names in [["ca", "", ""], ["", "c2", ""], ["", "", "k2"]] {
+            assert!(own_tls(flags(names), None).is_err(), "{names:?}");
+        }
+        assert!(own_tls(flags(["", "c2", ""]), Some(file())).is_err());
+    }
 }

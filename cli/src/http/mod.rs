@@ -12,13 +12,16 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_rustls::rustls::ClientConfig;
 
 use connect::Connector;
 
 /// A host that is up answers sooner, and TCP asks once more after a second.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// An agent closes a connection that is idle for 10 s: one that might be closing by now is not used again.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Connections, kept open for the next request. Cheap to clone: they are shared.
 #[derive(Clone)]
@@ -39,7 +42,9 @@ impl Http {
     }
 
     fn by(connector: Connector) -> Self {
-        Self(Client::builder(TokioExecutor::new()).build(connector))
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+        Self(builder.build(connector))
     }
 
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NoAnswer> {
