@@ -62,8 +62,7 @@ pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
-    /// At most this many, the newest; 100 without it.
-    #[param(maximum = 10000)]
+    /// At most this many, the newest; 100 without it, and never more than 10,000.
     limit: Option<usize>,
 }
 
@@ -72,11 +71,7 @@ pub struct Page {
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
-    let limit = page.limit.unwrap_or(100);
-    if limit > HISTORY {
-        let detail = format!("a limit of {limit} is too much: at most {HISTORY}");
-        return Err(Refused(Problem::new(ProblemCode::Invalid, detail)));
-    }
+    let limit = page.limit.unwrap_or(100).min(HISTORY);
     // Never closed, so there is always a turn to come.
     let _turn = agent.bounds.histories.acquire().await;
     Ok(Json(agent.keeper.history(limit).await?))
