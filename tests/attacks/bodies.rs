@@ -50,7 +50,7 @@ fn a_bomb_of_json() {
         (LOSS.replace("30", "1e999999999"), 400),
         (LOSS.replace("30", "-1e400"), 400),
         (LOSS.replace("30", &digits), 400),
-        (LOSS.replace("30", &format!("0.{digits}")), 422),
+        (LOSS.replace("30", &format!("0.{}1", "0".repeat(60_000))), 422),
         (LOSS.replace("30", "NaN"), 400),
         (format!("{{{many}}}"), 422),
         (format!("[{}]", vec!["{}"; 20_000].join(",")), 422),

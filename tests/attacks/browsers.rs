@@ -71,7 +71,7 @@ fn no_host_two_hosts_or_a_target_that_says_otherwise() {
         "GET http://evil.example/v1/clock HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n",
     );
     assert_eq!(problem(&answer).code, Malformed);
-    assert_eq!(status(&say(&agent, "GET /v1/clock HTTP/1.0\r\n\r\n")), 400);
+    assert!(say(&agent, "GET /v1/clock HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 400 "));
 }
 
 #[test]

@@ -144,11 +144,9 @@ fn as_many_listeners_as_there_may_be() {
 }
 
 #[test]
-fn more_of_the_past_than_one_answer_holds() {
+fn more_of_the_past_than_there_is() {
     let agent = FakeAgent::start();
-    for (limit, code) in
-        [("10000", 200), ("10001", 422), ("18446744073709551615", 422), ("99999999999999999999", 422)]
-    {
+    for (limit, code) in [("18446744073709551615", 200), ("99999999999999999999", 422), ("-1", 422)] {
         let answer = say(&agent, request("GET", &format!("/v1/history?limit={limit}"), "", ""));
         assert_eq!(status(&answer), code, "{limit}");
     }

@@ -64,11 +64,17 @@ fn a_file_that_is_none_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
-fn an_agent_does_not_listen_beyond_loopback_without_a_token() {
+fn an_agent_does_not_listen_on_tcp_without_a_token() {
     let agent = with_token();
     let error = spawned("serve --listen 0.0.0.0:7433", &[]).failed(1);
     assert!(error.contains("refusing to listen on 0.0.0.0:7433"), "{error}");
     assert!(error.contains("--token-file"), "{error}");
+    for listen in ["127.0.0.1:7433", "[::1]:7433"] {
+        let error = spawned(&format!("serve --listen {listen}"), &[]).failed(1);
+        assert!(error.contains("refusing to listen") && error.contains("--insecure-loopback"), "{error}");
+    }
+    let error = spawned("serve --insecure-loopback --listen 0.0.0.0:7433", &[]).failed(1);
+    assert!(error.contains("`insecure_loopback` is for addresses of loopback"), "{error}");
     std::fs::set_permissions(&agent.token_file, std::fs::Permissions::from_mode(0o604)).unwrap();
     let words = format!("serve --listen 0.0.0.0:7433 --token-file {}", agent.token_file.display());
     let error = spawned(&words, &[]).failed(1);

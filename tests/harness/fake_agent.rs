@@ -136,7 +136,8 @@ fn remotes(dir: &Path, token_file: &Path, options: &Options) -> Remotes {
             write_token(token_file, token);
             format!("token_file = '{}'", token_file.display())
         }
-        None => format!("insecure_loopback = {}", options.access.is_empty()),
+        None if options.access.is_empty() => "insecure_loopback = true".to_owned(),
+        None => String::new(),
     };
     let file = dir.join("agent.toml");
     std::fs::write(&file, format!("listen = '127.0.0.1:0'\n{proof}\n{}", options.access)).expect("a file");

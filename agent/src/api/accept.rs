@@ -1,5 +1,6 @@
 //! One connection: from `accept` to its end, in bounds. HTTP/1.1 and nothing else.
 
+use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ use super::bounds::{HEAD, HEAD_TIME, HEADERS, WRITE_TIME};
 /// Until `accept` is tried again where the agent itself is out of something: descriptors, memory.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a connection that is turned away is listened to.
+/// How long it may take until the other end has hung up as well.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
+/// How often something is read meanwhile, at most [`HEAD`] bytes each: a megabyte.
+const IGNORED: usize = 64;
 
 /// The next connection; an error of one that is gone already is not the listener's, any other is waited out.
 pub async fn next<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) -> T {
@@ -43,24 +46,41 @@ pub async fn next<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) 
 pub async fn converse<S, W>(stream: S, app: Router, who: W)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
-    W: Clone + Send + Sync + 'static,
+    W: Clone + Send + Sync + Unpin + 'static,
 {
     let app = TowerToHyperService::new(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(who.clone());
-        app.call(request)
+        Box::pin(app.call(request))
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIME));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(HEADERS);
-    if let Err(error) = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
+    let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
         tracing::debug!(%error, "a connection ended early");
     }
+    take_leave(connection.into_parts().io.into_inner()).await;
 }
 
-/// Says why there will be no answer. Whoever has not read the request before it closes would reset the connection, and with
-/// it the answer.
+/// Hangs up so that the last answer arrives: where the agent closes while a request is still coming, TCP resets the connection, and
+/// with it what was not read yet. Whoever has more to say than this is not waited for.
+async fn take_leave(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut ignored = vec![0; HEAD];
+    let left = async {
+        stream.shutdown().await?;
+        for _ in 0..IGNORED {
+            if stream.read(&mut ignored).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(FAREWELL_TIME, left).await;
+}
+
+/// Says why there will be no answer.
 pub async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, problem: &Problem) {
     let status = axum::http::StatusCode::from_u16(problem.status).unwrap_or_default();
     // A problem is strings and a number: it cannot fail to serialize.
@@ -69,17 +89,10 @@ pub async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, problem:
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    let mut request = vec![0; HEAD];
-    let said = async {
-        // Whatever it is, and also nothing at all.
-        let _ = stream.read(&mut request).await?;
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        while stream.read(&mut request).await? > 0 {}
-        io::Result::Ok(())
-    };
-    // Whoever does not listen is not waited for.
-    let _ = tokio::time::timeout(FAREWELL_TIME, said).await;
+    let said = tokio::time::timeout(FAREWELL_TIME, stream.write_all(answer.as_bytes())).await;
+    if said.is_ok_and(|said| said.is_ok()) {
+        take_leave(stream).await;
+    }
 }
 
 #[cfg(test)]

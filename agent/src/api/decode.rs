@@ -1,6 +1,6 @@
 //! What arrives: bodies, ids and queries, refused with a [`Problem`] that says where it is wrong.
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
@@ -22,6 +22,10 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync, const MOST: usize> FromReq
     type Rejection = Refused;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Refused> {
+        // What is said to be too long is not waited for.
+        if request.body().size_hint().lower() > u64::try_from(MOST).unwrap_or(u64::MAX) {
+            return Err(too_large(MOST));
+        }
         DefaultBodyLimit::max(MOST).apply(&mut request);
         let bytes = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, state)).await;
         let bytes = bytes.map_err(|_| too_slow())?.map_err(|rejection| unreadable(&rejection, MOST))?;
@@ -66,14 +70,18 @@ fn too_slow() -> Refused {
     Refused(Problem::new(ProblemCode::TooSlow, detail))
 }
 
+fn too_large(most: usize) -> Refused {
+    let problem = Problem::new(ProblemCode::TooLarge, format!("the body is larger than {most} bytes"));
+    Refused(problem.hint(
+        "give a long list of targets a name under [peers] in the agent's configuration, and target the name",
+    ))
+}
+
 fn unreadable(rejection: &BytesRejection, most: usize) -> Refused {
-    let problem = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(ProblemCode::TooLarge, format!("the body is larger than {most} bytes"))
-            .hint("give a long list of targets a name under [peers] in the agent's configuration, and target the name")
-    } else {
-        Problem::new(ProblemCode::Malformed, format!("the body cannot be read: {rejection}"))
-    };
-    Refused(problem)
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(most);
+    }
+    Refused(Problem::new(ProblemCode::Malformed, format!("the body cannot be read: {rejection}")))
 }
 
 /// The `{id}` of a path.
@@ -101,22 +109,13 @@ pub struct Nothing {}
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
-    /// At most this many, the newest; 100 without it.
-    #[param(maximum = 10000)]
+    /// At most this many, the newest; 100 without it, and never more than 10,000.
     limit: Option<usize>,
 }
 
 impl Page {
-    /// # Errors
-    /// More than there are in one answer.
-    pub fn limit(&self) -> Result<usize, Refused> {
-        match self.limit.unwrap_or(100) {
-            limit if limit > HISTORY => {
-                let detail = format!("a limit of {limit} is too much: at most {HISTORY}");
-                Err(Refused(Problem::new(ProblemCode::Invalid, detail)))
-            }
-            limit => Ok(limit),
-        }
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(100).min(HISTORY)
     }
 }
 

@@ -19,11 +19,37 @@ impl IntoResponse for Refused {
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if leaves_the_body(self.0.code) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 15.5.2: it has to say how.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Whether it is said before the body was read, so that the connection cannot be used again. The caller has to know.
+fn leaves_the_body(code: ProblemCode) -> bool {
+    match code {
+        ProblemCode::Malformed
+        | ProblemCode::TooLarge
+        | ProblemCode::TooSlow
+        | ProblemCode::NotJson
+        | ProblemCode::Unauthorized
+        | ProblemCode::Forbidden
+        | ProblemCode::Busy => true,
+        ProblemCode::Invalid
+        | ProblemCode::UnknownName
+        | ProblemCode::NotFound
+        | ProblemCode::NoSuchRoute
+        | ProblemCode::Conflict
+        | ProblemCode::TooLate
+        | ProblemCode::Limit
+        | ProblemCode::KernelRefused
+        | ProblemCode::Journal
+        | ProblemCode::Stopping => false,
     }
 }
 

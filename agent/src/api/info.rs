@@ -60,10 +60,9 @@ pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
-    let limit = page.limit()?;
     // Never closed, so there is always a turn to come.
     let _turn = agent.bounds.histories.acquire().await;
-    Ok(Json(agent.keeper.history(limit).await?))
+    Ok(Json(agent.keeper.history(page.limit()).await?))
 }
 
 /// Server-sent events, one [`Event`] each, from now on.
