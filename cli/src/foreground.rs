@@ -100,9 +100,10 @@ impl Foreground {
         self.keeper.renew(id.clone()).await.is_ok()
     }
 
-    /// How the last fault ended.
-    pub async fn last_end(&self) -> Option<End> {
-        Some(self.keeper.history(1).await.ok()?.pop()?.end)
+    /// How a fault that is over ended.
+    pub async fn end(&self, id: &FaultId) -> Option<End> {
+        let over = self.keeper.history(1_000).await.ok()?;
+        over.into_iter().find(|over| over.id == *id).map(|over| over.end)
     }
 
     /// The fault, or nothing if it is over.

@@ -113,20 +113,21 @@ impl Audit {
 }
 
 impl Inner {
+    /// That it cannot is said once, until it goes well again.
     fn write(&mut self, entry: &AuditEntry) -> io::Result<()> {
         let written = self.log.append(entry);
-        self.failing = written.is_err();
-        written
-    }
-
-    /// Said once, until it goes well again: nothing fails for want of a line about it.
-    fn try_write(&mut self, entry: &AuditEntry) {
-        let failing = self.failing;
-        if let Err(error) = self.write(entry)
-            && !failing
+        let failed = std::mem::replace(&mut self.failing, written.is_err());
+        if let Err(error) = &written
+            && !failed
         {
             tracing::warn!(%error, "the audit log cannot be written; faults end all the same, and new ones are refused");
         }
+        written
+    }
+
+    /// Nothing fails for want of a line about it.
+    fn try_write(&mut self, entry: &AuditEntry) {
+        let _warned = self.write(entry);
     }
 
     fn tell_passed_over(&mut self, now: BootTime, anyway: bool) {

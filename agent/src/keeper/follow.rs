@@ -125,7 +125,12 @@ impl<K: Kernel> Keeper<K> {
             return;
         }
         let on = humantime(on);
-        self.tell(id, EventKind::Started, format!("on for {on}; the kernel switches it off"));
+        let text = format!("on for {on}; the kernel switches it off");
+        if first {
+            self.tell(id, EventKind::Started, text);
+        } else {
+            self.announce(id, EventKind::Started, text);
+        }
     }
 
     /// In every place, whatever is refused; answers with what was first.

@@ -383,8 +383,15 @@ impl<K: Kernel> Keeper<K> {
         self.kernel.read_back(plan).await.ok()?.queues_mismatch(plan)
     }
 
-    /// Logs and records a step of a fault's life, and tells those who listen.
+    /// Records a step of a fault's life, and tells everybody.
     fn tell(&self, id: &FaultId, kind: EventKind, text: String) {
+        self.audit.event(id, kind, &text);
+        self.announce(id, kind, text);
+    }
+
+    /// Logs a step of a fault's life and tells those who listen. What comes again and again is not recorded: a flap may be on
+    /// five times a second.
+    fn announce(&self, id: &FaultId, kind: EventKind, text: String) {
         match kind {
             EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
             EventKind::Prepared
@@ -397,7 +404,6 @@ impl<K: Kernel> Keeper<K> {
             | EventKind::Ended
             | EventKind::Restored => tracing::info!(%id, ?kind, "{text}"),
         }
-        self.audit.event(id, kind, &text);
         let event = Event { at: wall(Duration::ZERO), id: id.clone(), kind, text };
         // Nobody listening is no error.
         let _ = self.events.send(event);

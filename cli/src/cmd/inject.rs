@@ -1,5 +1,6 @@
 //! `inject`: through the agent, or without one in the foreground.
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -73,7 +74,7 @@ async fn held(
 
 /// The same, with the agent's library in this process: the fault ends with it.
 async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode, Failure> {
-    if args.timing.no_wait {
+    if args.timing.no_wait && !args.dry_run {
         let why = "no agent is running, and the fault of this command alone ends with it: drop --no-wait, or start an agent";
         return Err(Failure::Usage(why.to_owned()));
     }
@@ -87,19 +88,21 @@ async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode
                 render::line("  no agent is running, so the fault lives in this process: Ctrl-C ends it")?;
             }
             let left = || async { foreground.fault(&fault.id).await };
-            tokio::select! {
-                _ = wait(&fault, json, interrupt, left) => {}
-                () = renew(&foreground, &fault) => {}
+            let ended = tokio::select! {
+                ended = wait(&fault, json, interrupt, left) => ended,
+                never = renew(&foreground, &fault) => match never {},
+            };
+            if ended == Ended::Over && foreground.end(&fault.id).await == Some(End::LeaseLost) {
+                return Ok((fault, true));
             }
         }
-        Ok(fault)
+        Ok((fault, false))
     };
-    let seen: Result<FaultStatus, Failure> = seen.await;
+    let seen: Result<(FaultStatus, bool), Failure> = seen.await;
     // Whatever happened: nobody else would take away what is left.
-    let lost = foreground.last_end().await == Some(End::LeaseLost);
     let left = foreground.stop().await;
-    let fault = seen?;
-    if lost && !args.dry_run && fault.spec.lease.is_some() {
+    let (fault, lost) = seen?;
+    if lost {
         return Err(Failure::Failed(format!("{}: over: {}", fault.id, End::LeaseLost)));
     }
     if let Some(left) = left.first() {
@@ -112,7 +115,7 @@ async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode
 }
 
 /// For as long as it is there: whoever stops this process ends the fault.
-async fn renew(foreground: &Foreground, fault: &FaultStatus) {
+async fn renew(foreground: &Foreground, fault: &FaultStatus) -> Infallible {
     let Some(lease) = fault.spec.lease else { return std::future::pending().await };
     while foreground.renew(&fault.id).await {
         tokio::time::sleep(lease.duration() / 3).await;
