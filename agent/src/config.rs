@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use partition_agent_proto::{DEFAULT_SOCKET, Peer, Span};
+use partition_agent_proto::{DEFAULT_SOCKET, Peer};
 use serde::Deserialize;
 
 use crate::finder::Finder;
-use crate::plan::ProtectedPort;
+use crate::policy::Policy;
 use crate::resolve::circle;
 use crate::scope::Engines;
 use crate::token::{Token, TokenError};
@@ -32,24 +32,19 @@ pub struct Config {
     pub probe_port: Option<u16>,
     /// Journal and lock.
     pub state_dir: PathBuf,
-    /// The longest fault.
-    pub longest: Span,
-    /// The most faults at once.
-    pub most_faults: usize,
-    /// Ports of this host that no fault touches.
-    pub protect: Vec<ProtectedPort>,
     /// Faults in other network namespaces: containers, pods, units with a namespace of their own. Takes CAP_SYS_ADMIN and
     /// CAP_SYS_PTRACE, which the agent gives up otherwise.
     pub namespaces: bool,
     /// Sockets of container engines; without any, the usual ones of Docker and Podman.
     pub engines: Vec<PathBuf>,
+    /// What may be done to this host.
+    pub policy: Policy,
     /// Names for `--peer`, before the resolver is asked.
     pub peers: BTreeMap<String, Vec<Peer>>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let port = |text: &str| text.parse::<ProtectedPort>().ok();
         Self {
             socket: PathBuf::from(DEFAULT_SOCKET),
             group: "partition-agent".to_owned(),
@@ -57,12 +52,9 @@ impl Default for Config {
             token_file: None,
             probe_port: None,
             state_dir: PathBuf::from("/var/lib/partition-agent"),
-            longest: Span::from_secs(24 * 3600),
-            most_faults: 100,
-            // ssh, and the DHCP and DHCPv6 clients that keep this host's addresses.
-            protect: ["tcp/22", "udp/68", "udp/546"].into_iter().filter_map(port).collect(),
             namespaces: false,
             engines: Vec::new(),
+            policy: Policy::default(),
             peers: BTreeMap::new(),
         }
     }
@@ -189,8 +181,9 @@ mod tests {
     fn mistakes_are_named() {
         for (text, reason) in [
             ("sockets = '/x'", "unknown field"),
-            ("longest = '31d'", "out of range"),
-            ("protect = ['22']", "protected port"),
+            ("longest = '1h'", "unknown field"),
+            ("[policy]\nlongest = '31d'", "out of range"),
+            ("[policy]\nprotected_ports = ['22']", "protected port"),
             ("[peers]\nredis = ['10.0.0.300']", "neither an address"),
         ] {
             let error = parse(text).unwrap_err();

@@ -17,7 +17,6 @@ use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
-use crate::plan::Guard;
 use crate::privileges::{self, PrivilegeError};
 use crate::probe::Responder;
 
@@ -69,10 +68,9 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let served = runtime.block_on(async {
         let settings = Settings {
-            guard: Guard::new(&config.protect, tcp_port).and_far(tcp_port.filter(|_| config.is_remote())),
+            guard: config.policy.guard(tcp_port).and_far(tcp_port.filter(|_| config.is_remote())),
+            policy: config.policy.clone(),
             state_dir: config.state_dir.clone(),
-            longest: config.longest,
-            most: config.most_faults,
         };
         let keeper = keeper::spawn(settings, Linux::open)?;
         let agent = Agent::new(keeper.clone(), config.finder(), tcp_port);

@@ -15,6 +15,7 @@ pub mod kernel;
 mod names;
 pub mod netns;
 pub mod plan;
+pub mod policy;
 pub mod privileges;
 pub mod probe;
 pub mod resolve;
