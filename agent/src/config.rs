@@ -1,17 +1,21 @@
 //! `agent.toml`. Every key has a default, unknown keys are errors, and flags of `serve` win over the file.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use partition_agent_proto::{DEFAULT_SOCKET, Peer};
 use serde::Deserialize;
 
+use crate::check;
 use crate::finder::Finder;
 use crate::policy::Policy;
 use crate::resolve::circle;
+use crate::sandbox::Paths;
 use crate::scope::Engines;
 use crate::token::{Token, TokenError};
+use crate::trust::{self, Distrust};
 
 /// Where `serve` looks without `--config`.
 pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
@@ -65,8 +69,10 @@ impl Default for Config {
 pub enum ConfigError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} is not a configuration:\n{source}", path.display())]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("refusing the configuration: {0}")]
+    Distrust(#[from] Distrust),
+    #[error("{} is not a configuration:\n{source}{hint}", path.display())]
+    Parse { path: PathBuf, source: Box<toml::de::Error>, hint: String },
     #[error(
         "refusing to listen on {0}: beyond loopback whoever reaches that port could cut this host off, so callers must have a \
          token. Name a file with one (`openssl rand -hex 32` makes it) as `token_file`, or with --token-file; or listen on \
@@ -90,14 +96,11 @@ impl Config {
     /// A file that was named and cannot be read, or any that cannot be understood or names nothing.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        let Some(text) = Self::text(named)? else { return Ok(Self::default()) };
+        let wrong = |source: toml::de::Error| {
+            let hint = check::meant(source.message()).map(|hint| format!("{hint}\n")).unwrap_or_default();
+            ConfigError::Parse { path: path.to_owned(), source: Box::new(source), hint }
         };
-        let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
         let config = toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)?;
         match circle(&config.peers).map(|names| names.join(" -> ")) {
             Some(way) => Err(ConfigError::Circle { path: path.to_owned(), way }),
@@ -105,8 +108,29 @@ impl Config {
         }
     }
 
+    /// What the file says, if there is one or one was named; and nobody else may have a say in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or not be trusted.
+    pub(crate) fn text(named: Option<&Path>) -> Result<Option<String>, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let mut text = String::new();
+        match trust::file(path) {
+            Ok(mut file) => file.read_to_string(&mut text).map_err(failed)?,
+            Err(Distrust::Look { source, .. })
+                if named.is_none() && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                return Ok(None);
+            }
+            Err(Distrust::Look { source, .. }) => return Err(failed(source)),
+            Err(distrust) => return Err(distrust.into()),
+        };
+        Ok(Some(text))
+    }
+
     /// Host names have no case, and neither have names of the configuration.
-    fn fold_names(mut self) -> Self {
+    pub(crate) fn fold_names(mut self) -> Self {
         self.peers = self.peers.into_iter().map(|(name, peers)| (name.to_ascii_lowercase(), peers)).collect();
         self
     }
@@ -131,6 +155,11 @@ impl Config {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// What it uses of the file system once it runs.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone(), reads: Vec::new() }
     }
 
     /// Whether other hosts reach the API.

@@ -4,6 +4,7 @@
 //! by step, and reads it back. Everything that decides is pure: `plan`, and the keeper's ledger.
 
 pub mod api;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod daemon;
@@ -19,6 +20,8 @@ pub mod policy;
 pub mod privileges;
 pub mod probe;
 pub mod resolve;
+mod sandbox;
 pub mod scope;
 mod targets;
 pub mod token;
+pub mod trust;

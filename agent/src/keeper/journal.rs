@@ -5,15 +5,16 @@
 //! and that takes the faults with it; so the sync is left to a thread of its own, where nobody waits for it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
 use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
+
+use crate::trust::{self, append_to};
 
 const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
@@ -144,7 +145,7 @@ impl Journal {
     /// From now on its disk is full.
     #[cfg(test)]
     pub fn fill(&mut self) {
-        self.file = append_to(Path::new("/dev/full")).unwrap();
+        self.file = File::options().append(true).open("/dev/full").unwrap();
     }
 
     /// Faults that are over, newest first.
@@ -230,20 +231,9 @@ fn open_faults(lines: Vec<Line>) -> Vec<Begun> {
     begun.into_values().collect()
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
-    // Root, in the foreground, may be the first to write in the directory of the service's own user.
-    if let Some(Ok(dir)) = path.parent().map(std::fs::metadata)
-        && dir.uid() != file.metadata()?.uid()
-    {
-        std::os::unix::fs::fchown(&file, Some(dir.uid()), Some(dir.gid()))?;
-    }
-    Ok(file)
-}
-
 /// The lines that can be read, and how many cannot.
 fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
-    let file = match File::open(path) {
+    let file = match trust::read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(error),

@@ -1,17 +1,20 @@
 //! `serve`: the daemon.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use partition_agent_core::config::Config;
-use partition_agent_core::daemon;
+use partition_agent_core::config::{Config, DEFAULT_CONFIG};
+use partition_agent_core::{check, daemon};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
 
 pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    if args.check_config {
+        return Ok(check(args, token_file));
+    }
     // Standard error, as systemd and containers expect; RUST_LOG asks for more.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -22,6 +25,13 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Fa
         .init();
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = Config::load(args.config.as_deref()).map_err(|error| failed(&error))?;
+    win(args, token_file, &mut config);
+    daemon::run(&config).map_err(|error| failed(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Flags win over the file.
+fn win(args: &ServeArgs, token_file: Option<PathBuf>, config: &mut Config) {
     if let Some(socket) = &args.socket {
         config.socket.clone_from(socket);
     }
@@ -35,6 +45,18 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Fa
         config.state_dir.clone_from(state_dir);
     }
     config.namespaces |= args.namespaces;
-    daemon::run(&config).map_err(|error| failed(&error))?;
-    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &ServeArgs, token_file: Option<PathBuf>) -> ExitCode {
+    let mistakes = check::mistakes(args.config.as_deref(), |config| win(args, token_file, config));
+    for mistake in &mistakes {
+        eprintln!("{mistake}");
+    }
+    if mistakes.is_empty() {
+        let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+        println!("{}: an agent would start with this", file.display());
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
