@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod address;
+mod check_config;
 mod exit;
 mod flags;
 mod fleet;

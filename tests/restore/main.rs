@@ -1,7 +1,9 @@
 //! The promise: every fault ends by itself, whatever happens to the agent, and leaves no trace. Root needed.
 
 mod agent_dies;
+mod files;
 mod foreign;
+mod privileges;
 mod recovery;
 mod trace;
 

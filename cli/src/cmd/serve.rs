@@ -10,10 +10,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
+use crate::render;
 
 pub fn run(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     if args.check_config {
-        return Ok(check(args, token_file));
+        return check(args, token_file);
     }
     // Standard error, as systemd and containers expect; RUST_LOG asks for more.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -47,16 +48,15 @@ fn win(args: &ServeArgs, token_file: Option<PathBuf>, config: &mut Config) {
     config.namespaces |= args.namespaces;
 }
 
-fn check(args: &ServeArgs, token_file: Option<PathBuf>) -> ExitCode {
+fn check(args: &ServeArgs, token_file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mistakes = check::mistakes(args.config.as_deref(), |config| win(args, token_file, config));
     for mistake in &mistakes {
-        eprintln!("{mistake}");
+        render::complain(mistake);
     }
-    if mistakes.is_empty() {
-        let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
-        println!("{}: an agent would start with this", file.display());
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
+    if !mistakes.is_empty() {
+        return Ok(ExitCode::from(1));
     }
+    let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+    render::line(&format!("{}: an agent would start with this", file.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
