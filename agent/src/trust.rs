@@ -123,7 +123,6 @@ pub fn append_to(path: &Path) -> io::Result<File> {
         options.append(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         options
     };
-    let refused = |distrust: Distrust| io::Error::new(ErrorKind::InvalidInput, distrust.to_string());
     let made = options().create_new(true).open(path);
     let file = match made {
         Ok(made) => {
@@ -134,20 +133,10 @@ pub fn append_to(path: &Path) -> io::Result<File> {
             }
             return Ok(made);
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => match options().open(path) {
-            // O_NOFOLLOW: it is a symbolic link. ENXIO: a FIFO that nobody reads, or a socket.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-                return Err(refused(Distrust::NotAFile(path.to_owned())));
-            }
-            opened => opened?,
-        },
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => a_file(path, options().open(path))?,
         Err(error) => return Err(error),
     };
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(refused(Distrust::NotAFile(path.to_owned())));
-    }
-    if found.nlink() > 1 {
+    if file.metadata()?.nlink() > 1 {
         return Err(refused(Distrust::Linked(path.to_owned())));
     }
     Ok(file)
@@ -158,11 +147,22 @@ pub fn append_to(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What the kernel says, and [`Distrust`].
 pub fn read(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
+    a_file(path, File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path))
+}
+
+fn a_file(path: &Path, opened: io::Result<File>) -> io::Result<File> {
+    let other = || refused(Distrust::NotAFile(path.to_owned()));
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(other()),
+        // O_NOFOLLOW: it is a symbolic link. ENXIO: a FIFO that nobody reads, or a socket.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => Err(other()),
+        Err(error) => Err(error),
     }
-    Err(io::Error::new(ErrorKind::InvalidInput, Distrust::NotAFile(path.to_owned()).to_string()))
+}
+
+fn refused(distrust: Distrust) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, distrust.to_string())
 }
 
 #[cfg(test)]
