@@ -48,7 +48,8 @@ pub fn mistakes(named: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Vec<Mi
         Err(error) => return vec![about(None, error.to_string())],
     };
     let (config, wrong) = understood(&text);
-    let mut found = wrong.into_iter().map(|wrong| Mistake { file: file.clone(), ..wrong }).collect::<Vec<_>>();
+    let mut found =
+        wrong.into_iter().map(|wrong| Mistake { file: file.clone(), ..wrong }).collect::<Vec<_>>();
     let Some(mut config) = config else { return found };
     flags(&mut config);
     let lines = Lines(&text);
@@ -256,7 +257,10 @@ bad = ['10.0.0.300']
             ("4: engines:", "something else than a socket"),
             ("5: peers:", "a -> b -> a"),
         ] {
-            assert!(told.iter().any(|text| text.starts_with(line) && text.contains(words)), "{line} {told:#?}");
+            assert!(
+                told.iter().any(|text| text.starts_with(line) && text.contains(words)),
+                "{line} {told:#?}"
+            );
         }
         assert_eq!(told.len(), 5, "{told:#?}");
         let absent = mistakes(Some(Path::new("/nonexistent/agent.toml")), |_| {});

@@ -31,7 +31,9 @@ pub enum PrivilegeError {
     Kept(Names),
     #[error("cannot read or drop capabilities: {0}")]
     Caps(#[from] caps::errors::CapsError),
-    #[error("cannot give up new privileges for good (PR_SET_NO_NEW_PRIVS), or ask for the users of this process: {0}")]
+    #[error(
+        "cannot give up new privileges for good (PR_SET_NO_NEW_PRIVS), or ask for the users of this process: {0}"
+    )]
     Kernel(#[from] nix::Error),
 }
 
@@ -173,7 +175,8 @@ mod tests {
 
     fn has(permitted: &[Capability], bounding: &[Capability]) -> Has {
         let (user, group) = one_user();
-        let [permitted, bounding] = [permitted, bounding].map(|set| set.iter().copied().collect::<CapsHashSet>());
+        let [permitted, bounding] =
+            [permitted, bounding].map(|set| set.iter().copied().collect::<CapsHashSet>());
         Has { effective: permitted.clone(), permitted, bounding, user, group }
     }
 
@@ -197,7 +200,12 @@ mod tests {
             (&[NET, ADMIN, RAW], &[NET], false, ""),
             (&[], &[NET], false, "CAP_NET_ADMIN is missing"),
             (&[RAW, PCAP], &[RAW, PCAP], false, "CAP_NET_ADMIN is missing"),
-            (&[NET], &[NET, RAW, ADMIN], false, "refusing to run with CAP_NET_RAW, CAP_SYS_ADMIN in the bounding set"),
+            (
+                &[NET],
+                &[NET, RAW, ADMIN],
+                false,
+                "refusing to run with CAP_NET_RAW, CAP_SYS_ADMIN in the bounding set",
+            ),
             (
                 &[NET, ADMIN],
                 &[NET, ADMIN],

@@ -10,7 +10,12 @@ fn checked(text: &str) -> (Run, tempfile::TempDir) {
     let file = dir.path().join("agent.toml");
     std::fs::write(&file, text).unwrap();
     let mut command = program("serve --check-config --config");
-    command.arg(&file).arg("--state-dir").arg(dir.path().join("state")).arg("--socket").arg(dir.path().join("sock"));
+    command
+        .arg(&file)
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .arg("--socket")
+        .arg(dir.path().join("sock"));
     (finish(command.spawn().unwrap()), dir)
 }
 

@@ -126,11 +126,7 @@ pub(crate) fn api_agent(
 ) -> (Agent, Handle, Arc<Mutex<World>>) {
     let fake = Fake::default();
     let world = Arc::clone(&fake.world);
-    let settings = Settings {
-        guard: options.policy.guard(Some(port)),
-        policy: options.policy,
-        state_dir,
-    };
+    let settings = Settings { guard: options.policy.guard(Some(port)), policy: options.policy, state_dir };
     let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
     let agent = Agent::new(keeper.clone(), Finder::new(options.peers, options.engines), Some(port));
     (agent, keeper, world)

@@ -38,7 +38,8 @@ fn protected_networks_pass_a_cut_and_a_reject_of_everything_in_both_families() {
     let at = served(&lab);
     let agent = Agent::start(&lab.app, "[policy]\nprotected_networks = ['10.77.1.0/24', 'fd77:1::/64']\n");
     // What comes in, too: connections from there to this host.
-    let here = ["10.77.1.1", "fd77:1::1", "10.77.2.1", "fd77:2::1"].map(|ip| SocketAddr::new(address(ip), 81));
+    let here =
+        ["10.77.1.1", "fd77:1::1", "10.77.2.1", "fd77:2::1"].map(|ip| SocketAddr::new(address(ip), 81));
     here.iter().for_each(|at| serve_tcp(&lab.app, *at));
     for kind in [LOSS, REJECT] {
         let protects = agent.inject("f", &all(kind)).protects;
@@ -64,7 +65,9 @@ fn connections_with_a_protected_network_are_not_reset() {
     let lab = Lab::new();
     let at = served(&lab);
     let agent = Agent::start(&lab.app, "[policy]\nprotected_networks = ['10.77.1.0/24']\n");
-    [at[0], at[2]].iter().for_each(|at| harness::traffic::echo_tcp(host(&lab, *at), SocketAddr::new(at.ip(), 7)));
+    [at[0], at[2]]
+        .iter()
+        .for_each(|at| harness::traffic::echo_tcp(host(&lab, *at), SocketAddr::new(at.ip(), 7)));
     let [kept, reset] = [at[0], at[2]].map(|at| {
         let at = SocketAddr::new(at.ip(), 7);
         harness::traffic::connect(&lab.app, at, PATIENCE * 5).expect("nothing is cut yet")

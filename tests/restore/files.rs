@@ -12,7 +12,8 @@ use crate::cut;
 
 /// What a serve in this directory says that must not start.
 fn refused(lab: &Lab, dir: &Path) -> String {
-    let [conf, socket, state] = ["agent.toml", "agent.sock", "state"].map(|name| dir.join(name).display().to_string());
+    let [conf, socket, state] =
+        ["agent.toml", "agent.sock", "state"].map(|name| dir.join(name).display().to_string());
     let program = binary().display().to_string();
     let serve = ["serve", "--config", &conf, "--socket", &socket, "--state-dir", &state];
     let done = lab.app.output("timeout", &[&["60", &program], &serve[..]].concat());
@@ -72,9 +73,12 @@ fn a_symbolic_link_in_the_place_of_the_socket_is_neither_followed_nor_replaced()
 #[test]
 fn what_every_user_may_write_or_somebody_else_owns_is_refused() {
     let (lab, dir) = left();
-    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    let mode =
+        |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
     let [conf, state] = ["agent.toml", "state"].map(|name| dir.path().join(name));
-    for (path, open, was) in [(&conf, 0o666, 0o644), (&state, 0o777, 0o755), (&dir.path().to_owned(), 0o777, 0o700)] {
+    for (path, open, was) in
+        [(&conf, 0o666, 0o644), (&state, 0o777, 0o755), (&dir.path().to_owned(), 0o777, 0o700)]
+    {
         mode(path, open);
         let said = refused(&lab, dir.path());
         let who = path.display().to_string();

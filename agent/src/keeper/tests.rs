@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::kernel::fake::{Fake, World};
-use crate::policy::Policy;
 use crate::plan::Address;
+use crate::policy::Policy;
 use partition_agent_proto::{State, Verdict};
 
 mod behind;

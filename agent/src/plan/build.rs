@@ -208,7 +208,8 @@ impl<'a> Build<'a> {
         let Some(bit) = draft.bit.filter(|_| draft.marks()) else { return };
         let output = Chain { name: "output".to_owned(), base: Some(Base::Output(-101)) };
         let forwarded = Chain { name: "prerouting".to_owned(), base: Some(Base::Prerouting(-101)) };
-        let chains = if draft.sender.is_some() { vec![output.clone()] } else { vec![output.clone(), forwarded] };
+        let chains =
+            if draft.sender.is_some() { vec![output.clone()] } else { vec![output.clone(), forwarded] };
         for chain in &chains {
             let spared =
                 |set: &Set| vec![Expr::Member(Hook::Egress, set.shape, set.name.clone()), Expr::Return];

@@ -286,14 +286,20 @@ mod tests {
             assert!(rules.contains(&rule.to_owned()), "{rules:?}");
         }
         let sets = skeleton.sets.iter().filter(|set| set.name.starts_with("guard_net"));
-        let sets = sets.map(|set| (set.timed, set.elements.iter().map(ToString::to_string).collect::<Vec<_>>()));
-        assert_eq!(sets.collect::<Vec<_>>(), [(false, vec!["10.0.8.0/23".to_owned()]), (false, vec!["fd00:9::/64".to_owned()])]);
+        let sets =
+            sets.map(|set| (set.timed, set.elements.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        assert_eq!(
+            sets.collect::<Vec<_>>(),
+            [(false, vec!["10.0.8.0/23".to_owned()]), (false, vec!["fd00:9::/64".to_owned()])]
+        );
         let mut spared = Ruleset::default();
         guard.spare(Hook::Egress, &mut spared, "f1");
         assert!(spared.rules.iter().any(|rule| rule.to_string().ends_with("ip daddr @guard_net4 return")));
         assert_eq!(guard.protects().last().unwrap(), "network fd00:9::/64");
         assert!(guard.protects().any(|text| text == "network 10.0.9.0/24"), "without the bits of a host");
-        for (address, protected) in [("10.0.9.1", true), ("10.0.7.1", false), ("fd00:9::1", true), ("fd00::1", false)] {
+        for (address, protected) in
+            [("10.0.9.1", true), ("10.0.7.1", false), ("fd00:9::1", true), ("fd00::1", false)]
+        {
             assert_eq!(guard.protects_address(address.parse().unwrap()), protected, "{address}");
         }
     }

@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn networks_lie_within_others_together_or_not() {
-        let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpNetwork>>();
+        let nets =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpNetwork>>();
         let halves = nets(&["10.0.0.0/25", "10.0.0.128/25", "fd00::/64"]);
         for (inner, within) in [
             (&["10.0.0.0/24"][..], true),

@@ -27,7 +27,11 @@ pub enum Denied {
     Scope { allowed: BTreeSet<ScopeName>, scope: ScopeName, which: String },
     #[error("policy.hours allows {} ({zone}); this would last from {start} to {end}", list(allowed))]
     Hours { allowed: Vec<Window>, zone: String, start: String, end: String },
-    #[error("policy.protected_networks leaves {} alone, and there is nothing else to hit: {}", list(protected), list(targets))]
+    #[error(
+        "policy.protected_networks leaves {} alone, and there is nothing else to hit: {}",
+        list(protected),
+        list(targets)
+    )]
     Targets { protected: Vec<IpNetwork>, targets: Vec<Address> },
     #[error(
         "policy.protected_networks leaves {} alone, and no other name server is asked: {}",

@@ -74,10 +74,12 @@ impl FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` are no hours: write them as `Mon-Fri 09:00-17:00` or `Sat,Sun 00:00-24:00`");
+        let wrong =
+            || format!("`{text}` are no hours: write them as `Mon-Fri 09:00-17:00` or `Sat,Sun 00:00-24:00`");
         let (days, hours) = text.split_once(' ').ok_or_else(wrong)?;
         let (start, end) = hours.split_once('-').ok_or_else(wrong)?;
-        let days = days.split(',').map(|part| range(part).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
+        let days =
+            days.split(',').map(|part| range(part).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
         let start = time(start).ok_or_else(wrong)?;
         let end = if end == "24:00" { None } else { Some(time(end).ok_or_else(wrong)?) };
         if end == Some(start) {
@@ -111,7 +113,8 @@ fn range(text: &str) -> Option<Vec<Weekday>> {
 }
 
 fn time(text: &str) -> Option<Time> {
-    let (hour, minute) = text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2)?;
+    let (hour, minute) =
+        text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2)?;
     Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 

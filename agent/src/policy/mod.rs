@@ -136,7 +136,9 @@ impl Policy {
     /// # Errors
     /// [`Denied::Targets`].
     pub fn targets(&self, targets: &[Address]) -> Result<(), Denied> {
-        if targets.is_empty() || !is_within(targets.iter().map(|target| &target.net), &self.protected_networks) {
+        if targets.is_empty()
+            || !is_within(targets.iter().map(|target| &target.net), &self.protected_networks)
+        {
             return Ok(());
         }
         let touched = |net: &&IpNetwork| targets.iter().any(|target| net.contains(target.net.ip()));
@@ -149,10 +151,14 @@ impl Policy {
     /// # Errors
     /// [`Denied::Servers`], if there were some and none is left.
     pub fn servers(&self, servers: &[SocketAddr]) -> Result<Vec<SocketAddr>, Denied> {
-        let is_protected = |server: &SocketAddr| self.protected_networks.iter().any(|net| net.contains(server.ip()));
+        let is_protected =
+            |server: &SocketAddr| self.protected_networks.iter().any(|net| net.contains(server.ip()));
         let left = servers.iter().copied().filter(|server| !is_protected(server)).collect::<Vec<_>>();
         if left.is_empty() && !servers.is_empty() {
-            return Err(Denied::Servers { protected: self.protected_networks.clone(), servers: servers.to_vec() });
+            return Err(Denied::Servers {
+                protected: self.protected_networks.clone(),
+                servers: servers.to_vec(),
+            });
         }
         Ok(left)
     }

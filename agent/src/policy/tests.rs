@@ -80,7 +80,11 @@ fn kinds_and_scopes_are_those_that_are_listed() {
             r#"{"scope":{"container":"web"},"interface":"eth0"}"#,
             "policy.scopes allows interface and unit; this is on container web",
         ),
-        ("scopes = ['host']", r#"{"interface":"eth0"}"#, "policy.scopes allows host; this is on interface eth0"),
+        (
+            "scopes = ['host']",
+            r#"{"interface":"eth0"}"#,
+            "policy.scopes allows host; this is on interface eth0",
+        ),
     ] {
         check(rules, fault, NOON, refusal);
     }
@@ -88,7 +92,8 @@ fn kinds_and_scopes_are_those_that_are_listed() {
 
 #[test]
 fn every_name_of_a_kind_and_a_scope_is_read_as_it_is_told() {
-    let list = |names: Vec<String>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(",");
+    let list =
+        |names: Vec<String>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(",");
     let kinds = list(KindName::ALL.iter().map(ToString::to_string).collect());
     let scopes = list(ScopeName::ALL.iter().map(ToString::to_string).collect());
     assert_eq!(policy(&format!("kinds = [{kinds}]\nscopes = [{scopes}]")), Policy::default());
@@ -201,7 +206,10 @@ fn protected_name_servers_are_asked_as_ever() {
     assert_eq!(rules.servers(&[ours, other]), Ok(vec![other]));
     assert_eq!(rules.servers(&[]), Ok(vec![]));
     let text = rules.servers(&[ours]).unwrap_err().to_string();
-    assert!(text.ends_with("leaves 10.0.9.0/24 alone, and no other name server is asked: 10.0.9.53"), "{text}");
+    assert!(
+        text.ends_with("leaves 10.0.9.0/24 alone, and no other name server is asked: 10.0.9.53"),
+        "{text}"
+    );
 }
 
 #[test]

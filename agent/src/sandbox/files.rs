@@ -31,7 +31,9 @@ pub fn restrict(paths: &Paths, namespaces: bool) -> Result<String, String> {
     let status = landlocked(paths).map_err(|error| format!("Landlock: {error}"))?;
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => format!("Landlock {effective_abi:?}"),
-        LandlockStatus::NotEnabled => return Err("Landlock is not enabled: `lsm=` of the boot line".to_owned()),
+        LandlockStatus::NotEnabled => {
+            return Err("Landlock is not enabled: `lsm=` of the boot line".to_owned());
+        }
         LandlockStatus::NotImplemented => return Err("this kernel has no Landlock".to_owned()),
     };
     match status.ruleset {
@@ -61,4 +63,46 @@ fn landlocked(paths: &Paths) -> Result<landlock::RestrictionStatus, RulesetError
         .add_rules(path_beneath_rules([&paths.state_dir], state))?
         .add_rules(path_beneath_rules(paths.socket.parent(), AccessFs::RemoveFile))?
         .restrict_self()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn it_reads_what_it_needs_and_writes_its_state_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let [state, run, other] = ["state", "run", "other"].map(|name| dir.path().join(name));
+        for made in [&state, &run, &other] {
+            fs::create_dir(made).unwrap();
+        }
+        let socket = run.join("agent.sock");
+        for file in [&socket, &other.join("secret")] {
+            fs::write(file, "x").unwrap();
+        }
+        let paths = Paths { state_dir: state.clone(), socket: socket.clone(), reads: Vec::new() };
+        assert!(restrict(&paths, true).is_err(), "not with other namespaces");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let Ok(_) = restrict(&paths, false) else { return };
+                let refused =
+                    |done: std::io::Result<()>| done.unwrap_err().kind() == ErrorKind::PermissionDenied;
+                fs::write(state.join("journal"), "x").unwrap();
+                fs::rename(state.join("journal"), state.join("journal.1")).unwrap();
+                fs::read_to_string("/proc/self/status").unwrap();
+                fs::read_dir("/etc").unwrap();
+                assert!(refused(fs::write(other.join("new"), "x")));
+                assert!(refused(fs::write(run.join("new"), "x")));
+                assert!(refused(fs::read_to_string(other.join("secret")).map(drop)));
+                assert!(refused(fs::remove_file(other.join("secret"))));
+                assert!(refused(fs::write("/etc/partition-agent-was-here", "x")));
+                assert!(refused(fs::create_dir(state.join("inner"))));
+                assert!(refused(std::os::unix::fs::symlink("/etc/shadow", state.join("link"))));
+                fs::remove_file(&socket).unwrap();
+            });
+        });
+    }
 }

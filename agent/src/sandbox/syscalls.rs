@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, Error, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Is, SeccompCondition as When,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Is,
+    SeccompCondition as When, SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
 
 /// Sockets: HTTP, netlink, DNS, probes, container engines, systemd.
@@ -212,7 +212,10 @@ fn rules(namespaces: bool) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccomp
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     rules.insert(libc::SYS_socket, each(0, families.map(i32::unsigned_abs))?);
     // The name of a thread, and of a mapping (glibc, Linux 5.17).
-    rules.insert(libc::SYS_prctl, each(0, [libc::PR_SET_NAME.unsigned_abs(), libc::PR_SET_VMA.unsigned_abs()])?);
+    rules.insert(
+        libc::SYS_prctl,
+        each(0, [libc::PR_SET_NAME.unsigned_abs(), libc::PR_SET_VMA.unsigned_abs()])?,
+    );
     // No code is made while it runs. The C library maps that of others when it looks up names.
     let writable_or_code = vec![one(2, lacks(libc::PROT_EXEC))?, one(2, lacks(libc::PROT_WRITE))?];
     rules.insert(libc::SYS_mmap, writable_or_code);
@@ -237,7 +240,10 @@ fn one(argument: u8, (is, value): (Is, u64)) -> Result<SeccompRule, seccompiler:
     SeccompRule::new(vec![When::new(argument, Length::Dword, is, value)?])
 }
 
-fn each<const N: usize>(argument: u8, values: [u32; N]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn each<const N: usize>(
+    argument: u8,
+    values: [u32; N],
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     values.into_iter().map(|value| one(argument, (Is::Eq, u64::from(value)))).collect()
 }
 
