@@ -1,17 +1,21 @@
 //! `agent.toml`. Every key has a default, unknown keys are errors, and flags of `serve` win over the file.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use partition_agent_proto::{DEFAULT_SOCKET, Peer, Span};
+use partition_agent_proto::{DEFAULT_SOCKET, Peer};
 use serde::Deserialize;
 
 use crate::access::{AccessError, Remotes, TlsFiles, TokenEntry};
+use crate::check;
 use crate::finder::Finder;
-use crate::plan::ProtectedPort;
+use crate::policy::Policy;
 use crate::resolve::circle;
+use crate::sandbox::Paths;
 use crate::scope::Engines;
+use crate::trust::{self, Distrust};
 
 /// Where `serve` looks without `--config`.
 pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
@@ -47,24 +51,19 @@ pub struct Config {
     pub probe_port: Option<u16>,
     /// Journal and lock.
     pub state_dir: PathBuf,
-    /// The longest fault.
-    pub longest: Span,
-    /// The most faults at once.
-    pub most_faults: usize,
-    /// Ports of this host that no fault touches.
-    pub protect: Vec<ProtectedPort>,
     /// Faults in other network namespaces: containers, pods, units with a namespace of their own. Takes CAP_SYS_ADMIN and
     /// CAP_SYS_PTRACE, which the agent gives up otherwise.
     pub namespaces: bool,
     /// Sockets of container engines; without any, the usual ones of Docker and Podman.
     pub engines: Vec<PathBuf>,
+    /// What may be done to this host.
+    pub policy: Policy,
     /// Names for `--peer`, before the resolver is asked.
     pub peers: BTreeMap<String, Vec<Peer>>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let port = |text: &str| text.parse::<ProtectedPort>().ok();
         Self {
             socket: PathBuf::from(DEFAULT_SOCKET),
             group: "partition-agent".to_owned(),
@@ -77,12 +76,9 @@ impl Default for Config {
             most_connections: 512,
             probe_port: None,
             state_dir: PathBuf::from("/var/lib/partition-agent"),
-            longest: Span::from_secs(24 * 3600),
-            most_faults: 100,
-            // ssh, and the DHCP and DHCPv6 clients that keep this host's addresses.
-            protect: ["tcp/22", "udp/68", "udp/546"].into_iter().filter_map(port).collect(),
             namespaces: false,
             engines: Vec::new(),
+            policy: Policy::default(),
             peers: BTreeMap::new(),
         }
     }
@@ -93,8 +89,10 @@ impl Default for Config {
 pub enum ConfigError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} is not a configuration:\n{source}", path.display())]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("refusing the configuration: {0}")]
+    Distrust(#[from] Distrust),
+    #[error("{} is not a configuration:\n{source}{hint}", path.display())]
+    Parse { path: PathBuf, source: Box<toml::de::Error>, hint: String },
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error("`{key}` is {is}: at least 1, at most {most}")]
@@ -114,14 +112,11 @@ impl Config {
     /// A file that was named and cannot be read, or any that cannot be understood or names nothing.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        let Some(text) = Self::text(named)? else { return Ok(Self::default()) };
+        let wrong = |source: toml::de::Error| {
+            let hint = check::meant(source.message()).map(|hint| format!("{hint}\n")).unwrap_or_default();
+            ConfigError::Parse { path: path.to_owned(), source: Box::new(source), hint }
         };
-        let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
         let config = toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)?;
         match circle(&config.peers).map(|names| names.join(" -> ")) {
             Some(way) => Err(ConfigError::Circle { path: path.to_owned(), way }),
@@ -129,8 +124,29 @@ impl Config {
         }
     }
 
+    /// What the file says, if there is one or one was named; and nobody else may have a say in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or not be trusted.
+    pub(crate) fn text(named: Option<&Path>) -> Result<Option<String>, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let mut text = String::new();
+        match trust::file(path) {
+            Ok(mut file) => file.read_to_string(&mut text).map_err(failed)?,
+            Err(Distrust::Look { source, .. })
+                if named.is_none() && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                return Ok(None);
+            }
+            Err(Distrust::Look { source, .. }) => return Err(failed(source)),
+            Err(distrust) => return Err(distrust.into()),
+        };
+        Ok(Some(text))
+    }
+
     /// Host names have no case, and neither have names of the configuration.
-    fn fold_names(mut self) -> Self {
+    pub(crate) fn fold_names(mut self) -> Self {
         self.peers = self.peers.into_iter().map(|(name, peers)| (name.to_ascii_lowercase(), peers)).collect();
         self
     }
@@ -150,7 +166,7 @@ impl Config {
     /// What is well-formed and must not be.
     pub fn check(&self) -> Result<(), ConfigError> {
         for (key, is, most) in [
-            ("most_faults", self.most_faults, MOST_FAULTS),
+            ("policy.most_faults", self.policy.most_faults, MOST_FAULTS),
             ("most_connections", self.most_connections, MOST_CONNECTIONS),
         ] {
             if !(1..=most).contains(&is) {
@@ -158,6 +174,11 @@ impl Config {
             }
         }
         Ok(Remotes::check(self)?)
+    }
+
+    /// What it uses of the file system once it runs.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone(), reads: Vec::new() }
     }
 
     /// Whether other hosts reach the API.
@@ -208,8 +229,9 @@ mod tests {
     fn mistakes_are_named() {
         for (text, reason) in [
             ("sockets = '/x'", "unknown field"),
-            ("longest = '31d'", "out of range"),
-            ("protect = ['22']", "protected port"),
+            ("longest = '1h'", "unknown field"),
+            ("[policy]\nlongest = '31d'", "out of range"),
+            ("[policy]\nprotected_ports = ['22']", "protected port"),
             ("[peers]\nredis = ['10.0.0.300']", "neither an address"),
         ] {
             let error = parse(text).unwrap_err();
@@ -258,9 +280,9 @@ mod tests {
     #[test]
     fn bounds_have_bounds() {
         for (text, is_fine) in [
-            ("most_faults = 1000", true),
-            ("most_faults = 1001", false),
-            ("most_faults = 0", false),
+            ("[policy]\nmost_faults = 1000", true),
+            ("[policy]\nmost_faults = 1001", false),
+            ("[policy]\nmost_faults = 0", false),
             ("most_connections = 1", true),
             ("most_connections = 4097", false),
         ] {

@@ -18,9 +18,10 @@ use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
-use crate::plan::Guard;
 use crate::privileges::{self, PrivilegeError};
 use crate::probe::Responder;
+use crate::sandbox;
+use crate::trust::{self, Distrust};
 
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,8 @@ pub enum DaemonError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    #[error("refusing to run: {0}")]
+    Distrust(#[from] Distrust),
     #[error(transparent)]
     Keeper(#[from] StartError),
     #[error("cannot listen on {at}: {source}")]
@@ -52,9 +55,11 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     config.check()?;
     let remotes = config.remotes()?;
     let locals = Locals::of(&config.group);
-    privileges::require_net_admin()?;
+    privileges::require(config.namespaces)?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
+    trust::way_to(&config.state_dir)?;
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
+    trust::directory(&config.state_dir)?;
     let unix = listen_unix(&config.socket, &config.group)?;
     let tcp = config.listen.map(|at| {
         let failed = |source| DaemonError::Listen { at: at.to_string(), source };
@@ -65,16 +70,17 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let tcp_port = api.map(|address| address.port());
     let responder = api.map(|api| answer_probes(config, api)).transpose()?.flatten();
     privileges::drop_the_rest(config.namespaces)?;
+    let sandbox = sandbox::enter(&config.paths(), config.namespaces);
+    tracing::info!(%sandbox, "has taken from itself what it does not need");
 
     // One thread is enough for a socket; the keeper has its own.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let served = runtime.block_on(async {
         let settings = Settings {
-            guard: Guard::new(&config.protect, tcp_port).and_far(tcp_port.filter(|_| config.is_remote())),
+            guard: config.policy.guard(tcp_port).and_far(tcp_port.filter(|_| config.is_remote())),
+            policy: config.policy.clone(),
             state_dir: config.state_dir.clone(),
-            longest: config.longest,
-            most: config.most_faults,
         };
         let keeper = keeper::spawn(settings, Linux::open)?;
         let agent = Agent::new(keeper.clone(), config.finder(), tcp_port);
@@ -113,14 +119,15 @@ fn answer_probes(config: &Config, api: SocketAddr) -> Result<Option<Responder>, 
 /// Root and the group may connect; a socket that a dead agent left is replaced, one that answers is not.
 fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
     let failed = |source| DaemonError::Listen { at: path.display().to_string(), source };
+    trust::way_to(path)?;
+    // A slip in the configuration must not cost another file; nor is a symbolic link followed.
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+        return Err(failed(io::Error::other("there is something else than a socket; use another --socket")));
+    }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(failed(io::Error::other(
             "another agent answers there; stop it first, or use another --socket",
         )));
-    }
-    // A slip in the configuration must not cost another file.
-    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
-        return Err(failed(io::Error::other("there is something else than a socket; use another --socket")));
     }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),

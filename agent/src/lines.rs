@@ -3,15 +3,16 @@
 //! A line that is written survives every death of the agent. Only a crash of the host can lose one that is not yet synced;
 //! the sync is left to a thread of its own, where nobody waits for it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use nix::libc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::trust;
 
 /// How much is read at once, from the end.
 const CHUNK: u64 = 64 << 10;
@@ -31,7 +32,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// See [`appendable`].
+    /// See [`trust::append_to`].
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, length, torn) = append_to(path)?;
         Ok(Self { path: path.to_owned(), file, length, torn, unsynced: false, syncer: syncer()? })
@@ -39,9 +40,7 @@ impl Lines {
 
     /// A file that is not there yet, with these lines.
     pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o640).open(path)?;
-        give_to_owner(path, &file)?;
-        file.write_all(bytes)
+        trust::create(path)?.write_all(bytes)
     }
 
     /// In one call, so that a line is there or not. What of one is there that was cut short, is ended first, so that the next
@@ -85,49 +84,19 @@ impl Lines {
     /// From now on its disk is full.
     #[cfg(test)]
     pub fn fill(&mut self) {
-        self.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        self.file = File::options().append(true).open("/dev/full").unwrap();
     }
 }
 
 /// A file that can be appended to, its length, and whether its last line has no end.
 fn append_to(path: &Path) -> io::Result<(File, u64, bool)> {
-    let file = appendable(path)?;
+    let file = trust::append_to(path)?;
     let length = file.metadata()?.len();
     let mut last = [b'\n'];
     if length > 0 {
         file.read_exact_at(&mut last, length - 1)?;
     }
     Ok((file, length, last != [b'\n']))
-}
-
-/// Made where it is missing. Never through a link, and nothing but a file: what is there may be in the way by accident, or on
-/// purpose.
-pub fn appendable(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Without blocking: what is there may be a pipe that nobody reads.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file = options.create(true).append(true).read(true).mode(0o640).custom_flags(flags).open(path);
-    let file = file.map_err(|error| {
-        if error.raw_os_error() == Some(libc::ELOOP) {
-            return io::Error::other(format!("{} is a symbolic link", path.display()));
-        }
-        error
-    })?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other(format!("{} is no file", path.display())));
-    }
-    give_to_owner(path, &file)?;
-    Ok(file)
-}
-
-/// Root, in the foreground, may be the first to write in the directory of the service's own user.
-fn give_to_owner(path: &Path, file: &File) -> io::Result<()> {
-    if let Some(Ok(dir)) = path.parent().map(std::fs::metadata)
-        && dir.uid() != file.metadata()?.uid()
-    {
-        std::os::unix::fs::fchown(file, Some(dir.uid()), Some(dir.gid()))?;
-    }
-    Ok(())
 }
 
 /// A thread that waits for the disk, for as long as somebody has something for it.
@@ -157,8 +126,7 @@ pub struct Backwards {
 
 impl Backwards {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        let file = match trust::read(path) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),

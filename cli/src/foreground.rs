@@ -9,7 +9,6 @@ use partition_agent_core::clock::wall;
 use partition_agent_core::config::Config;
 use partition_agent_core::keeper::{self, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
-use partition_agent_core::plan::Guard;
 use partition_agent_proto::{AuditRequest, Connection, End, FaultId, FaultSpec, FaultStatus, State};
 
 use crate::exit::Failure;
@@ -29,10 +28,9 @@ impl Foreground {
     pub fn start() -> Result<Self, Failure> {
         let config = Config::load(None).map_err(|error| Failure::Failed(error.to_string()))?;
         let settings = Settings {
-            guard: Guard::new(&config.protect, None),
+            guard: config.policy.guard(None),
+            policy: config.policy.clone(),
             state_dir: config.state_dir.clone(),
-            longest: config.longest,
-            most: config.most_faults,
         };
         let keeper =
             keeper::spawn(settings, Linux::open).map_err(|error| Failure::Failed(error.to_string()))?;

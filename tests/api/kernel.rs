@@ -1,6 +1,7 @@
 //! What the kernel or the configuration refuses.
 
-use harness::fake_agent::Options;
+use harness::fake_agent::{Options, policy};
+use partition_agent_core::policy::Policy;
 use partition_agent_proto::{End, FaultStatus, ProblemCode, Span};
 
 use crate::client::{Api, BOTH, LOSS};
@@ -47,9 +48,12 @@ async fn an_interface_that_is_there_is_the_only_one_used() {
 
 #[tokio::test]
 async fn no_fault_lasts_longer_than_the_configuration_allows() {
-    let api = Api::with(Options { longest: Span::from_secs(600), ..Options::default() });
+    let api = Api::with(Options {
+        policy: Policy { longest: Span::from_secs(600), ..policy() },
+        ..Options::default()
+    });
     let long = LOSS.replace("]}}", r#"]},"for":"11m"}"#);
-    let allowed = "11m is longer than the 10m that `longest` of the configuration allows";
+    let allowed = "policy.longest allows 10m; this is to ";
     for (method, path) in
         [("POST", "/v1/faults"), ("PUT", "/v1/faults/cut"), ("PUT", "/v1/faults/cut?dry_run=true")]
     {
@@ -65,12 +69,12 @@ async fn no_fault_lasts_longer_than_the_configuration_allows() {
 
 #[tokio::test]
 async fn no_more_faults_than_the_configuration_allows() {
-    let api = Api::with(Options { most: 2, ..Options::default() });
+    let api = Api::with(Options { policy: Policy { most_faults: 2, ..policy() }, ..Options::default() });
     for id in ["a", "b"] {
         let _: FaultStatus = api.send("PUT", &format!("/v1/faults/{id}"), LOSS).await.json(201);
     }
     let refused = api.send("PUT", "/v1/faults/c", LOSS).await;
-    refused.refused(ProblemCode::Limit, "there are 2 faults already, as many as `most_faults`");
+    refused.refused(ProblemCode::Limit, "policy.most_faults allows 2 at once");
     let _: FaultStatus = api.send("PUT", "/v1/faults/a", LOSS).await.json(200);
     let _: FaultStatus = api.delete("/v1/faults/a").await.json(200);
     let _: FaultStatus = api.send("PUT", "/v1/faults/c", LOSS).await.json(201);

@@ -5,6 +5,7 @@
 mod address;
 mod audit;
 mod ca;
+mod check_config;
 mod exit;
 mod flags;
 mod fleet;

@@ -45,9 +45,9 @@ fn while_it_runs(fleet: &Fleet, command: &[&str], happens: impl FnOnce() + Send)
 fn one_that_refuses_to_prepare() {
     let mut fleet = Fleet::start();
     fleet.agents[VICTIM] = None;
-    fleet.start_agent(VICTIM, "longest = '30s'\n");
+    fleet.start_agent(VICTIM, "[policy]\nlongest = '30s'\n");
     let done = fleet.cli(&cut(&[]));
-    nothing_started(&fleet, &done, "1m is longer than the 30s that `longest` of the configuration allows");
+    nothing_started(&fleet, &done, "policy.longest allows 30s; this is to last 1m");
 }
 
 #[test]

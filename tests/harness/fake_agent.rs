@@ -14,7 +14,7 @@ use partition_agent_core::config::Config;
 use partition_agent_core::finder::Finder;
 use partition_agent_core::keeper::{self, Handle, Settings};
 use partition_agent_core::kernel::fake::{Fake, World};
-use partition_agent_core::plan::Guard;
+use partition_agent_core::policy::Policy;
 use partition_agent_core::probe::Responder;
 use partition_agent_core::resolve::Peers;
 use partition_agent_core::scope::Engines;
@@ -24,8 +24,7 @@ use tokio::sync::oneshot;
 
 /// What the configuration of an agent would say.
 pub struct Options {
-    pub longest: Span,
-    pub most: usize,
+    pub policy: Policy,
     pub peers: Peers,
     pub engines: Engines,
     /// What callers over TCP must have. Without it, and without more below, everybody is let in.
@@ -40,7 +39,19 @@ impl Default for Options {
         let redis = "10.0.0.5:6379".parse().expect("a peer");
         let peers = Peers::from([("redis".to_owned(), vec![redis])]);
         let engines = Engines { sockets: Vec::new() };
-        Self { longest: Span::from_secs(3600), most: 64, peers, engines, token: None, access: String::new() }
+        Self { policy: policy(), peers, engines, token: None, access: String::new() }
+    }
+}
+
+/// An hour, 64 faults, and port 22 protected.
+#[must_use]
+pub fn policy() -> Policy {
+    let ssh = "tcp/22".parse().expect("a port");
+    Policy {
+        longest: Span::from_secs(3600),
+        most_faults: 64,
+        protected_ports: vec![ssh],
+        ..Policy::default()
     }
 }
 
@@ -118,12 +129,7 @@ pub(crate) fn api_agent(
 ) -> (Agent, Handle, Arc<Mutex<World>>) {
     let fake = Fake::default();
     let world = Arc::clone(&fake.world);
-    let settings = Settings {
-        guard: Guard::new(&["tcp/22".parse().expect("a port")], Some(port)),
-        state_dir,
-        longest: options.longest,
-        most: options.most,
-    };
+    let settings = Settings { guard: options.policy.guard(Some(port)), policy: options.policy, state_dir };
     let keeper = keeper::spawn(settings, || Ok(fake)).expect("a keeper");
     let agent = Agent::new(keeper.clone(), Finder::new(options.peers, options.engines), Some(port));
     (agent, keeper, world)

@@ -18,6 +18,7 @@ mod names;
 mod nat;
 mod overload;
 mod phases;
+mod policy;
 mod reach;
 mod redis;
 mod reject;

@@ -2,7 +2,9 @@
 
 mod agent_dies;
 mod audit;
+mod files;
 mod foreign;
+mod privileges;
 mod recovery;
 mod trace;
 

@@ -111,8 +111,9 @@ pub fn problem(error: &Error) -> Problem {
             .hint("take another id, or restore that fault first; without an id one is made up"),
         Error::Unknown(_) => with(ProblemCode::NotFound)
             .hint("`partition-agent status` lists the faults, `partition-agent history` those that are over"),
-        Error::Limit(_) => with(ProblemCode::Limit)
-            .hint("/etc/partition-agent/agent.toml has the limits; they take a restart of the agent"),
+        Error::Denied(_) => with(ProblemCode::Limit).hint(
+            "[policy] in /etc/partition-agent/agent.toml of that host has the limits; they take a restart of the agent",
+        ),
         Error::NoInterface(refusal) => hinted(with(ProblemCode::Invalid), &refusal.hint),
         Error::Step { refusal, .. }
         | Error::Unmoved { refusal, .. }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use partition_agent_proto::{End, Engine, EventKind, FaultId, FaultStatus, Hits, Span, State, Verdict};
 
 use super::journal::Begun;
@@ -12,6 +13,7 @@ use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Impossible, Need, Plan};
+use crate::policy::Denied;
 
 /// A step that was refused, and the undos that were, too.
 struct Failed {
@@ -25,11 +27,8 @@ impl<K: Kernel> Keeper<K> {
         if self.stopping.is_some() {
             return Err(Error::Stopping);
         }
-        self.check_duration(request.spec.duration)?;
-        request.spec.start_in.map_or(Ok(()), |start_in| self.check_duration(start_in))?;
-        if let Some(patience) = request.prepare {
-            self.check_duration(patience)?;
-            request.spec.start_in.map_or(Ok(()), |_| Err(Error::PreparedLater))?;
+        if request.prepare.is_some() && request.spec.start_in.is_some() {
+            return Err(Error::PreparedLater);
         }
         let id = request.id.clone().unwrap_or_else(|| self.suggest(&request));
         match self.ledger.admit(&id, &request.spec, request.prepare.is_some()) {
@@ -39,12 +38,9 @@ impl<K: Kernel> Keeper<K> {
                 return standing.map(|fault| (false, fault)).ok_or(Error::Unknown(id));
             }
             Admission::Taken(by) => return Err(Error::Taken { id, by }),
-            Admission::Full(most) => {
-                return Err(Error::Limit(format!(
-                    "there are {most} faults already, as many as `most_faults` of the configuration allows"
-                )));
-            }
+            Admission::Full(most) => return Err(Denied::Full(most).into()),
         }
+        self.settings.policy.admit(&request.spec, request.prepare, Timestamp::now())?;
         let engine = self.engine(&request).await?;
         let mut planned = self.fault(id.clone(), &request, engine).await;
         if let Ok(fault) = &planned
@@ -102,7 +98,7 @@ impl<K: Kernel> Keeper<K> {
         duration: Span,
         by: String,
     ) -> Result<FaultStatus, Error> {
-        self.check_duration(duration)?;
+        self.settings.policy.lasts(duration)?;
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         if fault.phase != Phase::Active || fault.restored_by.is_some() {
             return Err(Error::Over(id.clone()));
@@ -115,6 +111,12 @@ impl<K: Kernel> Keeper<K> {
         }
         let before = timing;
         timing.end_in(now, duration.duration());
+        // To end sooner is always allowed.
+        if timing.deadline > before.deadline {
+            let wait = now.until(timing.start);
+            let lasts = duration.duration().saturating_sub(wait);
+            self.settings.policy.hours(Timestamp::now(), wait, lasts)?;
+        }
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         // In the pause of a flap, and before the start, the kernel holds nothing to move.
         if before.on_for(now).is_some() {
@@ -174,16 +176,6 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         Ok(())
-    }
-
-    fn check_duration(&self, asked: Span) -> Result<(), Error> {
-        let longest = self.settings.longest;
-        if asked <= longest {
-            return Ok(());
-        }
-        Err(Error::Limit(format!(
-            "{asked} is longer than the {longest} that `longest` of the configuration allows"
-        )))
     }
 
     /// An id that nobody has.

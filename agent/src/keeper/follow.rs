@@ -37,7 +37,20 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn survey(&mut self, fault: &Fault, site: &Site) -> Result<Survey, Error> {
         let only = fault.spec.interface.as_deref();
         let survey = self.kernel.survey(&site.place, &fault.sources.targets, only).await;
-        survey.map_err(Error::NoInterface)
+        let survey = survey.map_err(Error::NoInterface)?;
+        if self.left_out(site).is_empty() {
+            return Ok(survey);
+        }
+        let interfaces = self.settings.policy.interfaces(only, &survey.interfaces)?;
+        let not_ethernet = survey.not_ethernet.into_iter().filter(|name| interfaces.contains(name)).collect();
+        let indexes = survey.indexes.into_iter().filter(|(name, _)| interfaces.contains(name)).collect();
+        Ok(Survey { interfaces, indexes, not_ethernet, ..survey })
+    }
+
+    /// Interfaces of the place that faults keep off: the names in the policy are those of this host.
+    fn left_out(&self, site: &Site) -> &[String] {
+        let here = site.place.id.is_none();
+        if here { &self.settings.policy.protected_interfaces } else { &[] }
     }
 
     /// The plan of a fault in one place, as it is now.
@@ -50,6 +63,8 @@ impl<K: Kernel> Keeper<K> {
         now: BootTime,
     ) -> Result<Plan, Error> {
         let sources = &fault.sources;
+        self.settings.policy.targets(&sources.targets)?;
+        let servers = self.settings.policy.servers(&site.servers)?;
         let standing = fault.plans().find(|plan| plan.place.id == site.place.id);
         let bit = standing.and_then(|plan| plan.bit).or_else(|| self.free_bit(site));
         let taps = standing.into_iter().flat_map(Plan::taps).cloned().collect::<Vec<_>>();
@@ -71,11 +86,12 @@ impl<K: Kernel> Keeper<K> {
             interfaces: &survey.interfaces,
             indexes: &survey.indexes,
             taps: &taps,
+            left_out: self.left_out(site),
             not_ethernet: &survey.not_ethernet,
             emulated: fault.engine == Some(partition_agent_proto::Engine::Emulator),
             natted: survey.natted,
             bit,
-            servers: &site.servers,
+            servers: &servers,
             guard: &self.settings.guard,
             slot,
             order: fault.order,

@@ -2,6 +2,7 @@
 //! is restored at it. The instant is one of this host's `CLOCK_BOOTTIME`; whoever chose it knows how far that clock is from the
 //! others.
 
+use jiff::Timestamp;
 use partition_agent_proto::{EventKind, FaultId, FaultStatus, Span};
 
 use super::ledger::{Fault, Phase};
@@ -45,12 +46,8 @@ impl<K: Kernel> Keeper<K> {
             return Err(Error::TooLate { id: id.clone(), late: at.until(now) });
         }
         let wait = now.until(at);
-        if wait > self.settings.longest.duration() {
-            let longest = self.settings.longest;
-            return Err(Error::Limit(format!(
-                "a start in {wait:?} is further away than the {longest} that `longest` of the configuration allows"
-            )));
-        }
+        self.settings.policy.waits(wait)?;
+        self.settings.policy.hours(Timestamp::now(), wait, fault.spec.duration.duration())?;
         self.ledger.commit(id, at, attempt);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         let answer = status(fault, now);

@@ -10,7 +10,8 @@ use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::lines::{Backwards, Lines, appendable};
+use crate::lines::{Backwards, Lines};
+use crate::trust::{self, append_to};
 
 const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
@@ -81,7 +82,7 @@ impl Journal {
     pub fn open(dir: &Path) -> Result<(Self, Vec<Begun>, usize), JournalError> {
         let io = |source| JournalError::Io { dir: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
-        let lock = appendable(&dir.join(LOCK)).map_err(io)?;
+        let lock = append_to(&dir.join(LOCK)).map_err(io)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             nix::errno::Errno::EWOULDBLOCK => JournalError::Held(dir.to_owned()),
             errno => io(errno.into()),
@@ -245,7 +246,7 @@ fn open_faults(lines: Vec<Line>) -> BTreeMap<FaultId, Line> {
 
 /// The lines that can be read, and how many cannot.
 fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
-    let file = match File::open(path) {
+    let file = match trust::read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(error),

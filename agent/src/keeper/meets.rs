@@ -125,12 +125,12 @@ fn on_the_way(fault: &Fault, question: &Question, hook: Hook) -> Hit {
     }
 }
 
-/// By the guard, as far as it goes by the port of the other end.
+/// By the guard, as far as it goes by the other end.
 fn spared(guard: &Guard, question: &Question, protocol: Protocol) -> Hit {
     let port = question.to.port();
-    let is_spared = protocol == Protocol::Tcp
+    let by_port = protocol == Protocol::Tcp
         && (guard.protects_far_tcp(port) || (question.here && guard.protects_tcp(port)));
-    if is_spared { Hit::Never } else { Hit::Always }
+    if by_port || guard.protects_address(question.to.ip()) { Hit::Never } else { Hit::Always }
 }
 
 /// By address, protocol and port.

@@ -31,6 +31,7 @@ use crate::audit::Audit;
 use crate::clock::{Alarm, BootTime, wall};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Guard, Plan};
+use crate::policy::Policy;
 use journal::Journal;
 use ledger::{Due, Ledger, Phase};
 
@@ -109,12 +110,10 @@ enum Command {
 
 /// How the keeper is set up.
 pub struct Settings {
+    /// That of the policy, and the ports of agents.
     pub guard: Guard,
+    pub policy: Policy,
     pub state_dir: PathBuf,
-    /// No fault may last longer.
-    pub longest: Span,
-    /// No more faults than this at once.
-    pub most: usize,
 }
 
 /// Events that a slow listener may fall behind before it misses some.
@@ -219,7 +218,7 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         let alarm = Alarm::new().map_err(StartError::Open)?;
-        let ledger = Ledger::new(settings.most);
+        let ledger = Ledger::new(settings.policy.most_faults);
         let keeper = Self {
             kernel,
             ledger,

@@ -10,6 +10,7 @@ use partition_agent_proto::{Connection, FaultId, FaultSpec, FaultStatus, Span};
 use crate::kernel::Refusal;
 use crate::netns::Netns;
 use crate::plan::{Address, Impossible, Need, Place, Sender};
+use crate::policy::Denied;
 
 /// A fault with its names already resolved: nothing in it makes the keeper wait for a name server.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub enum Error {
     #[error("there is no fault {0}")]
     Unknown(FaultId),
     #[error("{0}")]
-    Limit(String),
+    Denied(#[from] Denied),
     #[error("there is no interface to act on: {0}")]
     NoInterface(Refusal),
     #[error("{0}")]

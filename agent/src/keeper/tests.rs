@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::kernel::fake::{Fake, World};
 use crate::plan::Address;
+use crate::policy::Policy;
 use partition_agent_proto::{State, Verdict};
 
 mod behind;
@@ -40,9 +41,8 @@ async fn keeper(dir: &std::path::Path) -> (Keeper<Fake>, Alarm, Arc<Mutex<World>
     let world = Arc::clone(&fake.world);
     let settings = Settings {
         guard: Guard::new(&[], Some(7433)),
+        policy: Policy { longest: Span::from_secs(3600), most_faults: 3, ..Policy::default() },
         state_dir: dir.to_owned(),
-        longest: Span::from_secs(3600),
-        most: 3,
     };
     let (events, _) = broadcast::channel(16);
     let (keeper, alarm) = Keeper::start(settings, fake, events).await.unwrap();
@@ -111,9 +111,9 @@ async fn the_same_fault_again_is_the_same_and_another_is_refused() {
     assert!(matches!(keeper.inject(request("f", BOTH)).await, Err(Error::Taken { .. })));
     keeper.inject(request("g", LOSS)).await.unwrap();
     keeper.inject(request("h", LOSS)).await.unwrap();
-    assert!(matches!(keeper.inject(request("i", LOSS)).await, Err(Error::Limit(_))));
+    assert!(matches!(keeper.inject(request("i", LOSS)).await, Err(Error::Denied(_))));
     let long = LOSS.replace(r#"]}}"#, r#"]},"for":"2h"}"#);
-    assert!(matches!(keeper.inject(request("j", &long)).await, Err(Error::Limit(_))));
+    assert!(matches!(keeper.inject(request("j", &long)).await, Err(Error::Denied(_))));
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_changed_deadline_reaches_the_kernel() {
     assert_eq!(world.lock().unwrap().timeouts[&1], Duration::from_secs(600));
     assert!((599_000..=600_000).contains(&status.remaining_ms));
     assert_eq!(status.verdict, Verdict::Confirmed);
-    assert!(matches!(keeper.change(&id, Span::MAX, "me".to_owned()).await, Err(Error::Limit(_))));
+    assert!(matches!(keeper.change(&id, Span::MAX, "me".to_owned()).await, Err(Error::Denied(_))));
     let nobody = keeper.change(&"g".parse().unwrap(), Span::from_secs(1), "me".to_owned()).await;
     assert!(matches!(nobody, Err(Error::Unknown(_))));
 }

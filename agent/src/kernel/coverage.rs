@@ -91,6 +91,7 @@ fn sample(spec: &FaultSpec, place: &Where, emulated: bool) -> Result<Plan, Impos
         place: &Place::host(),
         sender: place.sender.as_ref(),
         interfaces: &interfaces,
+        left_out: &[],
         indexes: &BTreeMap::from([(interfaces[0].clone(), 1)]),
         taps: &[],
         not_ethernet: if place.ethernet { &[] } else { &interfaces },

@@ -208,13 +208,17 @@ impl<'a> Build<'a> {
         let Some(bit) = draft.bit.filter(|_| draft.marks()) else { return };
         let output = Chain { name: "output".to_owned(), base: Some(Base::Output(-101)) };
         let forwarded = Chain { name: "prerouting".to_owned(), base: Some(Base::Prerouting(-101)) };
-        let chains = if draft.sender.is_some() { vec![output] } else { vec![output, forwarded] };
+        let chains =
+            if draft.sender.is_some() { vec![output.clone()] } else { vec![output.clone(), forwarded] };
         for chain in &chains {
             let spared =
                 |set: &Set| vec![Expr::Member(Hook::Egress, set.shape, set.name.clone()), Expr::Return];
+            // Where a packet that is forwarded will leave is not known before it is routed.
+            let aside = draft.aside(Hook::Egress).filter(|_| *chain == output);
             let hit = |set: &Set| {
                 let member = Expr::Member(Hook::Egress, set.shape, set.name.clone());
-                draft.sender.map(Sender::expr).into_iter().chain([member, Expr::MarkAdd(bit)]).collect()
+                let sender = draft.sender.map(Sender::expr);
+                aside.iter().cloned().chain(sender).chain([member, Expr::MarkAdd(bit)]).collect()
             };
             let rules = self.spared.iter().map(spared).chain(self.targets.iter().map(hit));
             self.own.rules.extend(rules.map(|exprs| own_rule(&chain.name, exprs)));
@@ -260,9 +264,10 @@ impl<'a> Build<'a> {
         // Interfaces are hooked for other kinds; here loopback has to be left out where it is not among them.
         let on_loopback = draft.interfaces.iter().any(|name| name == LOOPBACK);
         let off_loopback = (!on_loopback).then(|| Expr::InterfaceIsNot(hook, vec![LOOPBACK.to_owned()]));
+        let aside = draft.aside(hook);
         for (name, base) in bases {
             for entry in &entries {
-                let only = draft.only_interface(hook).chain(off_loopback.clone());
+                let only = draft.only_interface(hook).chain(off_loopback.clone()).chain(aside.clone());
                 let exprs = only.chain(entry.iter().cloned()).chain([Expr::Jump(chain.clone())]).collect();
                 self.own.rules.push(own_rule(name, exprs));
             }
@@ -311,7 +316,8 @@ impl<'a> Build<'a> {
                 elements: vec![Element::Host(server.ip())],
             };
             for protocol in [Protocol::Udp, Protocol::Tcp] {
-                let own = [Expr::MarkIsNot(STAND_IN_MARK)].into_iter().chain(draft.sender.map(Sender::expr));
+                let own = [Expr::MarkIsNot(STAND_IN_MARK)].into_iter();
+                let own = own.chain(draft.aside(Hook::Egress)).chain(draft.sender.map(Sender::expr));
                 let turn = [
                     Expr::Member(Hook::Egress, set.shape, set.name.clone()),
                     Expr::Asks(*server, protocol),

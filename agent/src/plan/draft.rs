@@ -39,7 +39,9 @@ pub struct Draft<'a> {
     /// Processes, where the fault is theirs only.
     pub sender: Option<&'a Sender>,
     pub interfaces: &'a [String],
-    /// Their numbers.
+    /// Where nothing is to happen, whatever leads there.
+    pub left_out: &'a [String],
+    /// The numbers of the interfaces.
     pub indexes: &'a BTreeMap<String, u32>,
     /// What it has of TAPs already: one whose interface is still there stays as it is.
     pub taps: &'a [Tap],
@@ -240,6 +242,11 @@ impl Draft<'_> {
 
     pub fn only_interface(&self, hook: Hook) -> impl Iterator<Item = Expr> {
         self.spec.interface.iter().map(move |name| Expr::Interface(hook, name.clone()))
+    }
+
+    /// Only interfaces where anything may happen, where the IP stack does it: hooks are on those alone anyway.
+    pub fn aside(&self, hook: Hook) -> Option<Expr> {
+        (!self.left_out.is_empty()).then(|| Expr::InterfaceIsNot(hook, self.left_out.to_vec()))
     }
 
     /// Other faults may have hooked other interfaces, and what passes there is none of this one's business. A rule of

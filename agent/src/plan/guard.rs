@@ -1,15 +1,18 @@
 //! What no fault may cut: the agent's port, ssh and what the configuration lists, at this end; the port of the other agents
-//! of a fleet, at the far end; IPv6's link control; and, for each fault, the live connection of the person who asked for it.
+//! of a fleet, at the far end; networks that the configuration lists; IPv6's link control; and, for each fault, the live connection of the person who asked for it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
 use partition_agent_proto::Protocol;
 
 use super::element::{Element, Shape};
 use super::expr::Expr;
+use super::ranges::{Family, merge};
 use super::ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 use super::{RETURNED_FROM, RETURNED_MARK};
 
@@ -62,12 +65,14 @@ impl<'de> Deserialize<'de> for ProtectedPort {
     }
 }
 
-/// The ports that no fault touches.
+/// The ports and networks that no fault touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     ports: Vec<ProtectedPort>,
     /// Of other hosts.
     far: Option<ProtectedPort>,
+    /// Of far ends.
+    networks: Vec<IpNetwork>,
 }
 
 impl Guard {
@@ -77,7 +82,7 @@ impl Guard {
         let mut ports = configured.iter().copied().chain(agent).collect::<Vec<_>>();
         ports.sort_unstable();
         ports.dedup();
-        Self { ports, far: None }
+        Self { ports, far: None, networks: Vec::new() }
     }
 
     /// The same, and this port of other hosts, over TCP: that of the other agents of a fleet. Whoever sits on a host that is cut
@@ -85,6 +90,18 @@ impl Guard {
     #[must_use]
     pub fn and_far(self, agents: Option<u16>) -> Self {
         Self { far: agents.map(ProtectedPort::tcp), ..self }
+    }
+
+    /// The same, and what goes to these networks and comes from them.
+    #[must_use]
+    pub fn and_networks(self, networks: &[IpNetwork]) -> Self {
+        let whole = |net: &IpNetwork| IpNetwork::new(net.network(), net.prefix()).unwrap_or(*net);
+        Self { networks: networks.iter().map(whole).collect(), ..self }
+    }
+
+    /// Whether this address is in a protected network.
+    pub fn protects_address(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|net| net.contains(address))
     }
 
     /// Whether this port of this host stays reachable over TCP.
@@ -101,7 +118,8 @@ impl Guard {
     pub fn protects(&self) -> impl Iterator<Item = String> {
         let ports = self.ports.iter().map(|port| format!("local port {port}"));
         let far = self.far.iter().map(|port| format!("far port {port}"));
-        std::iter::once("IPv6 link control".to_owned()).chain(ports).chain(far)
+        let networks = self.networks.iter().map(|net| format!("network {net}"));
+        std::iter::once("IPv6 link control".to_owned()).chain(ports).chain(far).chain(networks)
     }
 
     /// What every table begins with: the guard, then losses, then shaping. A loss lets the rest of the packets through;
@@ -140,7 +158,7 @@ impl Guard {
         ruleset.rules.extend(control.into_iter().chain(self.protected(hook, &Expr::Return)).map(rule));
     }
 
-    /// What is decided by ports.
+    /// What is decided by ports and by addresses. The far end's address only: this host may be in a protected network itself.
     fn protected(&self, hook: Hook, verdict: &Expr) -> Vec<Vec<Expr>> {
         // This end of a packet that goes one way is the far end of one that goes the other.
         let [near, far] = [hook, hook.other()];
@@ -152,6 +170,8 @@ impl Guard {
             vec![loopback, is_in(far, PORTS), verdict.clone()],
         ];
         rules.extend(self.far.map(|_| vec![is_in(far, FAR_PORTS), verdict.clone()]));
+        let nets = self.nets().map(|set| vec![Expr::Member(hook, set.shape, set.name), verdict.clone()]);
+        rules.extend(nets);
         rules
     }
 
@@ -162,7 +182,17 @@ impl Guard {
             Set { name: name.to_owned(), shape: Shape::LocalPort, timed: false, elements }
         };
         let far = self.far.map(|far| set(FAR_PORTS, &[far]));
-        std::iter::once(set(PORTS, &self.ports)).chain(far)
+        std::iter::once(set(PORTS, &self.ports)).chain(far).chain(self.nets())
+    }
+
+    /// Those of a family that has any.
+    fn nets(&self) -> impl Iterator<Item = Set> {
+        let of = |family: Family| {
+            let elements = merge(family, &self.networks).into_iter().map(Element::Net).collect();
+            let name = format!("guard_net{}", family.digit());
+            Set { name, shape: Shape::Net(family), timed: false, elements }
+        };
+        Family::BOTH.map(of).into_iter().filter(|set| !set.elements.is_empty())
     }
 }
 
@@ -239,6 +269,39 @@ mod tests {
         assert_eq!(spared.rules.iter().filter(returns).count(), 2);
         let text = fleet.protects().collect::<Vec<_>>().join(", ");
         assert_eq!(text, "IPv6 link control, local port tcp/7433, far port tcp/7433");
+    }
+
+    #[test]
+    fn protected_networks_are_guarded_at_the_far_end_in_every_table() {
+        let nets = ["10.0.9.7/24", "10.0.8.0/24", "fd00:9::/64"].map(|net| net.parse().unwrap());
+        let guard = Guard::new(&[], None).and_networks(&nets);
+        let skeleton = guard.skeleton();
+        let rules = skeleton.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for rule in [
+            "ip daddr @guard_net4 accept",
+            "ip saddr @guard_net4 accept",
+            "ip6 daddr @guard_net6 accept",
+            "ip6 saddr @guard_net6 accept",
+        ] {
+            assert!(rules.contains(&rule.to_owned()), "{rules:?}");
+        }
+        let sets = skeleton.sets.iter().filter(|set| set.name.starts_with("guard_net"));
+        let sets =
+            sets.map(|set| (set.timed, set.elements.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        assert_eq!(
+            sets.collect::<Vec<_>>(),
+            [(false, vec!["10.0.8.0/23".to_owned()]), (false, vec!["fd00:9::/64".to_owned()])]
+        );
+        let mut spared = Ruleset::default();
+        guard.spare(Hook::Egress, &mut spared, "f1");
+        assert!(spared.rules.iter().any(|rule| rule.to_string().ends_with("ip daddr @guard_net4 return")));
+        assert_eq!(guard.protects().last().unwrap(), "network fd00:9::/64");
+        assert!(guard.protects().any(|text| text == "network 10.0.9.0/24"), "without the bits of a host");
+        for (address, protected) in
+            [("10.0.9.1", true), ("10.0.7.1", false), ("fd00:9::1", true), ("fd00::1", false)]
+        {
+            assert_eq!(guard.protects_address(address.parse().unwrap()), protected, "{address}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use expr::{Expr, FLOW_SEED, FLOW_TIMEOUT_MS, MODULUS, stand_in};
 pub use guard::{Guard, LOOPBACK, ProtectedPort, hooked_chain};
 pub use impairment::{Chance, Impairment, LossModel, Reorder, Slot, Table};
 pub use need::Need;
-pub use ranges::{Family, Range};
+pub use ranges::{Family, Range, is_within};
 pub use resets::Resets;
 pub use ruleset::{Base, Chain, Hook, Rule, Ruleset, Set, Spot};
 pub use shadow::shadows;

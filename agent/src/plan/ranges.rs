@@ -81,6 +81,12 @@ pub fn subtract(family: Family, from: &[Range], without: &[Range]) -> Vec<Range>
     left
 }
 
+/// Whether every address of the first networks is in one of the others.
+pub fn is_within<'a>(nets: impl IntoIterator<Item = &'a IpNetwork> + Clone, others: &[IpNetwork]) -> bool {
+    let is_left = |family| !subtract(family, &merge(family, nets.clone()), &merge(family, others)).is_empty();
+    !Family::BOTH.into_iter().any(is_left)
+}
+
 fn range(family: Family, (first, last): (u128, u128)) -> Range {
     Range { first: address(family, first), last: address(family, last) }
 }
@@ -133,6 +139,24 @@ mod tests {
             "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
         );
         assert_eq!(text(Family::V6, &[]), "");
+    }
+
+    #[test]
+    fn networks_lie_within_others_together_or_not() {
+        let nets =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpNetwork>>();
+        let halves = nets(&["10.0.0.0/25", "10.0.0.128/25", "fd00::/64"]);
+        for (inner, within) in [
+            (&["10.0.0.0/24"][..], true),
+            (&["10.0.0.7", "fd00::5"], true),
+            (&["10.0.0.0/23"], false),
+            (&["10.0.0.7", "fd01::5"], false),
+            (&["0.0.0.0/0"], false),
+            (&[], true),
+        ] {
+            assert_eq!(is_within(&nets(inner), &halves), within, "{inner:?}");
+        }
+        assert!(!is_within(&nets(&["10.0.0.1"]), &[]));
     }
 
     fn nets(lows: Vec<(u32, u8)>) -> Vec<IpNetwork> {

@@ -33,7 +33,8 @@ impl Resets {
         // On loopback both ends are here, so either port may be the protected one.
         let guarded = guard.protects_tcp(local.port())
             || (loopback(peer.ip()) && guard.protects_tcp(peer.port()))
-            || guard.protects_far_tcp(peer.port());
+            || guard.protects_far_tcp(peer.port())
+            || guard.protects_address(peer.ip());
         self.targets.iter().any(|target| is(target, port))
             && !self.except.iter().any(|except| is(except, peer.port()))
             && !self.keep.iter().any(kept)
@@ -75,6 +76,9 @@ mod tests {
             let [near, far] = [local, peer].map(|end| end.parse().unwrap());
             assert_eq!(resets.hits(near, far, 0, &guard), reset, "{local} {peer}");
         }
+        let network = guard.and_networks(&["10.0.9.0/24".parse().unwrap()]);
+        let [near, far] = ["10.0.0.1:50000", "10.0.9.2:80"].map(|end| end.parse().unwrap());
+        assert!(!resets.hits(near, far, 0, &network));
         let alone = Guard::new(&[], Some(7433));
         let [near, far] = ["10.0.0.1:50000", "10.0.0.2:7433"].map(|end| end.parse().unwrap());
         assert!(resets.hits(near, far, 0, &alone));

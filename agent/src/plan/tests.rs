@@ -44,6 +44,7 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         interfaces: &["eth0".to_owned()],
         indexes: &std::collections::BTreeMap::new(),
         taps: &[],
+        left_out: &[],
         not_ethernet: &with.not_ethernet,
         emulated: with.emulated,
         natted: with.natted,

@@ -112,6 +112,9 @@ pub struct ServeArgs {
     /// Keep the privileges that faults in containers and other network namespaces take
     #[arg(long)]
     pub namespaces: bool,
+    /// Tell everything that is wrong with the configuration, and touch nothing
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,19 +1,22 @@
 //! `serve`: the daemon.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use partition_agent_core::access;
-use partition_agent_core::config::Config;
-use partition_agent_core::daemon;
+use partition_agent_core::config::{Config, DEFAULT_CONFIG};
+use partition_agent_core::{access, check, daemon};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
+use crate::render;
 use crate::tls::TlsFiles;
 
 pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Result<ExitCode, Failure> {
+    if args.check_config {
+        return check(args, token_file, tls);
+    }
     // Standard error, as systemd and containers expect; RUST_LOG asks for more.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -24,6 +27,18 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Resu
         .init();
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = Config::load(args.config.as_deref()).map_err(|error| failed(&error))?;
+    win(args, token_file, tls, &mut config)?;
+    daemon::run(&config).map_err(|error| failed(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Flags win over the file.
+fn win(
+    args: &ServeArgs,
+    token_file: Option<PathBuf>,
+    tls: TlsFiles,
+    config: &mut Config,
+) -> Result<(), Failure> {
     if let Some(socket) = &args.socket {
         config.socket.clone_from(socket);
     }
@@ -33,13 +48,27 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Resu
     if token_file.is_some() {
         config.token_file = token_file;
     }
-    config.tls = own_tls(tls, config.tls)?;
+    config.tls = own_tls(tls, config.tls.take())?;
     if let Some(state_dir) = &args.state_dir {
         config.state_dir.clone_from(state_dir);
     }
     config.insecure_loopback |= args.insecure_loopback;
     config.namespaces |= args.namespaces;
-    daemon::run(&config).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+fn check(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Result<ExitCode, Failure> {
+    let mut won = Ok(());
+    let mistakes = check::mistakes(args.config.as_deref(), |config| won = win(args, token_file, tls, config));
+    won?;
+    for mistake in &mistakes {
+        render::complain(mistake);
+    }
+    if !mistakes.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+    render::line(&format!("{}: an agent would start with this", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -33,6 +33,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         interfaces: &[],
         indexes: &BTreeMap::new(),
         taps: &[],
+        left_out: &[],
         not_ethernet: &[],
         emulated: false,
         natted: false,

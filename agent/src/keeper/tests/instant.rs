@@ -65,7 +65,7 @@ async fn a_commit_to_the_past_starts_nothing_and_one_to_the_far_future_is_refuse
     let past = keeper.commit(&id(), BootTime::now(), None, "me".to_owned());
     assert!(matches!(past, Err(Error::TooLate { .. })), "{past:?}");
     let far = keeper.commit(&id(), BootTime::now() + 100 * MINUTE, None, "me".to_owned());
-    assert!(matches!(far, Err(Error::Limit(_))), "{far:?}");
+    assert!(matches!(far, Err(Error::Denied(_))), "{far:?}");
     assert!(matches!(keeper.ledger.get(&id()).unwrap().phase, Phase::Prepared { .. }));
     assert!(world.lock().unwrap().timeouts.is_empty());
     let later = LOSS.replace("]}}", "]},\"start_in\":\"1s\"}");

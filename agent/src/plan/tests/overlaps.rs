@@ -243,6 +243,7 @@ pub fn plan(fault: &Fault, guard: &Guard) -> Plan {
         interfaces: &fault.interfaces,
         indexes: &std::collections::BTreeMap::new(),
         taps: &[],
+        left_out: &[],
         not_ethernet: &[],
         emulated: fault.emulated,
         natted: fault.natted,

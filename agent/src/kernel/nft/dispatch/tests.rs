@@ -48,6 +48,7 @@ impl Kernel {
             interfaces: &["lo".to_owned()],
             indexes: &BTreeMap::new(),
             taps: &[],
+            left_out: &[],
             not_ethernet: &[],
             emulated: false,
             natted: json == LOSS,
