@@ -9,6 +9,9 @@ pub fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String>
         let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
         return misfit(document, schema, value).map(|found| format!("{reference}: {found}"));
     }
+    if let Some(parts) = schema.get("allOf") {
+        return misfit(document, &all_of(document, parts.as_array().unwrap()), value);
+    }
     if let Some(choices) = schema.get("oneOf") {
         let misfits = choices.as_array().unwrap().iter().map(|choice| misfit(document, choice, value));
         let misfits = misfits.collect::<Option<Vec<_>>>()?;
@@ -46,6 +49,19 @@ pub fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String>
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
+}
+
+/// Objects whose fields are those of one: each part by itself would not know the fields of the others.
+fn all_of(document: &Value, parts: &[Value]) -> Value {
+    let (mut properties, mut required) = (serde_json::Map::new(), Vec::new());
+    for part in parts {
+        let reference = part.get("$ref").and_then(Value::as_str);
+        let part = reference.map_or(part, |to| document.pointer(to.trim_start_matches('#')).unwrap());
+        assert_eq!(part["type"], "object");
+        properties.extend(part["properties"].as_object().unwrap().clone());
+        required.extend(part["required"].as_array().into_iter().flatten().cloned());
+    }
+    serde_json::json!({ "type": "object", "properties": properties, "required": required })
 }
 
 fn types(schema: &Value) -> Vec<&str> {
