@@ -295,3 +295,20 @@ async fn of_two_faults_the_newer_is_the_newer_whichever_is_back_first() {
     };
     assert!(order(3) > order(4), "the kernel is told so");
 }
+
+#[tokio::test]
+async fn a_name_that_moves_into_a_protected_network_keeps_the_addresses_that_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    keeper.settings.policy.protected_networks = vec!["10.0.9.0/24".parse().unwrap()];
+    keeper.inject(request("f", LOSS)).await.unwrap();
+    let before = steered(&world.lock().unwrap(), 1);
+    keeper.follow(&id("f"), sources(&["10.0.9.7"], vec![Site::host()])).await.unwrap();
+    assert_eq!(steered(&world.lock().unwrap(), 1), before);
+    let verdict = format!("{:?}", keeper.get(&id("f")).await.unwrap().verdict);
+    assert!(verdict.contains("policy.protected_networks leaves 10.0.9.0/24 alone"), "{verdict}");
+    // The kernel's guard lets pass what of it is protected.
+    keeper.follow(&id("f"), sources(&["10.0.9.7", "10.0.0.6"], vec![Site::host()])).await.unwrap();
+    assert_eq!(steered(&world.lock().unwrap(), 1).len(), 2);
+    assert_eq!(keeper.get(&id("f")).await.unwrap().verdict, Verdict::Confirmed);
+}
