@@ -6,6 +6,7 @@
 pub mod api;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 mod dns;
 mod emulator;

@@ -1,6 +1,8 @@
 //! The promise: every fault ends by itself, whatever happens to the agent, and leaves no trace. Root needed.
 
 mod agent_dies;
+mod crash;
+mod crash_scenarios;
 mod foreign;
 mod recovery;
 mod trace;

@@ -15,6 +15,8 @@ use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::crash::{self, Point};
+
 const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
 const LOCK: &str = "lock";
@@ -84,6 +86,7 @@ impl Journal {
             nix::errno::Errno::EWOULDBLOCK => JournalError::Held(dir.to_owned()),
             errno => io(errno.into()),
         })?;
+        crash::at(Point::LockTaken);
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
         let file = append_to(&dir.join(CURRENT)).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
@@ -97,6 +100,7 @@ impl Journal {
             syncer: syncer().map_err(io)?,
             _lock: lock,
         };
+        crash::at(Point::JournalRead);
         Ok((journal, open_faults(lines), unreadable))
     }
 
@@ -159,9 +163,13 @@ impl Journal {
         bytes.push(b'\n');
         self.unsynced = true;
         self.torn = true;
-        self.file.write_all(&bytes)?;
+        for part in crash::parts(&bytes) {
+            self.file.write_all(part)?;
+            crash::at(Point::LineBegun);
+        }
         self.torn = false;
         self.length += bytes.len() as u64;
+        crash::at(Point::LineWritten);
         Ok(())
     }
 }

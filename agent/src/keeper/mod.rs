@@ -27,6 +27,7 @@ pub use meets::Question;
 pub use request::{Error, Injected, Request, Site, Sources};
 
 use crate::clock::{Alarm, BootTime, wall};
+use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Guard, Plan};
 use journal::Journal;
@@ -203,6 +204,7 @@ impl<K: Kernel> Keeper<K> {
             {
                 tracing::warn!(%error, "the journal cannot be written");
             }
+            crash::at(Point::DeathWritten);
         }
         let alarm = Alarm::new().map_err(StartError::Open)?;
         let ledger = Ledger::new(settings.most);

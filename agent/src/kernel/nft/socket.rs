@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::message::Act;
+use crate::crash::{self, Point};
 use crate::kernel::error::errno_of as errno;
 use crate::kernel::{Refusal, Within};
 use crate::plan::TableFamily;
@@ -64,6 +65,7 @@ impl NftSocket {
         }
         append(&mut bytes, control(ControlMessage::BatchEnd), None, 0, 0);
         let transaction = || "nft transaction".to_owned();
+        crash::at(Point::TransactionBegun);
         if let Err(error) = self.socket.send(&bytes, 0) {
             let refusal = Refusal::new(transaction(), errno(&error), None);
             return Err(match errno(&error) {
@@ -74,6 +76,7 @@ impl NftSocket {
                 _ => refusal,
             });
         }
+        crash::at(Point::TransactionDone);
         let mut first = None;
         loop {
             let mut buffer = Vec::with_capacity(1 << 16);
