@@ -105,8 +105,12 @@ impl Config {
             }
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
-        let config = toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)?;
+        let config = toml::from_str::<Self>(text).map(Self::fold_names).map_err(wrong)?;
         match circle(&config.peers).map(|names| names.join(" -> ")) {
             Some(way) => Err(ConfigError::Circle { path: path.to_owned(), way }),
             None => Ok(config),
@@ -163,6 +167,22 @@ impl Config {
         let next = || api.port().checked_add(1).ok_or(ConfigError::NoProbePort(api));
         let port = self.probe_port.map_or_else(next, Ok)?;
         Ok((port != 0).then(|| SocketAddr::new(api.ip(), port)))
+    }
+}
+
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use super::*;
+
+    /// `agent.toml`: what is wrong with it has a reason.
+    pub fn config(bytes: &[u8]) {
+        match Config::parse(&String::from_utf8_lossy(bytes), Path::new("agent.toml")) {
+            Ok(config) => {
+                let api = config.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7433)));
+                let _ = (config.check(), config.probes(api), config.finder());
+            }
+            Err(why) => assert!(!why.to_string().is_empty()),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub mod daemon;
 mod dns;
 mod emulator;
 pub mod finder;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 pub mod keeper;
 pub mod kernel;
 mod names;

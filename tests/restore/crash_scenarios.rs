@@ -321,7 +321,7 @@ fn left_over(scene: &Scene) -> TempDir {
     scene.lab.app.sh(&format!("cp -r {} {}/state", left.display(), dir.path().display()));
     for name in ["pa-f1-e", "pa-f1-i"] {
         scene.lab.app.sh(&format!(
-            "ip link show {name} >/dev/null 2>&1 || ip link add {name} address 02:70:61:00:00:01 type ifb && ip link set {name} addrgenmode none up"
+            "ip link show {name} >/dev/null 2>&1 || ip link add {name} address 02:70:61:00:00:01 type ifb && ip link set {name} addrgenmode none && ip link set {name} up"
         ));
     }
     dir

@@ -3,6 +3,8 @@
 mod decode;
 mod error;
 mod faults;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod info;
 mod openapi;
 mod reach;

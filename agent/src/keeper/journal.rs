@@ -256,9 +256,13 @@ fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(error),
     };
+    lines_of(BufReader::new(file))
+}
+
+fn lines_of(text: impl BufRead) -> io::Result<(Vec<Line>, usize)> {
     let mut lines = Vec::new();
     let mut unreadable = 0;
-    for line in BufReader::new(file).split(b'\n') {
+    for line in text.split(b'\n') {
         let line = line?;
         match serde_json::from_slice(&line) {
             Ok(line) => lines.push(line),
@@ -267,6 +271,24 @@ fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
         }
     }
     Ok((lines, unreadable))
+}
+
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use super::*;
+
+    /// A journal of whatever bytes: each line is read or counted, and what is read would be written the same.
+    pub fn journal(bytes: &[u8]) {
+        let (lines, unreadable) = lines_of(bytes).expect("nothing can fail but the disk");
+        let written = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        assert_eq!(lines.len() + unreadable, written);
+        for line in &lines {
+            let again = serde_json::to_vec(line).expect("it was JSON");
+            assert_eq!(lines_of(again.as_slice()).expect("as above"), (vec![line.clone()], 0));
+        }
+        let injects = lines.iter().filter(|line| matches!(line, Line::Inject { .. })).count();
+        assert!(open_faults(lines).len() <= injects);
+    }
 }
 
 #[cfg(test)]

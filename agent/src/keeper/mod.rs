@@ -4,6 +4,10 @@
 
 mod apply;
 mod follow;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    pub use super::journal::fuzzing::journal;
+}
 mod handle;
 mod instant;
 mod journal;

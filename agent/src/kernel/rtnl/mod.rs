@@ -1,5 +1,7 @@
 //! Links, qdiscs, addresses and routes over rtnetlink.
 
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 pub mod netem;
 mod others;
 mod redirect;
