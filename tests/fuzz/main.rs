@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use harness::rounds;
-use targets::TARGETS;
+use targets::{TARGETS, Target};
 
 /// Mutations of the seeds of each target.
 const MUTATIONS: usize = 20_000;
@@ -66,7 +66,7 @@ impl Random {
     }
 }
 
-fn survives(name: &str, target: fn(&[u8]), bytes: &[u8], what: &str) {
+fn survives(name: &str, target: Target, bytes: &[u8], what: &str) {
     if std::panic::catch_unwind(|| target(bytes)).is_err() {
         let file = std::env::temp_dir().join(format!("crash-{name}"));
         std::fs::write(&file, bytes).expect("a file");

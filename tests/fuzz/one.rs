@@ -6,7 +6,7 @@ mod targets;
 
 use std::sync::LazyLock;
 
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     let name = std::env::var("PA_FUZZ_TARGET").expect("PA_FUZZ_TARGET names a target");
     let found = targets::TARGETS.iter().find(|(known, _)| *known == name);
     found.map(|(_, target)| *target).expect("a target of that name")

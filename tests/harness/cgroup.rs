@@ -20,7 +20,16 @@ pub struct Group {
     parents: Vec<PathBuf>,
 }
 
+impl Default for Group {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Group {
+    /// # Panics
+    /// Without root, or without control groups of version 2. So do the others.
+    #[must_use]
     pub fn new() -> Self {
         Self::at(&format!("/{}", name()))
     }

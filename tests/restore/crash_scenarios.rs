@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use harness::agent::Agent;
 use harness::cgroup::Group;
@@ -73,11 +72,11 @@ impl Said {
     }
 
     /// From here on; another scenario has what was before.
-    fn from_here(&mut self) {
+    fn begin_here(&mut self) {
         self.from = lines(&self.trace).len();
     }
 
-    fn to_here(&mut self) {
+    fn end_here(&mut self) {
         self.to = Some(lines(&self.trace).len());
     }
 
@@ -232,27 +231,27 @@ fn reject(_: &Scene, agent: &mut Agent, said: &mut Said) {
 
 fn extend(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "f", &cut("10m"));
-    said.from_here();
+    said.begin_here();
     said.ask(agent, "PATCH", "/v1/faults/f", Some(r#"{"for":"20m"}"#));
     said.ask(agent, "PATCH", "/v1/faults/f", Some(r#"{"for":"5m"}"#));
-    said.to_here();
+    said.end_here();
 }
 
 fn deadline(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "f", &cut("300ms"));
-    said.from_here();
+    said.begin_here();
     until_idle(agent);
 }
 
 fn prepare_and_commit(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.ask(agent, "PUT", "/v1/faults/f?prepare=1m", Some(&cut("10m")));
     let Some(clock) = said.ask(agent, "GET", "/v1/clock", None) else { return };
-    let at = clock["boot_ns"].as_u64().expect("a clock") + Duration::from_millis(300).as_nanos() as u64;
+    let at = clock["boot_ns"].as_u64().expect("a clock") + 300_000_000;
     said.ask(agent, "POST", "/v1/faults/f/commit", Some(&format!(r#"{{"at_boot_ns":{at}}}"#)));
     until_or_dead(agent, "it is in force", |agent| {
         agent.try_ask("GET", "/v1/faults/f", None).is_ok_and(|(_, fault)| fault["state"] == "active")
     });
-    said.to_here();
+    said.end_here();
 }
 
 /// Three of different make; the shared table stays until the last is gone.
@@ -260,7 +259,7 @@ fn restore_three(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "cut", &cut("10m").replace(REDIS, DB));
     said.inject(agent, "slow", &delay("emulator"));
     said.inject(agent, "names", &failing_names());
-    said.from_here();
+    said.begin_here();
     said.ask(agent, "DELETE", "/v1/faults", None);
     until_idle(agent);
 }
@@ -268,7 +267,7 @@ fn restore_three(_: &Scene, agent: &mut Agent, said: &mut Said) {
 fn stop(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "cut", &cut("10m"));
     said.inject(agent, "slow", &delay("emulator"));
-    said.from_here();
+    said.begin_here();
     if !agent.is_dead() {
         agent.signal(Signal::SIGTERM);
     }
@@ -281,12 +280,12 @@ fn follow(scene: &Scene, agent: &mut Agent, said: &mut Said) {
         scene.lab.app.sh(&format!("ip route {verb} {REDIS}/32 dev to-db"));
     };
     said.inject(agent, "f", &delay("emulator"));
-    said.from_here();
+    said.begin_here();
     route("add");
     until_or_dead(agent, "it is on to-db", |agent| agent.log().contains("it is now on to-db"));
     route("del");
     until_or_dead(agent, "it is on to-redis", |agent| agent.log().contains("it is now on to-redis"));
-    said.to_here();
+    said.end_here();
 }
 
 /// A group of processes in the network namespaces of redis and db.

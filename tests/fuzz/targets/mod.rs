@@ -3,8 +3,11 @@
 
 mod words;
 
+/// Panics where something is wrong.
+pub type Target = fn(&[u8]);
+
 /// By name; the seeds of each are in `seeds/NAME`.
-pub const TARGETS: [(&str, fn(&[u8])); 14] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("config", partition_agent_core::fuzzing::config),
     ("datagram", partition_agent_core::fuzzing::datagram),
     ("dns", partition_agent_core::fuzzing::dns),
