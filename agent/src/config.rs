@@ -113,11 +113,15 @@ impl Config {
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
         let Some(text) = Self::text(named)? else { return Ok(Self::default()) };
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let wrong = |source: toml::de::Error| {
             let hint = check::meant(source.message()).map(|hint| format!("{hint}\n")).unwrap_or_default();
             ConfigError::Parse { path: path.to_owned(), source: Box::new(source), hint }
         };
-        let config = toml::from_str::<Self>(&text).map(Self::fold_names).map_err(wrong)?;
+        let config = toml::from_str::<Self>(text).map(Self::fold_names).map_err(wrong)?;
         match circle(&config.peers).map(|names| names.join(" -> ")) {
             Some(way) => Err(ConfigError::Circle { path: path.to_owned(), way }),
             None => Ok(config),
@@ -203,6 +207,22 @@ impl Config {
         let next = || api.port().checked_add(1).ok_or(ConfigError::NoProbePort(api));
         let port = self.probe_port.map_or_else(next, Ok)?;
         Ok((port != 0).then(|| SocketAddr::new(api.ip(), port)))
+    }
+}
+
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use super::*;
+
+    /// `agent.toml`: what is wrong with it has a reason.
+    pub fn config(bytes: &[u8]) {
+        match Config::parse(&String::from_utf8_lossy(bytes), Path::new("agent.toml")) {
+            Ok(config) => {
+                let api = config.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7433)));
+                let _ = (config.check(), config.probes(api), config.finder());
+            }
+            Err(why) => assert!(!why.to_string().is_empty()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::access::Locals;
 use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
+use crate::crash::{self, Point};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
 use crate::privileges::{self, PrivilegeError};
@@ -60,7 +61,9 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     trust::way_to(&config.state_dir)?;
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
     trust::directory(&config.state_dir)?;
+    crash::at(Point::StateDirMade);
     let unix = listen_unix(&config.socket, &config.group)?;
+    crash::at(Point::SocketBound);
     let tcp = config.listen.map(|at| {
         let failed = |source| DaemonError::Listen { at: at.to_string(), source };
         TcpListener::bind(at).and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp)).map_err(failed)
@@ -72,6 +75,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     privileges::drop_the_rest(config.namespaces)?;
     let sandbox = sandbox::enter(&config.paths(), config.namespaces);
     tracing::info!(%sandbox, "has taken from itself what it does not need");
+    crash::at(Point::PrivilegesDropped);
 
     // One thread is enough for a socket; the keeper has its own.
     let runtime =
@@ -97,16 +101,20 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         }
         tokio::spawn(watchdog(keeper.clone()));
         tracing::info!(socket = %config.socket.display(), port = tcp_port, "ready");
+        crash::at(Point::Ready);
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         wait_for_the_end().await;
+        crash::at(Point::Stopping);
         tracing::info!("stopping: restoring every fault");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         keeper.shutdown().await;
+        crash::at(Point::AllRestored);
         Ok(())
     });
     // A socket that nobody listens on misleads those who look for an agent.
     let _ = std::fs::remove_file(&config.socket);
+    crash::at(Point::SocketRemoved);
     served
 }
 

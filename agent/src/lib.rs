@@ -9,10 +9,13 @@ pub mod audit;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 mod dns;
 mod emulator;
 pub mod finder;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 pub mod keeper;
 pub mod kernel;
 mod lines;

@@ -12,6 +12,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::crash::{self, Point};
 use crate::trust;
 
 /// How much is read at once, from the end.
@@ -49,16 +50,25 @@ impl Lines {
         let mut bytes = if self.torn { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut bytes, line)?;
         bytes.push(b'\n');
-        let written = loop {
-            match self.file.write(&bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                written => break written?,
-            }
-        };
+        let mut written = 0;
+        for part in crash::parts(&bytes) {
+            written += self.write(part)?;
+            crash::at(Point::LineBegun);
+        }
         self.unsynced = true;
         self.length += u64::try_from(written).unwrap_or(u64::MAX);
         self.torn = written < bytes.len();
+        crash::at(Point::LineWritten);
         if self.torn { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return written,
+            }
+        }
     }
 
     /// Has what was written brought to the disk, soon.

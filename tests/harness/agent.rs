@@ -1,7 +1,7 @@
 //! A real agent on a host of the lab, spoken to over its socket.
 
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -57,7 +57,23 @@ impl Agent {
         Self::launch(host, config, dir, &[by, &[&binary().display().to_string()]].concat())
     }
 
+    /// One that may die at any moment, so nothing is expected of it but that it listens or is dead when this returns.
+    #[must_use]
+    pub fn doomed(host: &Host, by: &[&str], config: &str, dir: tempfile::TempDir) -> Self {
+        let mut agent = Self::spawn(host, config, dir, &[by, &[&binary().display().to_string()]].concat());
+        agent.listens();
+        agent
+    }
+
     fn launch(host: &Host, config: &str, dir: tempfile::TempDir, program: &[&str]) -> Self {
+        let mut agent = Self::spawn(host, config, dir, program);
+        assert!(agent.listens(), "no agent: {}", agent.log());
+        // It listens before it has swept; it answers after.
+        assert_eq!(agent.ask("GET", "/healthz", None).0, 200, "{}", agent.log());
+        agent
+    }
+
+    fn spawn(host: &Host, config: &str, dir: tempfile::TempDir, program: &[&str]) -> Self {
         let [socket, state, conf, log] = ["agent.sock", "state", "agent.toml", "log"]
             .map(|name| dir.path().join(name).display().to_string());
         std::fs::write(&conf, config).expect("a file");
@@ -67,20 +83,25 @@ impl Agent {
         let process = host.spawn(program[0], &arguments, Stdio::from(log));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
-        let mut agent = Self { process, dir, http, runtime };
+        Self { process, dir, http, runtime }
+    }
+
+    /// Waits for it; not, if it has ended.
+    fn listens(&mut self) -> bool {
+        let socket = self.dir.path().join("agent.sock");
         let begun = Instant::now();
         while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            let ended = agent.process.try_wait().expect("a child");
-            assert!(
-                ended.is_none() && begun.elapsed() < Duration::from_secs(30),
-                "no agent: {}",
-                agent.log()
-            );
+            if self.is_dead() {
+                return false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "no agent: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
-        // It listens before it has swept; it answers after.
-        assert_eq!(agent.ask("GET", "/healthz", None).0, 200, "{}", agent.log());
-        agent
+        true
+    }
+
+    pub fn is_dead(&mut self) -> bool {
+        self.process.try_wait().expect("a child").is_some()
     }
 
     #[must_use]
@@ -100,16 +121,24 @@ impl Agent {
 
     /// Status and body.
     pub fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        self.try_ask(method, path, body).expect("the agent answers")
+    }
+
+    /// Of one that may have died.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub fn try_ask(&self, method: &str, path: &str, body: Option<&str>) -> reqwest::Result<(u16, Value)> {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("http://localhost{path}"));
         if let Some(body) = body {
             request = request.body(body.to_owned());
         }
         self.runtime.block_on(async {
-            let response = request.send().await.expect("the agent answers");
+            let response = request.send().await?;
             let status = response.status().as_u16();
-            let bytes = response.bytes().await.expect("a body");
-            (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+            let bytes = response.bytes().await?;
+            Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
         })
     }
 
@@ -177,10 +206,16 @@ impl Agent {
         self.end(Signal::SIGTERM)
     }
 
-    fn end(mut self, signal: Signal) -> tempfile::TempDir {
+    fn end(self, signal: Signal) -> tempfile::TempDir {
         self.signal(signal);
-        self.process.wait().expect("a child");
-        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a directory"))
+        self.ended().1
+    }
+
+    /// Waits until it has ended by itself.
+    #[must_use]
+    pub fn ended(mut self) -> (ExitStatus, tempfile::TempDir) {
+        let status = self.process.wait().expect("a child");
+        (status, std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a directory")))
     }
 }
 

@@ -2,10 +2,12 @@
 //! snapshots taken with other tools than the agent's own code.
 
 pub mod agent;
+pub mod cgroup;
 pub mod fake_agent;
 pub mod fake_fleet;
 pub mod fleet;
 pub mod lab;
+pub mod name_server;
 pub mod snapshot;
 pub mod stream;
 pub mod traffic;
@@ -13,6 +15,7 @@ pub mod traffic;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// The program under test, next to the tests that Cargo built.
 #[must_use]
@@ -89,4 +92,17 @@ pub fn rounds(all: usize) -> usize {
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// How long it took until something was so.
+///
+/// # Panics
+/// When it is not in this time.
+pub fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < patience, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    begun.elapsed()
 }

@@ -13,7 +13,6 @@ mod listed;
 mod loss;
 mod many;
 mod model;
-mod name_server;
 mod names;
 mod nat;
 mod overload;
@@ -33,6 +32,8 @@ mod timing;
 mod tls;
 
 use std::time::Duration;
+
+use harness::name_server;
 
 /// How long an answer may take before it counts as none: a thousand times a round trip here, and still short.
 const PATIENCE: Duration = Duration::from_millis(300);

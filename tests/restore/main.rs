@@ -2,6 +2,8 @@
 
 mod agent_dies;
 mod audit;
+mod crash;
+mod crash_scenarios;
 mod files;
 mod foreign;
 mod privileges;

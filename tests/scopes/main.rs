@@ -1,20 +1,19 @@
 //! Faults somewhere else than on the whole host: in containers of a real Docker, in network namespaces, for control groups
 //! and users. Root needed. The agent runs in a network namespace of the test's own; it enters the others from there.
 
-mod cgroup;
 mod compose;
 mod containers;
 mod dns;
 mod follow;
-#[path = "../kernel/name_server.rs"]
-mod name_server;
 mod netns;
 mod pods;
 mod processes;
 mod trace;
 mod units;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use harness::{cgroup, name_server, until};
 
 /// How long an answer may take before it counts as none.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -24,16 +23,3 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// Faults in other namespaces take privileges that an agent gives up unless it is told not to.
 const CONFIG: &str = "namespaces = true\n";
-
-/// How long it took until something was so.
-///
-/// # Panics
-/// When it is not in this time.
-fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < patience, "not within {patience:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    begun.elapsed()
-}

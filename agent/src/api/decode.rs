@@ -107,6 +107,7 @@ pub struct Nothing {}
 
 /// Of a request for the past.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// At most this many, the newest; 100 without it, and never more than 10,000.

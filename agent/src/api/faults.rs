@@ -20,6 +20,7 @@ use crate::keeper::Request;
 
 /// Of a request to inject.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub struct How {
     /// Answer with the plan and touch nothing.
@@ -33,6 +34,7 @@ pub struct How {
 
 /// Of a request to restore.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub struct When {
     /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
@@ -43,6 +45,7 @@ pub struct When {
 
 /// Of a request to restore everything.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub struct WhenAll {
     /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.

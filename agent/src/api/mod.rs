@@ -6,6 +6,8 @@ mod bounds;
 mod decode;
 mod error;
 mod faults;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod info;
 mod json;
 mod openapi;

@@ -44,6 +44,7 @@ pub async fn reach(
 
 /// Of a question for those who were heard.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Of {
     /// The one that the others were told to ask in.

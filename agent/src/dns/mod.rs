@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod fake_upstream;
 mod forwarder;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 #[cfg(test)]
 mod loopback_tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -122,20 +122,20 @@ async fn write(to: &mut OwnedWriteHalf, message: &[u8]) -> io::Result<()> {
 }
 
 /// The messages of one direction of a connection.
-struct Frames {
-    from: OwnedReadHalf,
+pub struct Frames<R = OwnedReadHalf> {
+    from: R,
     /// At most one frame and one chunk: no byte is read while there is a whole frame in it.
     read: Vec<u8>,
 }
 
-impl Frames {
-    fn new(from: OwnedReadHalf) -> Self {
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub fn new(from: R) -> Self {
         Self { from, read: Vec::new() }
     }
 
     /// The next message without its length; none at the end, also when it comes in the middle of a message. Nothing is
     /// lost when the future is dropped before it is ready.
-    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some((length, rest)) = self.read.split_first_chunk::<2>() {
                 let length = usize::from(u16::from_be_bytes(*length));

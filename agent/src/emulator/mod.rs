@@ -4,6 +4,8 @@
 mod counters;
 mod dice;
 mod frame;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod loss;
 mod offload;
 mod queue;

@@ -45,6 +45,11 @@ impl Offload {
         })
     }
 
+    /// Whether the sum is one of the network layer's content. Anything else would be written over the Ethernet header.
+    fn is_behind(self, ethernet: &[u8]) -> bool {
+        self.csum_start >= network_start(ethernet)
+    }
+
     fn is_super_frame(self) -> bool {
         self.gso & !GSO_ECN != GSO_NONE
     }
@@ -71,6 +76,9 @@ pub fn finish(bytes: &mut [u8]) -> bool {
         return false;
     }
     if offload.flags & NEEDS_CSUM != 0 {
+        if !bytes.get(HEADER..).is_some_and(|ethernet| offload.is_behind(ethernet)) {
+            return false;
+        }
         let Some(summed) = bytes.get_mut(HEADER + offload.csum_start..) else { return false };
         // The field holds the sum of the pseudo-header, so the sum over it and the rest is the one to complement.
         let checksum = match !folded(sum(summed)) {
@@ -103,7 +111,7 @@ pub fn cut(bytes: &[u8]) -> Option<Cut> {
     if !is_tcp || offload.flags & NEEDS_CSUM == 0 || offload.gso_size == 0 {
         return None;
     }
-    let ethernet = bytes.get(HEADER..)?;
+    let ethernet = bytes.get(HEADER..).filter(|ethernet| offload.is_behind(ethernet))?;
     let tcp = offload.csum_start;
     let data_offset = usize::from(ethernet.get(tcp.checked_add(12)?)? >> 4) * 4;
     let payload = HEADER + tcp + data_offset;
@@ -190,6 +198,29 @@ fn folded(mut sum: u64) -> u16 {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub use fuzz::{sum_from, summed};
+
+#[cfg(feature = "fuzz")]
+mod fuzz {
+    use super::*;
+
+    /// Where the sum of a frame begins, where its field is, and what that holds; of those that are to be completed, and whose
+    /// field is a word of the sum.
+    pub fn summed(bytes: &[u8]) -> Option<(usize, usize, u16)> {
+        let offload = Offload::of(bytes)?;
+        let (start, at) = (HEADER + offload.csum_start, HEADER + offload.csum_start + offload.csum_offset);
+        let aligned = offload.csum_offset % 2 == 0;
+        (offload.flags & NEEDS_CSUM != 0 && aligned)
+            .then(|| Some((start, at, u16::from_be_bytes(read(bytes, at)?))))
+            .flatten()
+    }
+
+    pub fn sum_from(bytes: &[u8], start: usize) -> u16 {
+        folded(sum(bytes.get(start..).unwrap_or_default()))
+    }
+}
+
 #[cfg(test)]
 pub mod tests {
     use proptest::prelude::*;
@@ -265,9 +296,10 @@ pub mod tests {
     #[test]
     fn a_checksum_of_zero_is_written_as_ones() {
         // Nothing but a field, whose pseudo-header sums to all ones.
-        let mut bytes = vec![NEEDS_CSUM, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        let mut bytes =
+            [&[NEEDS_CSUM, 0, 0, 0, 0, 0][..], &14_u16.to_ne_bytes(), &[0; 2 + 14], &[0xff; 2]].concat();
         assert!(finish(&mut bytes));
-        assert_eq!(bytes[HEADER..], [0xff, 0xff]);
+        assert_eq!(bytes[HEADER + 14..], [0xff, 0xff]);
     }
 
     #[test]
@@ -278,6 +310,17 @@ pub mod tests {
         bytes[1] = GSO_TCPV4;
         bytes[4..6].copy_from_slice(&2_u16.to_ne_bytes());
         assert_eq!(cut(&bytes), None);
+    }
+
+    #[test]
+    fn a_checksum_inside_the_ethernet_header_is_refused() {
+        for gso in [0, 100] {
+            let mut bytes = tcp_frame(false, false, &[7; 500], gso);
+            bytes[6..8].copy_from_slice(&0_u16.to_ne_bytes());
+            let before = bytes.clone();
+            assert!(!finish(&mut bytes));
+            assert_eq!((cut(&bytes), bytes), (None, before));
+        }
     }
 
     /// All segments of a super-frame, cut off one by one.

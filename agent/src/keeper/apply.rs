@@ -11,6 +11,7 @@ use super::status::status;
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
+use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Impossible, Need, Plan};
 use crate::policy::Denied;
@@ -60,6 +61,7 @@ impl<K: Kernel> Keeper<K> {
                 FaultStatus { state: State::Pending, plan, ..status(&fault, BootTime::now()) },
             ));
         }
+        crash::at(Point::Planned);
         let begun =
             Begun { id: id.clone(), spec: request.spec, by: request.by, at: fault.injected_at.clone() };
         if let Err(error) = self.journal.inject(begun) {
@@ -69,6 +71,7 @@ impl<K: Kernel> Keeper<K> {
         if let Err(failed) = self.apply_all(&fault).await {
             return Err(self.failed(fault, failed).await);
         }
+        crash::at(Point::AllApplied);
         if let Some(patience) = request.prepare {
             fault.verdict = self.read_back(&fault).await;
             return Ok((true, self.prepared(fault, patience)));
@@ -87,8 +90,10 @@ impl<K: Kernel> Keeper<K> {
         fault.verdict = self.read_back(&fault).await;
         let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
         let answer = status(&fault, now);
+        crash::at(Point::ReadBack);
         self.ledger.activate(fault);
         self.tell(&id, EventKind::Injected, text);
+        crash::at(Point::Active);
         Ok((true, answer))
     }
 
@@ -122,6 +127,7 @@ impl<K: Kernel> Keeper<K> {
         if before.on_for(now).is_some() {
             self.move_deadline(id, plans, before, timing.on_for(now)).await?;
         }
+        crash::at(Point::Rearmed);
         self.ledger.rearmed(id, now, duration.duration());
         self.judge(id).await;
         self.refresh_hits().await;
@@ -130,6 +136,7 @@ impl<K: Kernel> Keeper<K> {
             tracing::warn!(%id, %error, "the change is in force, but the journal cannot be written");
         }
         self.tell(id, EventKind::Changed, format!("the kernel now ends it in {duration}"));
+        crash::at(Point::Changed);
         self.ledger
             .get(id)
             .map(|fault| status(fault, BootTime::now()))
@@ -309,6 +316,7 @@ impl<K: Kernel> Keeper<K> {
     async fn apply(&mut self, plan: &Plan) -> Result<(), Failed> {
         for (nth, step) in plan.steps.iter().enumerate() {
             let Err(refusal) = self.kernel.apply(plan, step, &self.settings.guard).await else {
+                crash::at(Point::StepApplied);
                 continue;
             };
             let mut leftovers = Vec::new();

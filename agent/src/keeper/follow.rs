@@ -9,6 +9,7 @@ use partition_agent_proto::{End, EventKind, FaultId, Hits};
 use super::ledger::{Fault, Part};
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
+use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal, Reset, Survey};
 use crate::plan::{Draft, MARK_BITS, Plan};
 
@@ -122,6 +123,7 @@ impl<K: Kernel> Keeper<K> {
                 self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
             }
         }
+        crash::at(Point::Armed);
         let started = BootTime::now();
         if first {
             fault.not_reset = self.reset_connections(&mut fault).await;
@@ -251,6 +253,7 @@ impl<K: Kernel> Keeper<K> {
             fault.elsewhere += elsewhere;
         }
         self.leave_unused().await;
+        crash::at(Point::Followed);
         let known = fault.behind.map(|behind| behind.why).unwrap_or_default();
         let same = went.changes.is_empty() && went.refused == known;
         for refused in went.refused.iter().filter(|refused| !known.contains(refused)) {

@@ -9,6 +9,7 @@ use super::ledger::{Fault, Phase};
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
+use crate::crash::{self, Point};
 use crate::kernel::Kernel;
 use crate::plan::Plan;
 
@@ -21,6 +22,7 @@ impl<K: Kernel> Keeper<K> {
         let text = format!("{}; it expires in {patience} if nobody commits it", fault.spec);
         self.tell(&fault.id, EventKind::Prepared, text);
         self.ledger.prepare(fault);
+        crash::at(Point::Prepared);
         answer
     }
 
@@ -56,6 +58,7 @@ impl<K: Kernel> Keeper<K> {
             tracing::warn!(%id, %error, "it is committed, but the journal cannot be written");
         }
         self.tell(id, EventKind::Committed, format!("starts in {wait:.3?}"));
+        crash::at(Point::Committed);
         Ok(answer)
     }
 

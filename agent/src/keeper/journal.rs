@@ -10,6 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use partition_agent_proto::{End, FaultId, FaultSpec, History, Hits, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::crash::{self, Point};
 use crate::lines::{Backwards, Lines};
 use crate::trust::{self, append_to};
 
@@ -87,6 +88,7 @@ impl Journal {
             nix::errno::Errno::EWOULDBLOCK => JournalError::Held(dir.to_owned()),
             errno => io(errno.into()),
         })?;
+        crash::at(Point::LockTaken);
         finish_rotation(dir).map_err(io)?;
         let (lines, unreadable) = read(&dir.join(CURRENT)).map_err(io)?;
         let open = open_faults(lines);
@@ -94,6 +96,7 @@ impl Journal {
         let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
         // What the earlier agent has left open is ended now, so there is nothing to carry over.
         let journal = Self { dir: dir.to_owned(), lines, open, most: ROTATE, _lock: lock };
+        crash::at(Point::JournalRead);
         Ok((journal, begun, unreadable))
     }
 
@@ -251,9 +254,13 @@ fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(error),
     };
+    lines_of(BufReader::new(file))
+}
+
+fn lines_of(text: impl BufRead) -> io::Result<(Vec<Line>, usize)> {
     let mut lines = Vec::new();
     let mut unreadable = 0;
-    for line in BufReader::new(file).split(b'\n') {
+    for line in text.split(b'\n') {
         let line = line?;
         match serde_json::from_slice(&line) {
             Ok(line) => lines.push(line),
@@ -262,6 +269,24 @@ fn read(path: &Path) -> io::Result<(Vec<Line>, usize)> {
         }
     }
     Ok((lines, unreadable))
+}
+
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use super::*;
+
+    /// A journal of whatever bytes: each line is read or counted, and what is read would be written the same.
+    pub fn journal(bytes: &[u8]) {
+        let (lines, unreadable) = lines_of(bytes).expect("nothing can fail but the disk");
+        let written = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        assert_eq!(lines.len() + unreadable, written);
+        for line in &lines {
+            let again = serde_json::to_vec(line).expect("it was JSON");
+            assert_eq!(lines_of(again.as_slice()).expect("as above"), (vec![line.clone()], 0));
+        }
+        let injects = lines.iter().filter(|line| matches!(line, Line::Inject { .. })).count();
+        assert!(open_faults(lines).len() <= injects);
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 
 mod apply;
 mod follow;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    pub use super::journal::fuzzing::journal;
+}
 mod handle;
 mod instant;
 mod journal;
@@ -29,6 +33,7 @@ pub use request::{Error, Injected, Request, Site, Sources};
 
 use crate::audit::Audit;
 use crate::clock::{Alarm, BootTime, wall};
+use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Guard, Plan};
 use crate::policy::Policy;
@@ -216,6 +221,7 @@ impl<K: Kernel> Keeper<K> {
             {
                 tracing::warn!(%error, "the journal cannot be written");
             }
+            crash::at(Point::DeathWritten);
         }
         let alarm = Alarm::new().map_err(StartError::Open)?;
         let ledger = Ledger::new(settings.policy.most_faults);

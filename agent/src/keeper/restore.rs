@@ -9,6 +9,7 @@ use super::ledger::{Fault, Next, Phase};
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
+use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::Step;
 
@@ -62,7 +63,10 @@ impl<K: Kernel> Keeper<K> {
             for step in plan.steps.iter().rev() {
                 match step {
                     // One place that refuses must not keep the fault in force in the others.
-                    Step::Steer(_) => refused = self.kernel.undo(&plan, step).await.err().or(refused),
+                    Step::Steer(_) => {
+                        refused = self.kernel.undo(&plan, step).await.err().or(refused);
+                        crash::at(Point::StepUndone);
+                    }
                     Step::AddIfb { .. }
                     | Step::AddNetem { .. }
                     | Step::SetUp { .. }
@@ -78,12 +82,14 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         self.tell(id, EventKind::Ended, format!("out of force: {end}"));
         self.ledger.unsteered(now, id, end);
+        crash::at(Point::Unsteered);
         if drain.is_zero() { self.remove(id).await } else { Ok(None) }
     }
 
     /// Removes the queues, which have drained, and writes the end down.
     pub(super) async fn remove(&mut self, id: &FaultId) -> Result<Option<Verdict>, Error> {
         let Some(fault) = self.ledger.get(id) else { return Ok(None) };
+        crash::at(Point::Drained);
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         let end = match &fault.phase {
             Phase::Prepared { .. } => End::Expired,
@@ -103,6 +109,7 @@ impl<K: Kernel> Keeper<K> {
                     | Step::AddTable(_)
                     | Step::StandIn(_) => {
                         refused = self.kernel.undo(plan, step).await.err().or(refused);
+                        crash::at(Point::StepUndone);
                     }
                 }
             }
@@ -112,6 +119,7 @@ impl<K: Kernel> Keeper<K> {
         }
         let mut as_before = None;
         if let Some((fault, end)) = self.ledger.removed(id) {
+            crash::at(Point::Removed);
             as_before = self.compare(&fault).await;
             let hits = fault.hits();
             let change = match &as_before {

@@ -6,6 +6,7 @@ use super::drops::questions;
 use super::linux::Linux;
 use super::space::Standing;
 use super::{Kernel, Refusal};
+use crate::crash::{self, Point};
 use crate::plan::{Guard, Plan, Step};
 
 /// The step of a plan that makes the same object.
@@ -26,7 +27,10 @@ impl Linux {
                 None => self.apply(new, step, guard).await.map(|()| Hits::default()),
             };
             match done {
-                Ok(hits) => counted += hits,
+                Ok(hits) => {
+                    counted += hits;
+                    crash::at(Point::StepExchanged);
+                }
                 Err(refusal) => {
                     self.take_back(old, new, nth, forwarder, guard).await;
                     return Err(refusal);

@@ -13,6 +13,7 @@ use super::rtnl::Interfaces;
 use super::sock_diag::SockDiag;
 use super::space::Space;
 use super::{Before, Kernel, Observed, Refusal, Reset, Survey, Within, features, nft};
+use crate::crash::{self, Point};
 use crate::netns::{Netns, NetnsId};
 use crate::plan::{Address, Guard, Need, Place, Plan, Step, Tap};
 
@@ -62,6 +63,7 @@ impl Kernel for Linux {
             tracing::info!(link, place = place.name, "removed a link that an earlier agent left");
         }
         self.others.insert(id, space);
+        crash::at(Point::NamespaceEntered);
         Ok(())
     }
 
@@ -124,6 +126,7 @@ impl Kernel for Linux {
             Step::AddNetem { .. } | Step::SetUp { .. } => Ok(()),
             Step::AddTap(Tap { name, .. }) => {
                 space.emulators.remove(name);
+                crash::at(Point::EmulatorEnded);
                 Ok(())
             }
             Step::AddTable(table) => space.table.delete(table),

@@ -9,6 +9,8 @@ mod exchange;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod features;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 pub mod linux;
 mod nft;
 mod observed;

@@ -233,6 +233,26 @@ fn said(act: &str, error: &io::Error) -> Refusal {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use super::*;
+
+    /// A datagram of the kernel's: what is a connection can be asked for again by what was read of it.
+    pub fn sock_diag(bytes: &[u8]) {
+        for message in messages(bytes) {
+            let _ = errno(message.payload);
+            if let Some(connection) = connection(message.payload) {
+                let asked = request(connection.family, STATES, &connection.id);
+                assert_eq!(
+                    asked.get(8..),
+                    message.payload.get(4..52),
+                    "the same addresses, ports and cookie"
+                );
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};

@@ -13,6 +13,7 @@ use super::error::errno_of;
 use super::nft::{Bindings, Table};
 use super::rtnl::Rtnl;
 use super::{Refusal, Within};
+use crate::crash::{self, Point};
 use crate::dns::{self, Forwarder, Rules};
 use crate::emulator::{Emulator, Returns, Tap as Device};
 use crate::plan::{Hook, Plan, RETURNED_FROM, STAND_IN_MARK, StandIn, Tap};
@@ -56,6 +57,7 @@ impl Space {
                      one, or stop it first",
                 )
         })?);
+        crash::at(Point::NamespaceClaimed);
         if self.table.is_foreign()? {
             return Err(Refusal::new("add table netdev partition_agent", Errno::EEXIST, None));
         }
@@ -63,6 +65,7 @@ impl Space {
         for link in self.rtnl.links().await?.into_iter().filter(|link| link.ours) {
             self.rtnl.delete(&link.name).await?;
             swept.push(link.name);
+            crash::at(Point::LinkSwept);
         }
         Ok(swept)
     }
@@ -74,6 +77,7 @@ impl Space {
         let act = format!("ip tuntap add {} mode tap", tap.name);
         let device = self.within.run(|| Device::create(&tap.name)).and_then(std::convert::identity);
         let device = device.map_err(refused(act))?;
+        crash::at(Point::TapMade);
         let own = self.rtnl.connect_tap(tap).await?;
         let returns = match tap.hook {
             Hook::Egress => Returns { own, source: None },
@@ -84,6 +88,7 @@ impl Space {
         let emulator = Emulator::start(device, tap.impairment.clone(), returns, seed);
         let emulator = emulator.map_err(refused(format!("start the emulator of {}", tap.name)))?;
         self.emulators.insert(tap.name.clone(), emulator);
+        crash::at(Point::EmulatorStarted);
         Ok(())
     }
 
@@ -111,6 +116,7 @@ impl Space {
         let (forwarder, redirects) = started.map_err(|error| {
             Refusal::new("listen in the place of name servers", errno_of(&error), Some(error.to_string()))
         })?;
+        crash::at(Point::PortsOpened);
         let ports = redirects.into_iter().map(|redirect| (redirect.upstream, redirect.at.port())).collect();
         Ok(self.forwarders.insert(slot, (forwarder, ports)))
     }

@@ -6,6 +6,8 @@ mod distribution;
 mod draft;
 mod element;
 mod expr;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod guard;
 mod impairment;
 mod need;
@@ -14,6 +16,8 @@ mod resets;
 mod ruleset;
 mod sets;
 mod shadow;
+#[cfg(any(test, feature = "fuzz"))]
+mod sound;
 
 use std::fmt;
 use std::net::SocketAddr;

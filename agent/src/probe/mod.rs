@@ -3,6 +3,8 @@
 //! faults meet it.
 
 mod datagram;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod heard;
 mod reach;
 mod responder;

@@ -228,6 +228,12 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+#[cfg(feature = "fuzz")]
+pub fn fuzz(text: &str) {
+    assert!(unescaped(text).chars().count() <= text.len());
+    let _ = mount_point(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@ mod containers;
 mod engines;
 mod error;
 mod events;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod named;
 mod process;
 mod resolv_conf;

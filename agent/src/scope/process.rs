@@ -64,6 +64,11 @@ fn start_time(stat: &str) -> Option<u64> {
     stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+#[cfg(feature = "fuzz")]
+pub fn fuzz(stat: &str) {
+    let _ = start_time(stat);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

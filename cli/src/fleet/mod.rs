@@ -1,6 +1,8 @@
 //! The fleet that a command works on: from the fleet file, or from what other programs know.
 
 mod file;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod lines;
 mod sources;
 mod values;

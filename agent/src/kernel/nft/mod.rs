@@ -2,6 +2,8 @@
 
 mod dispatch;
 mod expr;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod message;
 mod nat;
 mod read;

@@ -166,8 +166,12 @@ pub fn set(within: &Within, at: In, name: &str) -> Result<Option<SetSeen>, Refus
         Err(refusal) if refusal.errno == Errno::ENOENT => return Ok(None),
         Err(refusal) => return Err(refusal),
     };
+    Ok(Some(seen(&entries)))
+}
+
+fn seen(entries: &[Vec<u8>]) -> SetSeen {
     let mut seen = SetSeen::default();
-    for entry in &entries {
+    for entry in entries {
         let Some(elements) = find(entry, attr::LIST_ELEMENTS) else { continue };
         for element in attributes(&elements) {
             seen.entries += 1;
@@ -175,7 +179,7 @@ pub fn set(within: &Within, at: In, name: &str) -> Result<Option<SetSeen>, Refus
             seen.last = seen.last.max(left);
         }
     }
-    Ok(Some(seen))
+    seen
 }
 
 fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
@@ -192,4 +196,9 @@ pub fn text(bytes: &[u8], kind: u16) -> Option<String> {
 
 fn number(bytes: &[u8], kind: u16) -> Option<u64> {
     find(bytes, kind)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+#[cfg(feature = "fuzz")]
+pub fn fuzz(entry: &[u8]) {
+    let _ = (rule(entry), hooked_on(entry), steady(entry), seen(&[entry.to_vec()]));
 }

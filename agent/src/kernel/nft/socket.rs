@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::message::Act;
+use crate::crash::{self, Point};
 use crate::kernel::error::errno_of as errno;
 use crate::kernel::{Refusal, Within};
 use crate::plan::TableFamily;
@@ -64,6 +65,7 @@ impl NftSocket {
         }
         append(&mut bytes, control(ControlMessage::BatchEnd), None, 0, 0);
         let transaction = || "nft transaction".to_owned();
+        crash::at(Point::TransactionBegun);
         if let Err(error) = self.socket.send(&bytes, 0) {
             let refusal = Refusal::new(transaction(), errno(&error), None);
             return Err(match errno(&error) {
@@ -74,6 +76,7 @@ impl NftSocket {
                 _ => refusal,
             });
         }
+        crash::at(Point::TransactionDone);
         let mut first = None;
         loop {
             let mut buffer = Vec::with_capacity(1 << 16);
@@ -149,7 +152,7 @@ fn control(message: ControlMessage) -> NetfilterMessageInner {
     message.into()
 }
 
-fn append(
+pub(super) fn append(
     bytes: &mut Vec<u8>,
     inner: NetfilterMessageInner,
     family: Option<TableFamily>,
@@ -174,16 +177,16 @@ fn append(
     debug_assert!(matches!(message.payload, NetlinkPayload::InnerMessage(_)));
 }
 
-struct Reply<'a> {
+pub(super) struct Reply<'a> {
     kind: u16,
     flags: u16,
     sequence: u32,
-    payload: &'a [u8],
+    pub(super) payload: &'a [u8],
 }
 
 impl Reply<'_> {
     /// Sequence number, error and the kernel's words, where this is an error.
-    fn refusal(&self) -> Option<(u32, Errno, Option<String>)> {
+    pub(super) fn refusal(&self) -> Option<(u32, Errno, Option<String>)> {
         if self.kind != NLMSG_ERROR {
             return None;
         }
@@ -203,7 +206,7 @@ pub fn ext_ack_text(attributes: &[u8]) -> Option<String> {
 }
 
 /// The messages in a buffer; what does not hold together ends it.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
     std::iter::from_fn(move || {
         let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
         let half = |at: usize| bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);

@@ -1,5 +1,7 @@
 //! Links, qdiscs, addresses and routes over rtnetlink.
 
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 pub mod netem;
 mod others;
 mod redirect;
@@ -26,6 +28,7 @@ use tokio::task::JoinSet;
 use super::error::errno_of;
 use super::nft::ext_ack_text;
 use super::{QueueSeen, Refusal, Within};
+use crate::crash::{self, Point};
 use crate::plan::Impairment;
 
 pub use routes::Interfaces;
@@ -115,6 +118,7 @@ impl Rtnl {
         let [a, b, c] = OUR_ADDRESS;
         let message = LinkIfb::new(name).address(vec![a, b, c, 0, 0, 1]).build();
         self.handle.link().add(message).execute().await.map_err(|error| refusal(&act, error))?;
+        crash::at(Point::IfbMade);
         self.quiet(name).await
     }
 
@@ -125,7 +129,9 @@ impl Rtnl {
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.attributes.push(LinkAttribute::AfSpecUnspec(vec![quiet]));
-        match self.handle.link().set(message).execute().await {
+        let set = self.handle.link().set(message).execute().await;
+        crash::at(Point::LinkQuieted);
+        match set {
             Ok(()) => Ok(()),
             // A kernel without IPv6 needs no telling.
             Err(Error::NetlinkError(e)) if e.raw_code() == -(Errno::EAFNOSUPPORT as i32) => Ok(()),
@@ -159,6 +165,7 @@ impl Rtnl {
                 return Err(refusal(&act, Error::NetlinkError(error)));
             }
         }
+        crash::at(Point::NetemSet);
         Ok(())
     }
 
@@ -167,6 +174,7 @@ impl Rtnl {
         let index = self.index(name).await?;
         let message = LinkUnspec::new_with_index(index).up().build();
         let set = self.handle.link().set(message).execute().await;
+        crash::at(Point::LinkUp);
         set.map_err(|error| refusal(&format!("ip link set {name} up"), error))
     }
 
@@ -180,14 +188,9 @@ impl Rtnl {
             Err(refusal) => return Err(refusal),
         };
         let Some(link) = link else { return Ok(()) };
-        match self
-            .handle
-            .link()
-            .del(link.index)
-            .execute()
-            .await
-            .map_err(|e| refusal(&format!("ip link del {name}"), e))
-        {
+        let deleted = self.handle.link().del(link.index).execute().await;
+        crash::at(Point::LinkDeleted);
+        match deleted.map_err(|error| refusal(&format!("ip link del {name}"), error)) {
             Err(refusal) if !refusal.is_absent() => Err(refusal),
             Ok(()) | Err(_) => Ok(()),
         }

@@ -107,3 +107,8 @@ fn describe(qdisc: &TcMessage) -> String {
     }
     format!("{named} with hash {}", hash(options))
 }
+
+#[cfg(feature = "fuzz")]
+pub fn fuzz(qdisc: &TcMessage) {
+    assert!(!describe(qdisc).is_empty());
+}

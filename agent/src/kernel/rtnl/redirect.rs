@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use rtnetlink::LinkUnspec;
 
 use super::{Rtnl, index, refusal};
+use crate::crash::{self, Point};
 use crate::kernel::Refusal;
 use crate::plan::{Hook, RETURNED_FROM, Tap};
 
@@ -29,6 +30,7 @@ impl Rtnl {
         let set = LinkUnspec::new_with_index(own).address(address.to_vec()).build();
         let set = self.handle.link().set(set).execute().await;
         set.map_err(|error| refusal(&format!("ip link set {name} address"), error))?;
+        crash::at(Point::AddressSet);
         self.quiet(name).await?;
         match tap.hook {
             Hook::Egress => {}
@@ -49,6 +51,7 @@ impl Rtnl {
     async fn redirect(&self, tap: &str, own: u32, to: &str, to_index: u32) -> Result<(), Refusal> {
         let qdisc = self.handle.qdisc().add(index(own)).ingress().execute().await;
         qdisc.map_err(|error| refusal(&format!("tc qdisc add dev {tap} ingress"), error))?;
+        crash::at(Point::IngressMade);
         let mut everything = TcU32Selector::default();
         everything.flags = TcU32SelectorFlags::Terminal;
         everything.nkeys = 1;
@@ -70,6 +73,8 @@ impl Rtnl {
         let filter =
             self.handle.traffic_filter(index(own)).add().parent(0xffff_0000).priority(1).protocol(protocol);
         let filter = filter.u32(&options).map_err(|error| refusal(&act, error))?;
-        filter.execute().await.map_err(|error| refusal(&act, error))
+        filter.execute().await.map_err(|error| refusal(&act, error))?;
+        crash::at(Point::RedirectMade);
+        Ok(())
     }
 }

@@ -233,3 +233,16 @@ fn destination(route: &RouteMessage) -> Option<IpNetwork> {
 fn inside(outer: &IpNetwork, inner: &IpNetwork) -> bool {
     inner.prefix() > outer.prefix() && outer.contains(inner.network())
 }
+
+#[cfg(feature = "fuzz")]
+pub fn fuzz_address(message: &AddressMessage) {
+    let _ = own(message);
+}
+
+#[cfg(feature = "fuzz")]
+pub fn fuzz_route(route: &RouteMessage) {
+    let _ = interfaces(route);
+    if let Some(net) = destination(route) {
+        assert!(!inside(&net, &net));
+    }
+}

@@ -90,6 +90,16 @@ impl Inventory {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub async fn fuzz(text: &str) -> Result<Gathered, String> {
+    let inventory = serde_json::from_str::<Inventory>(text).map_err(|error| error.to_string())?;
+    let hosts = inventory.hosts();
+    let at = |name: &String| inventory.meta.hostvars.get(name).and_then(|host| host.ansible_host.clone());
+    let at = hosts.iter().map(|name| at(name).unwrap_or_else(|| name.clone())).collect::<Vec<_>>();
+    resolve::none_is_looked_up(at.iter().map(String::as_str))?;
+    read(text).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,9 +39,19 @@ pub async fn service(at: &Url) -> Result<Gathered, String> {
     let headers = token.map(|token| ("X-Consul-Token", token)).into_iter().collect::<Vec<_>>();
     let authorities = std::env::var_os("CONSUL_CACERT").map(PathBuf::from);
     let text = Get { url: &url, headers: &headers, authorities: authorities.as_deref() }.text().await?;
-    let instances = serde_json::from_str::<Vec<Instance>>(&text)
-        .map_err(|error| format!("this is no service of a catalogue: {error}"))?;
-    gather(instances, &service).await
+    gather(instances(&text)?, &service).await
+}
+
+fn instances(text: &str) -> Result<Vec<Instance>, String> {
+    serde_json::from_str(text).map_err(|error| format!("this is no service of a catalogue: {error}"))
+}
+
+#[cfg(feature = "fuzz")]
+pub async fn fuzz(text: &str) -> Result<Gathered, String> {
+    let instances = instances(text)?;
+    let names = instances.iter().flat_map(|instance| [&instance.address, &instance.service_address]);
+    resolve::none_is_looked_up(names.filter(|name| !name.is_empty()).map(String::as_str))?;
+    gather(instances, AGENTS).await
 }
 
 fn endpoint(at: &Url) -> Result<(Url, String), String> {

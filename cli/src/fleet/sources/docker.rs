@@ -87,6 +87,15 @@ fn told(container: ContainerSummary) -> Result<Said, String> {
     Ok(Said { name, addresses, labels, agent })
 }
 
+#[cfg(feature = "fuzz")]
+pub fn fuzz(text: &str) -> Result<Gathered, String> {
+    let mut gathered = Gathered::default();
+    for container in serde_json::from_str::<Vec<ContainerSummary>>(text).map_err(|error| error.to_string())? {
+        gathered.add(told(container)?)?;
+    }
+    Ok(gathered)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

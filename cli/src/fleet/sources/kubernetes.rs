@@ -65,7 +65,11 @@ pub async fn service(namespace: &str, service: &str, proxy: Option<&Url>) -> Res
         }
         None => in_cluster(namespace, service).await?,
     };
-    let slices = serde_json::from_str::<Slices>(&text)
+    read(&text, service)
+}
+
+pub fn read(text: &str, service: &str) -> Result<Gathered, String> {
+    let slices = serde_json::from_str::<Slices>(text)
         .map_err(|error| format!("these are no EndpointSlices: {error}"))?;
     gather(slices, service)
 }

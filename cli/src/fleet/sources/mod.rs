@@ -98,6 +98,19 @@ impl Source {
     }
 }
 
+#[cfg(feature = "fuzz")]
+/// What one says, without asking it.
+pub async fn fuzz(kind: &str, text: &str) -> Result<gathered::Gathered, String> {
+    match kind {
+        "yaml" => prometheus::fuzz(text, true).await,
+        "ansible" => ansible::fuzz(text).await,
+        "consul" => consul::fuzz(text).await,
+        "kubernetes" => kubernetes::read(text, AGENTS),
+        "docker" => docker::fuzz(text),
+        _ => prometheus::fuzz(text, false).await,
+    }
+}
+
 /// Go writes an empty list or map as `null`, too.
 fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)

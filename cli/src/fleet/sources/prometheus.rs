@@ -25,7 +25,7 @@ pub async fn file_sd(path: &Path) -> Result<Gathered, String> {
     let text = bounded::file(path)?;
     let groups = match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => json(&text)?,
-        Some("yml" | "yaml") => serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?,
+        Some("yml" | "yaml") => yaml(&text)?,
         Some(_) | None => {
             return Err("Prometheus reads .json, .yml and .yaml, so call it one of those".to_owned());
         }
@@ -40,6 +40,10 @@ pub async fn http_sd(url: &Url) -> Result<Gathered, String> {
 
 fn json(text: &str) -> Result<Vec<TargetGroup>, String> {
     serde_json::from_str(text).map_err(|error| wrong(&error))
+}
+
+fn yaml(text: &str) -> Result<Vec<TargetGroup>, String> {
+    serde_saphyr::from_str(text).map_err(|error| wrong(&error))
 }
 
 fn wrong(error: &dyn std::fmt::Display) -> String {
@@ -63,6 +67,14 @@ async fn gather(groups: Vec<TargetGroup>) -> Result<Gathered, String> {
         gathered.add(Said { name, addresses, labels, agent })?;
     }
     Ok(gathered)
+}
+
+#[cfg(feature = "fuzz")]
+pub async fn fuzz(text: &str, yaml: bool) -> Result<Gathered, String> {
+    let groups = if yaml { self::yaml(text)? } else { json(text)? };
+    let hosts = groups.iter().flat_map(|group| &group.targets).filter_map(|target| host(target).ok());
+    resolve::none_is_looked_up(hosts)?;
+    gather(groups).await
 }
 
 /// Without the port, if there is one.

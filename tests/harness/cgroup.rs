@@ -5,10 +5,11 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use harness::lab::{Host, Running};
-use harness::text;
+use crate::lab::{Host, Running};
+use crate::{text, until};
 
-use crate::{SLACK, until};
+/// For a busy machine.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// Gone when dropped, with whatever still runs in it.
 pub struct Group {
@@ -19,7 +20,16 @@ pub struct Group {
     parents: Vec<PathBuf>,
 }
 
+impl Default for Group {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Group {
+    /// # Panics
+    /// Without root, or without control groups of version 2. So do the others.
+    #[must_use]
     pub fn new() -> Self {
         Self::at(&format!("/{}", name()))
     }
@@ -102,12 +112,12 @@ fn mount() -> PathBuf {
     PathBuf::from(line.split(' ').nth(4).expect("a mount point"))
 }
 
-/// Asks [`harness::traffic::serve_tcp`], with a second to answer.
+/// Asks [`crate::traffic::serve_tcp`], with a second to answer.
 pub fn tcp(host: &str, port: u16) -> String {
     format!("timeout -k 0.1 1 bash -c 'exec 3<>/dev/tcp/{host}/{port} && head -c 4 <&3'")
 }
 
-/// Asks [`harness::traffic::echo_udp`].
+/// Asks [`crate::traffic::echo_udp`].
 pub fn udp(host: &str, port: u16) -> String {
     format!("timeout -k 0.1 1 bash -c 'exec 3<>/dev/udp/{host}/{port} && printf PONG >&3 && head -c 4 <&3'")
 }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use harness::lab::Host;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+
+use crate::lab::Host;
 
 /// What every name stands for that the zone does not have.
 pub const ELSE: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);

@@ -1,0 +1,137 @@
+//! `partition-agent`: the daemon and every verb that talks to it.
+
+mod args;
+mod ca;
+mod client;
+mod cmd;
+mod demo;
+mod exit;
+mod fleet;
+mod foreground;
+mod http;
+mod interrupt;
+mod render;
+mod team;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, FleetArgs, Verb};
+use client::Access;
+use exit::Failure;
+use team::Team;
+
+#[cfg(feature = "fuzz")]
+pub use fleet::fuzzing;
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(code) => code,
+        Err(failure) => {
+            render::complain(&failure);
+            failure.code()
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Failure> {
+    let Args { agent, token_file, tls, fleet, json, verb } = args;
+    let access = Access { agent, token_file, tls };
+    match verb {
+        Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file, access.tls),
+        Verb::Demo(demo) => demo::run(&demo),
+        Verb::LabHost(host) => demo::lab::host(&host),
+        Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
+        Verb::LabRespond(respond) => demo::lab::respond(&respond),
+        Verb::Profiles => cmd::profiles::run(json),
+        Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
+        Verb::Ca(args) => cmd::ca::run(&args.verb, json),
+        Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
+        Verb::Partition(args) => {
+            block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })
+        }
+        Verb::Matrix(args) => {
+            block_on(async { team::matrix(&Team::gather(&fleet, &access).await?, json, args).await })
+        }
+        Verb::Inject(args) => block_on(async {
+            // A link is one of a fleet's.
+            if args.link.is_some() && access.is_named() {
+                return Err(one_or_many());
+            }
+            if args.link.is_some() {
+                return team::inject(&Team::gather(&fleet, &access).await?, json, *args).await;
+            }
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::inject::run(access, json, *args).await,
+                Whom::Many(team) => team::inject(&team, json, *args).await,
+            }
+        }),
+        Verb::Restore(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::restore::run(access, json, args).await,
+                Whom::Many(team) => team::restore(&team, json, args).await,
+            }
+        }),
+        Verb::Change(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::change::run(access, json, args).await,
+                Whom::Many(team) => team::change(&team, json, args).await,
+            }
+        }),
+        Verb::Renew(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::renew::run(access, json, args).await,
+                Whom::Many(team) => team::renew(&team, json, args).await,
+            }
+        }),
+        Verb::Status(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::status::run(access, json, args).await,
+                Whom::Many(team) => team::status(&team, json, args).await,
+            }
+        }),
+        Verb::History(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::history::run(access, json, args).await,
+                Whom::Many(team) => team::history(&team, json, args).await,
+            }
+        }),
+        Verb::Doctor => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => cmd::doctor::run(access, json).await,
+                Whom::Many(team) => team::doctor(&team, json).await,
+            }
+        }),
+    }
+}
+
+/// Whom a verb is for.
+enum Whom {
+    /// The agent that was named, or the one of this host.
+    One(Access),
+    Many(Box<Team>),
+}
+
+/// Hosts of a fleet, where one was named or some of its hosts were.
+async fn whom(access: Access, fleet: &FleetArgs) -> Result<Whom, Failure> {
+    match (access.is_named(), fleet.is_named()) {
+        (_, false) => Ok(Whom::One(access)),
+        (false, true) => Ok(Whom::Many(Box::new(Team::gather(fleet, &access).await?))),
+        (true, true) => Err(one_or_many()),
+    }
+}
+
+fn one_or_many() -> Failure {
+    Failure::Usage(
+        "--agent is one agent, and a fleet is many: leave --agent (or PARTITION_AGENT) out".to_owned(),
+    )
+}
+
+fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
+}
