@@ -54,8 +54,12 @@ async fn an_instant_that_makes_no_sense_is_refused_and_starts_nothing() {
     for (body, code, why) in [
         (commit(0), ProblemCode::TooLate, "nothing was started"),
         (commit(at), ProblemCode::TooLate, "nothing was started"),
-        (commit(at + 2 * 3_600 * SECOND), ProblemCode::Limit, "further away than the 1h"),
-        (commit(u64::MAX), ProblemCode::Limit, "further away"),
+        (
+            commit(at + 2 * 3_600 * SECOND),
+            ProblemCode::Limit,
+            "policy.longest allows 1h; this is to start in",
+        ),
+        (commit(u64::MAX), ProblemCode::Limit, "policy.longest allows 1h; this is to start in"),
         (r#"{"at_boot_ns":-1}"#.to_owned(), ProblemCode::Invalid, "expected u64"),
         (r#"{"at":1}"#.to_owned(), ProblemCode::Invalid, "unknown field"),
         ("{}".to_owned(), ProblemCode::Invalid, "missing field"),
@@ -67,7 +71,7 @@ async fn an_instant_that_makes_no_sense_is_refused_and_starts_nothing() {
     for (how, code, why) in [
         ("0s", ProblemCode::Invalid, "out of range"),
         ("soon", ProblemCode::Invalid, "not a length of time"),
-        ("2h", ProblemCode::Limit, "longer than the 1h"),
+        ("2h", ProblemCode::Limit, "policy.longest allows 1h; this is to wait 2h"),
     ] {
         api.send("PUT", &format!("/v1/faults/g?prepare={how}"), LOSS).await.refused(code, why);
     }

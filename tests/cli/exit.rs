@@ -72,7 +72,7 @@ fn what_makes_no_sense_is_2_and_what_the_agent_refuses_is_1_with_the_reason() {
         assert!(error.starts_with("partition-agent: ") && error.contains(reason), "{words}: {error}");
     }
     for (words, reason) in [
-        ("inject --loss 1% --peer redis --for 2h", "longer than the 1h"),
+        ("inject --loss 1% --peer redis --for 2h", "policy.longest allows 1h; this is to last 2h"),
         ("inject --loss 1% --peer redis --interface nope0", "nope0"),
         ("inject --loss 1% --peer redis --container web", "no container engine answered"),
         ("inject --loss 1% --peer redis --netns no-such-netns", "no netns no-such-netns"),

@@ -109,6 +109,6 @@ fn change_extends_and_shortens() {
 fn change_beyond_the_limit_is_refused() {
     let agent = agent_with(&["cut"]);
     let error = run(&agent, "change cut --for 2h").failed(1);
-    assert!(error.contains("2h is longer than the 1h"), "{error}");
+    assert!(error.contains("policy.longest allows 1h; this is to last 2h"), "{error}");
     assert_eq!(agent.world().timeouts[&1].as_secs(), 60);
 }
