@@ -136,7 +136,7 @@ async fn whoever_has_no_token_is_recorded_and_cannot_push_others_out() {
     assert!(refused.iter().all(|one| one.from.starts_with("127.0.0.1:") && one.why.is_some()), "{refused:?}");
     let more =
         entries.iter().map(|entry| if let AuditEntry::More { count, .. } = entry { *count } else { 0 });
-    assert_eq!(refused.len() as u64 + more.sum::<u64>(), 500);
+    assert_eq!(u64::try_from(refused.len()).unwrap() + more.sum::<u64>(), 500);
     assert!(refused.len() <= 20 * (seconds + 1), "{} in {seconds}s", refused.len());
     assert!(matches!(entries.last().unwrap(), AuditEntry::Asked(first) if first.path == "/v1/faults/cut"));
 }

@@ -26,7 +26,7 @@ fn elements(lab: &Lab) -> Vec<(u64, u64)> {
         match value {
             Value::Object(fields) => {
                 if let (Some(timeout), Some(expires)) = (fields.get("timeout"), fields.get("expires")) {
-                    found.push((timeout.as_u64().unwrap(), expires.as_u64().unwrap()));
+                    found.push((timeout.as_u64().expect("seconds"), expires.as_u64().expect("seconds")));
                 }
                 fields.values().for_each(|value| find(value, found));
             }
@@ -34,7 +34,7 @@ fn elements(lab: &Lab) -> Vec<(u64, u64)> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    let ruleset = serde_json::from_str(&lab.app.sh("nft -j list ruleset")).unwrap();
+    let ruleset = serde_json::from_str(&lab.app.sh("nft -j list ruleset")).expect("nft writes JSON");
     let mut found = Vec::new();
     find(&ruleset, &mut found);
     found

@@ -44,16 +44,17 @@ fn a_hundred_thousand_refusals_are_few_lines_and_the_number_of_the_others() {
     }
     // Those who may be here are heard all the same.
     audit.answered(Answered::Refused, request("/friend"));
-    let seconds = begun.until(BootTime::now()).as_secs() as usize + 1;
+    let seconds = begun.until(BootTime::now()).as_secs() + 1;
     let entries = audit.newest(10_000).unwrap();
     let written = entries.iter().filter(|entry| matches!(entry, AuditEntry::Answered(_))).count();
+    let written = u64::try_from(written).unwrap();
     let more = entries.iter().map(|entry| match entry {
         AuditEntry::More { count, .. } => *count,
         AuditEntry::Asked(_) | AuditEntry::Answered(_) | AuditEntry::Event { .. } => 0,
     });
-    assert_eq!(written as u64 + more.sum::<u64>(), 100_001);
+    assert_eq!(written + more.sum::<u64>(), 100_001);
     assert!(written <= 20 * (seconds + 1) + 1, "{written} in {seconds}s");
-    assert!(size(dir.path()) < 2_000 * (written as u64 + 10));
+    assert!(size(dir.path()) < 2_000 * (written + 10));
     assert!(entries.iter().any(|entry| matches!(entry, AuditEntry::Answered(one) if one.path == "/friend")));
     assert!(matches!(entries.last().unwrap(), AuditEntry::Asked(first) if first.path == "/first"));
 }
@@ -83,7 +84,7 @@ fn four_files_are_kept_and_read_as_one() {
     for (entry, nth) in newest.iter().zip((0..count).rev()) {
         assert!(matches!(entry, AuditEntry::Asked(one) if one.path == format!("/{nth}")), "{nth}: {entry:?}");
     }
-    assert!(newest.len() as u64 > count / 2);
+    assert!(u64::try_from(newest.len()).unwrap() > count / 2);
     assert_eq!(audit.newest(3).unwrap(), newest[..3]);
 }
 
