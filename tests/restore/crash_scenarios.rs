@@ -249,7 +249,7 @@ fn prepare_and_commit(_: &Scene, agent: &mut Agent, said: &mut Said) {
     let at = clock["boot_ns"].as_u64().expect("a clock") + 300_000_000;
     said.ask(agent, "POST", "/v1/faults/f/commit", Some(&format!(r#"{{"at_boot_ns":{at}}}"#)));
     until_or_dead(agent, "it is in force", |agent| {
-        agent.try_ask("GET", "/v1/faults/f", None).is_ok_and(|(_, fault)| fault["state"] == "active")
+        agent.try_ask("GET", "/v1/faults/f", None).is_ok_and(|(_, fault)| fault["started_boot_ns"].is_u64())
     });
     said.end_here();
 }
