@@ -11,6 +11,11 @@ impl Soak {
 
     pub fn down_and_up(&mut self) {
         let link = if self.theirs.link_is_there { self.dice.pick(&["to-redis", "to-db"]) } else { "to-db" };
+        self.down_and_up_of(link);
+        self.take_foreign();
+    }
+
+    pub fn down_and_up_of(&mut self, link: &str) {
         let side = if link == "to-redis" { "1" } else { "2" };
         // Addresses of IPv6 and routes to hosts go with an interface that goes down.
         let moved = if link == "to-db" && self.theirs.is_moved { "ip route replace 10.77.1.2/32 dev to-db" } else { "" };
@@ -18,7 +23,6 @@ impl Soak {
             "ip link set {link} down; ip link set {link} up
              ip -6 addr replace fd77:{side}::1/64 dev {link} nodad; {moved}"
         ));
-        self.take_foreign();
     }
 
     /// Its other end goes with it, and what others had on it.
@@ -32,20 +36,24 @@ impl Soak {
         self.take_foreign();
     }
 
-    /// Always with the same number and address, so that in the end all is as it was in the beginning.
-    pub fn make_link(&mut self) {
-        if self.theirs.link_is_there {
-            return;
-        }
-        let redis = self.lab.redis.namespace.clone();
-        self.theirs(&format!(
+    pub fn making_of_link(&self) -> String {
+        let redis = &self.lab.redis.namespace;
+        format!(
             "ip link add to-redis index 1001 address 02:77:00:00:00:01 type veth \\
                  peer name eth0 index 1002 address 02:77:00:00:00:02 netns {redis}
              ip link set to-redis addrgenmode none; ip -n {redis} link set eth0 addrgenmode none
              ip addr add 10.77.1.1/24 dev to-redis; ip addr add fd77:1::1/64 dev to-redis nodad
              ip -n {redis} addr add 10.77.1.2/24 dev eth0; ip -n {redis} addr add fd77:1::2/64 dev eth0 nodad
              ip link set to-redis up; ip -n {redis} link set eth0 up"
-        ));
+        )
+    }
+
+    /// Always with the same number and address, so that in the end all is as it was in the beginning.
+    pub fn make_link(&mut self) {
+        if self.theirs.link_is_there {
+            return;
+        }
+        self.theirs(&self.making_of_link());
         self.theirs.link_is_there = true;
         self.take_foreign();
     }
@@ -111,14 +119,14 @@ END"
         self.theirs.link_is_there && !self.theirs.is_moved && self.rooms.contains_key(&Room::App)
     }
 
-    /// As it was in the beginning.
+    /// As it is in the beginning and in the end: interfaces, addresses and routes made anew, always in the same order.
     pub fn clear_theirs(&mut self) {
+        self.delete_link();
+        self.theirs(
+            "nft flush ruleset; ip addr flush dev to-db; ip link set to-db down; ip link set to-db up
+             ip addr add 10.77.2.1/24 dev to-db; ip addr add fd77:2::1/64 dev to-db nodad",
+        );
+        self.theirs = crate::soak::Theirs::default();
         self.make_link();
-        self.theirs("nft flush ruleset; tc qdisc del dev to-redis root 2>/dev/null || true");
-        if self.theirs.is_moved {
-            self.theirs("ip route del 10.77.1.2/32 dev to-db");
-        }
-        self.theirs = crate::soak::Theirs { link_is_there: true, ..Default::default() };
-        self.take_foreign();
     }
 }

@@ -438,8 +438,8 @@ fn reject(fault: &Fault, own: &Table, with: RejectWith) -> Option<String> {
     let words = match with {
         RejectWith::TcpReset => "reject with tcp reset",
         RejectWith::PortUnreachable => "reject",
+        RejectWith::HostUnreachable => "host-unreachable",
         RejectWith::AdminProhibited => "admin-prohibited",
-        _ => return None,
     };
     for (way, base) in [("egress", "meant"), ("ingress", "received")] {
         let expected = fault.directions().iter().any(|(own, _)| *own == way);

@@ -3,6 +3,7 @@
 //! The soak does thousands of random things to an agent and to the network that it works on, and after each of them compares
 //! what `nft`, `ip` and `tc` show of the kernel, and what the API lists, with a model.
 
+mod clients;
 mod clock;
 mod container;
 mod dice;

@@ -102,7 +102,7 @@ impl Seen {
             assert!(nft.status.success(), "{}", text(&nft.stderr));
             let rest = [
                 netns.json("ip", &["-j", "addr", "show"]),
-                netns.json("ip", &["-j", "route", "show", "table", "all"]),
+                netns.json("ip", &["-j", "-4", "route", "show", "table", "all"]),
                 netns.json("ip", &["-j", "-6", "route", "show", "table", "all"]),
                 netns.json("tc", &["-j", "qdisc", "show"]),
             ];
@@ -210,8 +210,8 @@ impl Seen {
         if interface.starts_with(LINKS) || matches!(word("type"), "broadcast" | "multicast" | "anycast") {
             return;
         }
-        // Link-local ones come and go with the link, in the kernel's own time.
-        if !net.starts_with("fe80") {
+        // Those of IPv6 that the kernel makes by itself come some time after their addresses.
+        if !(v6 && word("protocol") == "kernel") {
             let table = word("table");
             self.foreign.insert(format!("route {net} {interface} {} {table} {}", word("type"), word("gateway")));
         }

@@ -34,12 +34,13 @@ pub enum Operation {
     Restart,
     Leave,
     Theirs,
+    Race,
     Terminate,
     Kill,
 }
 
 /// How often each is done. Restarting the agent is left out where its memory is watched.
-const WEIGHTS: [(usize, Operation); 22] = [
+const WEIGHTS: [(usize, Operation); 23] = [
     (300, Operation::Inject),
     (60, Operation::Prepare),
     (20, Operation::Again),
@@ -60,6 +61,7 @@ const WEIGHTS: [(usize, Operation); 22] = [
     (4, Operation::Restart),
     (2, Operation::Leave),
     (90, Operation::Theirs),
+    (40, Operation::Race),
     (5, Operation::Terminate),
     (5, Operation::Kill),
 ];
@@ -113,13 +115,26 @@ impl Soak {
             Operation::Restart => self.restart_container(),
             Operation::Leave => self.start_or_stop_container(),
             Operation::Theirs => self.change_theirs(),
+            Operation::Race => self.race(),
             Operation::Terminate => self.end_agent(Signal::SIGTERM),
             Operation::Kill => self.end_agent(Signal::SIGKILL),
         }
     }
 
     fn ask(&mut self, method: &str, path: &str, body: Option<&str>) -> (u16, Value, Window) {
-        let ((status, answer), at) = Window::around(|| self.agent().ask(method, path, body));
+        let ((status, answer), at) = match self.beside.take() {
+            None => Window::around(|| self.agent().ask(method, path, body)),
+            Some(script) => {
+                self.note(format!("meanwhile: {}", script.split_whitespace().collect::<Vec<_>>().join(" ")));
+                let (agent, app) = (self.agent(), self.app());
+                std::thread::scope(|scope| {
+                    let other = scope.spawn(|| app.sh(&script));
+                    let asked = Window::around(|| agent.ask(method, path, body));
+                    other.join().expect("the script works");
+                    asked
+                })
+            }
+        };
         self.note(format!("{method} {path} {}: {status}", body.unwrap_or_default()));
         (status, answer, at)
     }
@@ -178,6 +193,7 @@ impl Soak {
         let id = format!("s{}", self.names);
         self.names += 1;
         let query = prepare.map(|patience| format!("?prepare={patience}")).unwrap_or_default();
+        let raced = self.beside.is_some();
         let (status, answer, at) = self.ask("PUT", &format!("/v1/faults/{id}{query}"), Some(&wish.json));
         let phase = match prepare {
             Some(patience) => {
@@ -191,12 +207,13 @@ impl Soak {
         };
         let (spec, room) = (wish.spec, wish.room);
         let fault = Fault { id: id.clone(), spec, room, phase, is_settled: false, slot: None, was_on: false };
-        match (self.is_taken(&fault, at), status) {
+        let expected = if raced { Is::Either } else { self.is_taken(&fault, at) };
+        match (expected, status) {
             (Is::So | Is::Either, 201) => {
                 let verdict = &answer["verdict"]["is"];
                 // The shortest may be over before the kernel has been read back.
                 let short = fault.deadline().is_some_and(|deadline| deadline.earliest < at.latest + CLOSE);
-                assert!(verdict == "confirmed" || short, "{id}: {answer}\n{:#?}", self.log);
+                assert!(verdict == "confirmed" || short || raced, "{id}: {answer}\n{:#?}", self.log);
                 self.leftovers.remove(&room);
                 self.faults.insert(id, fault);
             }
@@ -240,12 +257,16 @@ impl Soak {
 
     fn change(&mut self) {
         let Some(id) = self.lasting(|fault| matches!(fault.phase, Phase::Timed { .. }) && !fault.is_settled) else { return };
+        self.change_of(&id);
+    }
+
+    fn change_of(&mut self, id: &str) {
         let duration = self.dice.pick(&["150ms", "500ms", "2s", "10s", "10m", "20m"]);
         let body = format!(r#"{{"for":"{duration}"}}"#);
         let (status, answer, at) = self.ask("PATCH", &format!("/v1/faults/{id}"), Some(&body));
         assert_eq!(status, 200, "{id}: {answer}\n{:#?}", self.log);
         let duration = duration.parse::<partition_agent_proto::Span>().expect("a span").duration();
-        let fault = self.faults.get_mut(&id).expect("it is there");
+        let fault = self.faults.get_mut(id).expect("it is there");
         if let Phase::Timed { start, deadline } = &mut fault.phase {
             let from = Window { earliest: at.earliest.max(start.earliest), latest: at.latest.max(start.latest) };
             *deadline = from.plus(duration);
@@ -365,7 +386,7 @@ impl Soak {
         self.note("SIGCONT".to_owned());
     }
 
-    fn extra_name(&self) -> String {
+    pub fn extra_name(&self) -> String {
         format!("{}-extra", self.lab.app.namespace)
     }
 
@@ -415,6 +436,48 @@ impl Soak {
         self.note("docker restart".to_owned());
         self.rooms.insert(Room::Container, netns);
         self.forget(Room::Container);
+        self.take_foreign();
+    }
+
+    /// Something else happens to the network at the same time as the agent is asked.
+    fn race(&mut self) {
+        let delay = format!("sleep 0.0{:02};", self.dice.below(60));
+        match self.dice.below(4) {
+            0 if self.rooms.contains_key(&Room::Container) => {
+                let Some(id) = self.lasting(|fault| fault.room == Room::Container && !fault.is_settled) else { return };
+                let Phase::Timed { .. } = self.faults[&id].phase else { return };
+                let name = self.container.as_ref().map_or("", |container| container.name.as_str());
+                self.beside = Some(format!("docker restart -t 0 {name} >/dev/null"));
+                self.change_of(&id);
+                let container = self.container.as_ref().expect("it was restarted");
+                let netns = container.netns();
+                self.rooms.insert(Room::Container, netns);
+                self.forget(Room::Container);
+            }
+            1 => {
+                self.beside = Some(format!("{delay} nft flush ruleset"));
+                self.inject(None);
+                self.theirs.tables.clear();
+            }
+            2 => {
+                self.beside = Some(format!("{delay} ip link set to-db down; ip link set to-db up"));
+                self.inject(None);
+                self.theirs.is_moved = false;
+                self.down_and_up_of("to-db");
+            }
+            _ if self.theirs.link_is_there => {
+                let script = format!("set -e; {delay} ip link del to-redis; {}", self.making_of_link());
+                self.beside = Some(script);
+                let prepare = self.dice.pick(&[None, Some("2s")]);
+                self.inject(prepare);
+                self.theirs.qdisc = false;
+            }
+            _ => {}
+        }
+        // What was not asked for after all.
+        if let Some(script) = self.beside.take() {
+            self.app().sh(&script);
+        }
         self.take_foreign();
     }
 

@@ -31,6 +31,8 @@ pub struct Soak {
     /// Since when the others are not.
     pub away: BTreeMap<Room, Window>,
     pub theirs: Theirs,
+    /// What others do while the agent is asked the next question.
+    pub beside: Option<String>,
     /// What others have, in each room.
     foreign: BTreeMap<Room, BTreeSet<String>>,
     /// What was done last, for the message of a failure.
@@ -84,6 +86,7 @@ impl Soak {
             rooms,
             away: BTreeMap::from([(Room::Extra, never)]),
             theirs: Theirs { link_is_there: true, ..Theirs::default() },
+            beside: None,
             foreign: BTreeMap::new(),
             log: VecDeque::new(),
             ends: Vec::new(),
@@ -95,8 +98,7 @@ impl Soak {
             lab,
         };
         soak.take_foreign();
-        soak.delete_link();
-        soak.make_link();
+        soak.clear_theirs();
         soak
     }
 
@@ -337,5 +339,12 @@ impl Soak {
             let fits = told.iter().any(|told| ends.iter().any(|end| told.contains(end)));
             assert!(fits, "the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
         }
+    }
+}
+
+impl Drop for Soak {
+    fn drop(&mut self) {
+        // Gone already is fine.
+        let _ = std::process::Command::new("ip").args(["netns", "del", &self.extra_name()]).output();
     }
 }
