@@ -161,8 +161,11 @@ impl<K: Kernel> Keeper<K> {
                 }
             }
         }
-        // The elements have timed out everywhere, and the agent has not tidied up yet.
-        if moved.is_empty() && !plans.is_empty() { Err(Error::Over(id.clone())) } else { Ok(()) }
+        // The elements have timed out everywhere, and the agent has not tidied up yet. Those of a flap are only in their pause,
+        // unless it was the last one: the kernel began to count before the agent did.
+        let now = BootTime::now();
+        let is_last = before.next_on(now).is_none();
+        if moved.is_empty() && !plans.is_empty() && is_last { Err(Error::Over(id.clone())) } else { Ok(()) }
     }
 
     fn check_duration(&self, asked: Span) -> Result<(), Error> {
