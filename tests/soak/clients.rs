@@ -26,7 +26,7 @@ const QUESTIONS: usize = 4;
 
 /// Within this an honest one has its answer, however often it is turned away meanwhile: half of the others take places for as
 /// long as they are let.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How late the kernel may end a fault, with the time that reading it takes.
 const LATE: Duration = Duration::from_millis(500);
@@ -144,7 +144,8 @@ async fn abuse(nth: usize, stream: &mut Box<dyn Stream>) -> std::io::Result<()> 
         }
         // No HTTP at all.
         2 => {
-            let garbage = (0..4_096_usize).map(|n| u8::try_from(n.wrapping_mul(nth + 7) % 256).expect("a byte"));
+            let garbage =
+                (0..4_096_usize).map(|n| u8::try_from(n.wrapping_mul(nth + 7) % 256).expect("a byte"));
             stream.write_all(&garbage.collect::<Vec<_>>()).await?;
             stream.read_to_end(&mut Vec::new()).await.map(drop)
         }
@@ -217,7 +218,8 @@ fn a_thousand_clients_half_of_them_hostile_keep_nobody_waiting_and_no_fault_from
     let token = dir.path().join("token");
     std::fs::write(&token, TOKEN).expect("a file");
     std::os::unix::fs::chown(&token, Some(0), Some(0)).expect("root may");
-    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("it is ours");
     let config = format!(
         "listen = \"127.0.0.1:7433\"\ntoken_file = \"{}\"\nmost_faults = 500\nlongest = \"1h\"\n",
         token.display()
@@ -307,10 +309,16 @@ fn a_thousand_clients_half_of_them_hostile_keep_nobody_waiting_and_no_fault_from
             assert!(nth < 2_000, "{address} was never in the kernel");
             continue;
         };
-        assert!(last.earliest < end.latest + LATE, "{address} was in the kernel at {last:?}, and over at {end:?}");
+        assert!(
+            last.earliest < end.latest + LATE,
+            "{address} was in the kernel at {last:?}, and over at {end:?}"
+        );
         if let Some(start) = starts.get(&nth) {
             let first = watched.first[&address];
-            assert!(first.latest > start.earliest, "{address} was in the kernel at {first:?}, and to start at {start:?}");
+            assert!(
+                first.latest > start.earliest,
+                "{address} was in the kernel at {first:?}, and to start at {start:?}"
+            );
             assert!(first.earliest < start.latest + STARTED_WITHIN, "{address}: at {first:?}, not {start:?}");
             assert!(last.latest + LATE > end.earliest, "{address} was gone after {last:?}, before {end:?}");
         }

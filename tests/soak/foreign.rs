@@ -18,7 +18,11 @@ impl Soak {
     pub fn down_and_up_of(&mut self, link: &str) {
         let side = if link == "to-redis" { "1" } else { "2" };
         // Addresses of IPv6 and routes to hosts go with an interface that goes down.
-        let moved = if link == "to-db" && self.theirs.is_moved { "ip route replace 10.77.1.2/32 dev to-db" } else { "" };
+        let moved = if link == "to-db" && self.theirs.is_moved {
+            "ip route replace 10.77.1.2/32 dev to-db"
+        } else {
+            ""
+        };
         self.theirs(&format!(
             "ip link set {link} down; ip link set {link} up
              ip -6 addr replace fd77:{side}::1/64 dev {link} nodad; {moved}"
@@ -101,7 +105,11 @@ END"
                 self.theirs("iptables -w -F INPUT; printf '*filter\\n:INPUT ACCEPT\\nCOMMIT\\n' | iptables-restore -w");
             }
             6 if self.theirs.link_is_there => {
-                let act = if self.theirs.qdisc { "del dev to-redis root" } else { "add dev to-redis root handle 77: pfifo limit 500" };
+                let act = if self.theirs.qdisc {
+                    "del dev to-redis root"
+                } else {
+                    "add dev to-redis root handle 77: pfifo limit 500"
+                };
                 self.theirs(&format!("tc qdisc {act}"));
                 self.theirs.qdisc = !self.theirs.qdisc;
             }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use partition_agent_proto::{Kind, RejectWith};
+use partition_agent_proto::Kind;
 
 use crate::model::{Fault, Faults, Is, Room};
 use crate::observe::{Element, Rule, Seen, Table};
 use crate::region::{Block, difference};
 use crate::routing::interfaces;
+use crate::rules::{loss, reject, shape};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone)]
@@ -30,21 +31,22 @@ const SHARED: &str = "partition_agent";
 
 /// All that carries the number of one fault.
 #[derive(Debug, Default)]
-struct Part<'a> {
+pub struct Part<'a> {
     /// In the shared table, by what comes after the number.
-    sets: BTreeMap<&'a str, &'a Vec<Element>>,
-    chains: BTreeSet<&'a str>,
-    rules: Vec<&'a Rule>,
-    own: Option<&'a Table>,
-    back: Option<&'a Table>,
-    links: BTreeMap<&'a str, &'a String>,
+    pub sets: BTreeMap<&'a str, &'a Vec<Element>>,
+    pub chains: BTreeSet<&'a str>,
+    pub rules: Vec<&'a Rule>,
+    pub own: Option<&'a Table>,
+    pub back: Option<&'a Table>,
+    pub links: BTreeMap<&'a str, &'a String>,
 }
 
 impl<'a> Part<'a> {
     /// Sets of elements that time out, with the fault's targets, wherever they are.
     fn targets(&self) -> impl Iterator<Item = (&'a str, &'a Vec<Element>)> {
         let named = self.sets.iter().map(|(name, elements)| (*name, *elements));
-        let own = self.own.iter().flat_map(|own| own.sets.iter().map(|(name, elements)| (bare(name), elements)));
+        let own =
+            self.own.iter().flat_map(|own| own.sets.iter().map(|(name, elements)| (bare(name), elements)));
         let timed = ["host", "net", "svc", "local", "server"];
         named.chain(own).filter(move |(name, _)| timed.iter().any(|timed| name.starts_with(timed)))
     }
@@ -56,12 +58,16 @@ impl<'a> Part<'a> {
     }
 
     fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.chains.is_empty() && self.rules.is_empty() && self.own.is_none() && self.back.is_none()
+        self.sets.is_empty()
+            && self.chains.is_empty()
+            && self.rules.is_empty()
+            && self.own.is_none()
+            && self.back.is_none()
     }
 }
 
 /// `f12_host4` is `host4`.
-fn bare(name: &str) -> &str {
+pub fn bare(name: &str) -> &str {
     match numbered(name) {
         Some((_, rest)) => rest,
         None => name,
@@ -69,8 +75,9 @@ fn bare(name: &str) -> &str {
 }
 
 /// The number in `f12_host4`, and what comes after it.
-fn numbered(name: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = name.strip_prefix('f')?.split_once(['_', '-']).or_else(|| Some((name.strip_prefix('f')?, "")))?;
+pub fn numbered(name: &str) -> Option<(u32, &str)> {
+    let (digits, rest) =
+        name.strip_prefix('f')?.split_once(['_', '-']).or_else(|| Some((name.strip_prefix('f')?, "")))?;
     Some((digits.parse().ok()?, rest))
 }
 
@@ -140,16 +147,27 @@ impl Judge<'_> {
                     let others = parts.iter().map(|(slot, part)| (slot, self.differences(fault, part)));
                     let others = others.collect::<BTreeMap<_, _>>();
                     let what = format!("{}: nothing of it is in {:?}, only {others:?}", fault.id, self.room);
-                    wrong.push(if fault.was_on && fault.is_on(self.seen.at, self.late) == Is::So { never(what) } else { yet(what) });
+                    wrong.push(if fault.was_on && fault.is_on(self.seen.at, self.late) == Is::So {
+                        never(what)
+                    } else {
+                        yet(what)
+                    });
                 }
                 (None, Is::So | Is::Not | Is::Either) => {}
             }
             let (on, left) = self.hooks(fault);
-            if fault.is_there(self.seen.at) == Is::So { hooks.extend(on.clone()) }
+            if fault.is_there(self.seen.at) == Is::So {
+                hooks.extend(on.clone())
+            }
             may_hook.extend(on.into_iter().chain(left));
         }
         for (slot, part) in parts {
-            let what = format!("f{slot} is in {:?} and nobody's: {:?}{:?}", self.room, part.chains, part.links.keys());
+            let what = format!(
+                "f{slot} is in {:?} and nobody's: {:?}{:?}",
+                self.room,
+                part.chains,
+                part.links.keys()
+            );
             if !self.stopped {
                 wrong.push(yet(what));
             }
@@ -179,8 +197,12 @@ impl Judge<'_> {
         let id = fault.id.clone();
         let on = fault.is_on(self.seen.at, self.late);
         match (part.has_targets(), on) {
-            (true, Is::Not) => wrong.push(never(format!("{id}: it is over, or off, and its targets are in the kernel"))),
-            (false, Is::So) if fault.was_on => wrong.push(never(format!("{id}: its targets are gone before its time"))),
+            (true, Is::Not) => {
+                wrong.push(never(format!("{id}: it is over, or off, and its targets are in the kernel")))
+            }
+            (false, Is::So) if fault.was_on => {
+                wrong.push(never(format!("{id}: its targets are gone before its time")))
+            }
             (false, Is::So) => wrong.push(yet(format!("{id}: its targets are not in the kernel"))),
             (true, Is::So | Is::Either) => fault.was_on = true,
             (false, Is::Not | Is::Either) => {}
@@ -193,9 +215,14 @@ impl Judge<'_> {
         }
         match is_there {
             Is::Either => {}
-            Is::So => wrong.extend(self.judge_rules(fault, part).into_iter().map(|what| yet(format!("{id}: {what}")))),
+            Is::So => wrong
+                .extend(self.judge_rules(fault, part).into_iter().map(|what| yet(format!("{id}: {what}")))),
             Is::Not => {
-                if !part.sets.is_empty() || !part.chains.is_empty() || !part.rules.is_empty() || part.own.is_some() {
+                if !part.sets.is_empty()
+                    || !part.chains.is_empty()
+                    || !part.rules.is_empty()
+                    || part.own.is_some()
+                {
                     wrong.push(yet(format!("{id}: it is over, and rules of it are there")));
                 }
                 let drained = fault.deadline().map(|ended| ended.latest + fault.drains());
@@ -221,7 +248,9 @@ impl Judge<'_> {
         let expected = fault.targets();
         match found.map(|found| difference(&expected, &found)) {
             None => wrong.push(never(format!("{}: elements that cannot be read: {elements:?}", fault.id))),
-            Some(Some(packet)) => wrong.push(never(format!("{}: its sets differ from its target in {packet}", fault.id))),
+            Some(Some(packet)) => {
+                wrong.push(never(format!("{}: its sets differ from its target in {packet}", fault.id)))
+            }
             Some(None) => {}
         }
         let Some((least, most)) = fault.left(self.seen.at, self.late) else { return wrong };
@@ -268,7 +297,9 @@ impl Judge<'_> {
             directions.push(("egress", "e"));
         }
         let each = |names: &BTreeSet<String>| {
-            let of = |(way, _): &(&str, &str)| names.iter().map(|name| format!("{way}_{name}")).collect::<Vec<_>>();
+            let of = |(way, _): &(&str, &str)| {
+                names.iter().map(|name| format!("{way}_{name}")).collect::<Vec<_>>()
+            };
             directions.iter().flat_map(of).collect::<Vec<_>>()
         };
         match interfaces(&fault.spec, &fault.nets(), self.seen) {
@@ -298,7 +329,10 @@ impl Judge<'_> {
             }
         }
         if part.own.is_some() != self.has_own(fault) {
-            wrong.push(format!("a table of its own is {}", if part.own.is_some() { "too much" } else { "missing" }));
+            wrong.push(format!(
+                "a table of its own is {}",
+                if part.own.is_some() { "too much" } else { "missing" }
+            ));
         }
         match fault.kind() {
             Kind::Reject { with } => wrong.extend(part.own.and_then(|own| reject(fault, own, *with))),
@@ -309,7 +343,8 @@ impl Judge<'_> {
                 }
             }
             _ if fault.is_of_user() => {
-                let marked = part.own.is_some_and(|own| own.rules.iter().any(|rule| rule.text.contains("meta skuid")));
+                let marked =
+                    part.own.is_some_and(|own| own.rules.iter().any(|rule| rule.text.contains("meta skuid")));
                 if !marked {
                     wrong.push("nobody marks the packets of its user".to_owned());
                 }
@@ -317,138 +352,14 @@ impl Judge<'_> {
             _ => {}
         }
         let spared = part.sets.iter().map(|(name, elements)| (*name, *elements));
-        let own = part.own.iter().flat_map(|own| own.sets.iter().map(|(name, elements)| (bare(name), elements)));
+        let own =
+            part.own.iter().flat_map(|own| own.sets.iter().map(|(name, elements)| (bare(name), elements)));
         let spared = spared.chain(own).filter(|(name, _)| name.starts_with("except"));
-        let spared = spared.flat_map(|(_, elements)| elements.iter().filter_map(|element| Block::element(&element.text)));
+        let spared = spared
+            .flat_map(|(_, elements)| elements.iter().filter_map(|element| Block::element(&element.text)));
         if let Some(packet) = difference(&fault.except(), &spared.collect::<Vec<_>>()) {
             wrong.push(format!("its exceptions differ in {packet}"));
         }
         wrong
     }
-}
-
-impl Fault {
-    /// Whether packets are caught on interfaces for it.
-    pub fn steers(&self) -> bool {
-        !self.is_reject() && !self.is_dns()
-    }
-
-    /// How chains call them, and links.
-    pub fn directions(&self) -> Vec<(&'static str, &'static str)> {
-        let direction = self.spec.direction;
-        let both = [(direction.has_egress(), ("egress", "e")), (direction.has_ingress(), ("ingress", "i"))];
-        both.into_iter().filter(|(has, _)| *has).map(|(_, names)| names).collect()
-    }
-}
-
-/// The rules of one chain of a fault.
-fn chain<'a>(part: &'a Part<'_>, name: &str) -> Vec<&'a Rule> {
-    part.rules.iter().copied().filter(|rule| bare(&rule.chain) == name && numbered(&rule.chain).is_some()).collect()
-}
-
-/// The rules that lead into a chain.
-fn leading<'a>(part: &'a Part<'_>, into: &str) -> Vec<&'a Rule> {
-    let leads = |rule: &&Rule| after(&rule.text, "jump").is_some_and(|target| bare(target) == into);
-    part.rules.iter().copied().filter(leads).collect()
-}
-
-/// The word after this one.
-fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
-    let mut words = text.split_whitespace();
-    words.find(|found| *found == word)?;
-    words.next().map(|next| next.trim_matches('"'))
-}
-
-/// The interfaces that a chain of the fault says it is on.
-fn named(rules: &[&Rule]) -> BTreeSet<String> {
-    let elsewhere = rules.iter().filter(|rule| rule.text.ends_with(" return"));
-    let words = elsewhere.flat_map(|rule| rule.text.split("ifname != ").skip(1));
-    words.filter_map(|name| name.split('"').nth(1).map(str::to_owned)).collect()
-}
-
-fn entries(fault: &Fault, part: &Part<'_>, into: &str) -> Option<String> {
-    let sets = part.sets.keys().filter(|name| ["host", "net", "svc", "local"].iter().any(|role| name.starts_with(role)));
-    let sets = sets.count();
-    let leading = leading(part, into).len();
-    let expected = if fault.is_of_user() { leading.max(1) } else { sets };
-    (leading != expected).then(|| format!("{leading} rules lead into {into}, not {expected}"))
-}
-
-fn loss(fault: &Fault, part: &Part<'_>, way: &str, millionths: u32, on: Option<&BTreeSet<String>>) -> Vec<String> {
-    let name = format!("{way}_loss");
-    let rules = chain(part, &name);
-    let mut wrong = entries(fault, part, &name).into_iter().collect::<Vec<_>>();
-    let Some(end) = rules.last() else { return vec![format!("no chain {name}")] };
-    let gone = if way == "egress" { " fwd to 0" } else { " drop" };
-    let random = end.text.starts_with(&format!("numgen random mod 1000000 < {millionths} "));
-    let certain = !end.text.contains("numgen");
-    let share = fault.spec.ramp.is_some() || if millionths == 1_000_000 { certain } else { random };
-    if !end.text.ends_with(gone) || !share {
-        wrong.push(format!("{name} ends with {}", end.text));
-    }
-    if on.is_some_and(|on| named(&rules) != *on) {
-        wrong.push(format!("{name} is on {:?}, not {on:?}", named(&rules)));
-    }
-    wrong
-}
-
-fn shape(part: &Part<'_>, (way, letter): (&str, &str), on: Option<&BTreeSet<String>>) -> Vec<String> {
-    let name = format!("{way}_shape");
-    let rules = chain(part, &name);
-    let mut wrong = Vec::new();
-    let into = rules.iter().filter_map(|rule| {
-        let to = after(&rule.text, "to")?;
-        let of = rule.text.split_once("ifname \"").and_then(|(_, rest)| rest.split('"').next());
-        Some((of, to.strip_prefix("pa-").map_or(to, bare)))
-    });
-    let into = into.collect::<Vec<_>>();
-    let links = part.links.iter().filter(|(link, _)| link.starts_with(letter)).collect::<Vec<_>>();
-    if leading(part, &name).is_empty() || into.is_empty() {
-        wrong.push(format!("nothing is led into {name}"));
-    }
-    for (_, to) in &into {
-        if !part.links.contains_key(to) {
-            wrong.push(format!("{name} leads into {to}, which is not there"));
-        }
-    }
-    if links.len() != into.len() {
-        wrong.push(format!("{name} leads into {into:?}, and there are {links:?}"));
-    }
-    match links.as_slice() {
-        // netem: one for all interfaces, and the latency as asked.
-        [(_, qdisc)] if qdisc.starts_with("netem") => {
-            if !qdisc.contains("\"delay\":0.005") {
-                wrong.push(format!("{name}: {qdisc}"));
-            }
-        }
-        _ => {
-            let of = into.iter().filter_map(|(of, _)| of.map(str::to_owned)).collect::<BTreeSet<_>>();
-            if on.is_some_and(|on| of != *on) {
-                wrong.push(format!("{name} is for {of:?}, not {on:?}"));
-            }
-        }
-    }
-    if on.is_some_and(|on| named(&rules) != *on) {
-        wrong.push(format!("{name} is on {:?}, not {on:?}", named(&rules)));
-    }
-    wrong
-}
-
-fn reject(fault: &Fault, own: &Table, with: RejectWith) -> Option<String> {
-    let words = match with {
-        RejectWith::TcpReset => "reject with tcp reset",
-        RejectWith::PortUnreachable => "reject",
-        RejectWith::HostUnreachable => "host-unreachable",
-        RejectWith::AdminProhibited => "admin-prohibited",
-    };
-    for (way, base) in [("egress", "meant"), ("ingress", "received")] {
-        let expected = fault.directions().iter().any(|(own, _)| *own == way);
-        let name = format!("{way}_reject");
-        let rejects = own.rules.iter().any(|rule| rule.chain == name && rule.text.contains(words));
-        let hooked = own.chains.get(base).copied().unwrap_or_default();
-        if rejects != expected || hooked != expected {
-            return Some(format!("{name} rejects: {rejects}, hooked: {hooked}"));
-        }
-    }
-    None
 }

@@ -12,9 +12,11 @@ mod judge;
 mod model;
 mod observe;
 mod operations;
+mod places;
 mod process;
 mod region;
 mod routing;
+mod rules;
 mod soak;
 mod traffic;
 mod wishes;
@@ -64,10 +66,19 @@ fn random_operations_leave_in_the_kernel_what_a_model_says() {
             early = Some(Process::of(soak.agent()));
         }
         if nth % 500 == 0 {
-            println!("{nth} after {:.0?}: {:?}, {:?}", begun.elapsed(), soak.looks, Process::of(soak.agent()));
+            println!(
+                "{nth} after {:.0?}: {:?}, {:?}",
+                begun.elapsed(),
+                soak.looks,
+                Process::of(soak.agent())
+            );
         }
     }
-    println!("{operations} after {:.0?}: {:?}; {passed} connections passed, {cut} were cut", begun.elapsed(), soak.looks);
+    println!(
+        "{operations} after {:.0?}: {:?}; {passed} connections passed, {cut} were cut",
+        begun.elapsed(),
+        soak.looks
+    );
     soak.end();
     before.assert_same(&Snapshot::take(&soak.lab.app), "at the end");
     let early = early.unwrap_or_else(|| at_start.clone());

@@ -163,7 +163,8 @@ impl Fault {
         let ports = if target.local_ports.is_empty() { &target.ports } else { &target.local_ports };
         let everybody = target.peers.is_empty();
         let nets = target.peers.iter().map(|peer| (net(peer), peer.port));
-        let nets = nets.chain(["0.0.0.0/0", "::/0"].into_iter().filter(|_| everybody).map(|net| (net.to_owned(), None)));
+        let nets = nets
+            .chain(["0.0.0.0/0", "::/0"].into_iter().filter(|_| everybody).map(|net| (net.to_owned(), None)));
         let blocks = |(net, own): (String, Option<Ports>)| match own {
             Some(own) => on(&net, &[own], target.protocol),
             None => on(&net, ports, target.protocol),

@@ -22,7 +22,10 @@ impl Netns {
     pub fn output(&self, program: &str, arguments: &[&str]) -> Output {
         let run = || {
             setns(&self.0, CloneFlags::CLONE_NEWNET).expect("root may enter");
-            Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"))
+            Command::new(program)
+                .args(arguments)
+                .output()
+                .unwrap_or_else(|error| panic!("{program}: {error}"))
         };
         std::thread::scope(|scope| scope.spawn(run).join().expect("the thread ends well"))
     }
@@ -95,15 +98,15 @@ const LINKS: &str = "pa-";
 
 impl Seen {
     pub fn look(netns: &Netns) -> Self {
-        let ((nft, [links, v4, v6, qdiscs]), at) = Window::around(|| {
+        let ((nft, [links, routes, qdiscs]), at) = Window::around(|| {
             // Not as JSON: nft 1.0.6 reads freed memory where it writes the flags of an owned table, and JSON has whole
             // seconds only.
             let nft = netns.output("nft", &["list", "ruleset"]);
             assert!(nft.status.success(), "{}", text(&nft.stderr));
             let rest = [
                 netns.json("ip", &["-j", "addr", "show"]),
-                netns.json("ip", &["-j", "-4", "route", "show", "table", "all"]),
-                netns.json("ip", &["-j", "-6", "route", "show", "table", "all"]),
+                // Of both families.
+                netns.json("ip", &["-j", "route", "show", "table", "all"]),
                 netns.json("tc", &["-j", "qdisc", "show"]),
             ];
             (text(&nft.stdout), rest)
@@ -124,10 +127,8 @@ impl Seen {
         for qdisc in qdiscs.as_array().into_iter().flatten() {
             seen.qdisc(qdisc);
         }
-        for (v6, routes) in [(false, v4), (true, v6)] {
-            for route in routes.as_array().into_iter().flatten() {
-                seen.route(route, v6);
-            }
+        for route in routes.as_array().into_iter().flatten() {
+            seen.route(route);
         }
         seen
     }
@@ -183,7 +184,8 @@ impl Seen {
         }
         let up = link["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"));
         let addresses = link["addr_info"].as_array().into_iter().flatten();
-        let lasting = addresses.clone().filter(|address| address["scope"] != "link" || address["family"] == "inet");
+        let lasting =
+            addresses.clone().filter(|address| address["scope"] != "link" || address["family"] == "inet");
         let lasting = lasting.map(|address| format!("{}/{}", address["local"], address["prefixlen"]));
         let lasting = lasting.collect::<Vec<_>>().join(" ");
         let (index, mtu, mac) = (&link["ifindex"], &link["mtu"], &link["address"]);
@@ -198,22 +200,31 @@ impl Seen {
         let device = qdisc["dev"].as_str().unwrap_or_default();
         let kind = qdisc["kind"].as_str().unwrap_or_default();
         if !device.starts_with(LINKS) {
-            self.foreign.insert(format!("qdisc {device} {kind} {} {} {}", qdisc["handle"], qdisc["parent"], qdisc["options"]));
+            self.foreign.insert(format!(
+                "qdisc {device} {kind} {} {} {}",
+                qdisc["handle"], qdisc["parent"], qdisc["options"]
+            ));
         } else if qdisc["root"] == true {
             self.links.insert(device.to_owned(), format!("{kind} {}", qdisc["options"]));
         }
     }
 
-    fn route(&mut self, route: &Value, v6: bool) {
+    fn route(&mut self, route: &Value) {
         let word = |key: &str| route[key].as_str().unwrap_or_default();
         let (net, interface) = (word("dst"), word("dev"));
         if interface.starts_with(LINKS) || matches!(word("type"), "broadcast" | "multicast" | "anycast") {
             return;
         }
+        // Only those of IPv6 have a preference.
+        let v6 = route.get("pref").is_some();
         // Those of IPv6 that the kernel makes by itself come some time after their addresses.
         if !(v6 && word("protocol") == "kernel") {
             let table = word("table");
-            self.foreign.insert(format!("route {net} {interface} {} {table} {}", word("type"), word("gateway")));
+            self.foreign.insert(format!(
+                "route {net} {interface} {} {table} {}",
+                word("type"),
+                word("gateway")
+            ));
         }
         let net = if net == "default" { if v6 { "::/0" } else { "0.0.0.0/0" } } else { net };
         self.routes.push(Route { net: net.to_owned(), interface: interface.to_owned(), v6 });
@@ -223,7 +234,9 @@ impl Seen {
 impl Table {
     /// `elements = { ... }`, once it is whole: else what there is of it.
     fn elements(&mut self, set: &str, text: String) -> Option<String> {
-        let Some(inner) = text.strip_prefix("elements = {").and_then(|rest| rest.strip_suffix('}')) else { return Some(text) };
+        let Some(inner) = text.strip_prefix("elements = {").and_then(|rest| rest.strip_suffix('}')) else {
+            return Some(text);
+        };
         let parse = |element: &str| {
             let (text, rest) = element.split_once(" timeout ").unwrap_or((element, ""));
             let expires = rest.split_once(" expires ").map(|(_, expires)| span(expires));
@@ -251,7 +264,9 @@ fn span(text: &str) -> Duration {
             "ms" => 1,
             _ => panic!("{text} is no time"),
         };
-        total += Duration::from_millis(number.parse::<u64>().unwrap_or_else(|_| panic!("{text} is no time")) * millis);
+        total += Duration::from_millis(
+            number.parse::<u64>().unwrap_or_else(|_| panic!("{text} is no time")) * millis,
+        );
         rest = more;
     }
     total

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::clock::{Window, now};
 use crate::model::{Fault, Is, Phase, Room};
-use crate::observe::{Netns, Seen};
+use crate::observe::Seen;
 use crate::routing::interfaces;
-use crate::soak::{CONFIG, Soak};
+use crate::soak::{CLOSE, Soak};
 use crate::wishes::Wish;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,6 @@ const MOST: usize = 12;
 
 /// Faults of a user need one of eight bits of the mark.
 const MOST_OF_USER: usize = 6;
-
-/// An end that is closer than this may come before the question does.
-const CLOSE: Duration = Duration::from_millis(400);
 
 impl Soak {
     /// One operation, and the comparison after it.
@@ -141,7 +138,12 @@ impl Soak {
 
     fn wish(&mut self) -> Wish {
         let mut rooms = vec![(60, Room::App), (15, Room::Redis)];
-        rooms.extend(self.rooms.keys().filter(|room| matches!(room, Room::Extra | Room::Container)).map(|room| (15, *room)));
+        rooms.extend(
+            self.rooms
+                .keys()
+                .filter(|room| matches!(room, Room::Extra | Room::Container))
+                .map(|room| (15, *room)),
+        );
         // Sometimes into what is not there.
         rooms.extend(self.away.keys().filter(|room| **room == Room::Extra).map(|room| (1, *room)));
         let room = self.dice.weighed(&rooms);
@@ -169,7 +171,10 @@ impl Soak {
             return Is::Not;
         }
         let same_server = |other: &&Fault| {
-            other.is_dns() && fault.is_dns() && other.room == fault.room && other.spec.target == fault.spec.target
+            other.is_dns()
+                && fault.is_dns()
+                && other.room == fault.room
+                && other.spec.target == fault.spec.target
         };
         let early = Window { earliest: at.earliest.saturating_sub(CLOSE), latest: at.latest };
         let others = self.faults.values().filter(same_server).map(|other| match other.phase {
@@ -201,7 +206,8 @@ impl Soak {
                 Phase::Prepared { expires: at.plus(patience) }
             }
             None => {
-                let start = at.plus(wish.spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default());
+                let start = at
+                    .plus(wish.spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default());
                 Phase::Timed { start, deadline: start.plus(wish.spec.duration.duration()) }
             }
         };
@@ -218,14 +224,18 @@ impl Soak {
                 self.faults.insert(id, fault);
             }
             (Is::Not | Is::Either, 400..=599) => {}
-            (expected, status) => panic!("{id} is to be taken: {expected:?}; {status} {answer}\n{:#?}", self.log),
+            (expected, status) => {
+                panic!("{id} is to be taken: {expected:?}; {status} {answer}\n{:#?}", self.log)
+            }
         }
     }
 
     /// One that is surely there, and will be for a moment.
     fn lasting(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<String> {
         let soon = Window { earliest: now(), latest: now() + CLOSE };
-        let fits = |fault: &&Fault| fault.is_there(soon) == Is::So && !self.away.contains_key(&fault.room) && fits(fault);
+        let fits = |fault: &&Fault| {
+            fault.is_there(soon) == Is::So && !self.away.contains_key(&fault.room) && fits(fault)
+        };
         let ids = self.faults.values().filter(fits).map(|fault| fault.id.clone()).collect::<Vec<_>>();
         (!ids.is_empty()).then(|| self.dice.pick(&ids))
     }
@@ -256,7 +266,10 @@ impl Soak {
     }
 
     fn change(&mut self) {
-        let Some(id) = self.lasting(|fault| matches!(fault.phase, Phase::Timed { .. }) && !fault.is_settled) else { return };
+        let Some(id) = self.lasting(|fault| matches!(fault.phase, Phase::Timed { .. }) && !fault.is_settled)
+        else {
+            return;
+        };
         self.change_of(&id);
     }
 
@@ -268,7 +281,8 @@ impl Soak {
         let duration = duration.parse::<partition_agent_proto::Span>().expect("a span").duration();
         let fault = self.faults.get_mut(id).expect("it is there");
         if let Phase::Timed { start, deadline } = &mut fault.phase {
-            let from = Window { earliest: at.earliest.max(start.earliest), latest: at.latest.max(start.latest) };
+            let from =
+                Window { earliest: at.earliest.max(start.earliest), latest: at.latest.max(start.latest) };
             *deadline = from.plus(duration);
         }
     }
@@ -311,7 +325,9 @@ impl Soak {
                 }
             }
             // Not begun yet, or the instant is past already: at once.
-            Phase::Timed { start, .. } if at.is_before(*start) || instant < at.earliest => self.is_over(&id, at),
+            Phase::Timed { start, .. } if at.is_before(*start) || instant < at.earliest => {
+                self.is_over(&id, at)
+            }
             Phase::Timed { .. } if instant <= at.latest => self.is_over(&id, at),
             // It began while it was being asked.
             Phase::Timed { .. } => {
@@ -319,7 +335,10 @@ impl Soak {
                 if gone {
                     self.is_over(&id, at);
                 } else if let Phase::Timed { deadline, .. } = &mut fault.phase {
-                    *deadline = Window { earliest: deadline.earliest.min(instant), latest: deadline.latest.min(instant) };
+                    *deadline = Window {
+                        earliest: deadline.earliest.min(instant),
+                        latest: deadline.latest.min(instant),
+                    };
                     fault.is_settled = true;
                 }
             }
@@ -332,7 +351,9 @@ impl Soak {
         let (status, answer, at) = self.ask("DELETE", "/v1/faults", None);
         assert_eq!(status, 200, "{answer}\n{:#?}", self.log);
         for id in self.faults.keys().cloned().collect::<Vec<_>>() {
-            let is_near = self.faults[&id].is_there(Window { earliest: at.earliest, latest: at.latest + CLOSE }) != Is::So;
+            let is_near = self.faults[&id]
+                .is_there(Window { earliest: at.earliest, latest: at.latest + CLOSE })
+                != Is::So;
             if is_near && let Some(fault) = self.faults.get_mut(&id) {
                 // Over by its own time, or by this: one of the two.
                 if !matches!(fault.phase, Phase::Over { .. }) {
@@ -365,7 +386,8 @@ impl Soak {
     fn next(&self) -> Duration {
         let at = now();
         let next = self.faults.values().filter_map(|fault| fault.next(at)).map(|at| at.latest).min();
-        next.map_or(Duration::from_millis(50), |next| next.saturating_sub(at)).min(Duration::from_millis(1200))
+        next.map_or(Duration::from_millis(50), |next| next.saturating_sub(at))
+            .min(Duration::from_millis(1200))
     }
 
     fn wait(&mut self) {
@@ -386,65 +408,15 @@ impl Soak {
         self.note("SIGCONT".to_owned());
     }
 
-    pub fn extra_name(&self) -> String {
-        format!("{}-extra", self.lab.app.namespace)
-    }
-
-    /// Whatever was in a room is in it no more.
-    fn leave(&mut self, room: Room, since: Window) {
-        self.rooms.remove(&room);
-        self.away.insert(room, since);
-        self.forget(room);
-    }
-
-    /// What is there comes again under another number.
-    fn forget(&mut self, room: Room) {
-        for fault in self.faults.values_mut().filter(|fault| fault.room == room) {
-            (fault.slot, fault.was_on) = (None, false);
-        }
-    }
-
-    fn extra(&mut self) {
-        let (app, name) = (self.lab.app.namespace.clone(), self.extra_name());
-        if self.rooms.contains_key(&Room::Extra) {
-            self.note("ip netns del extra".to_owned());
-            let script = format!("ip -n {app} link del to-extra; ip netns del {name}");
-            let ((), since) = Window::around(|| drop(self.app().sh(&script)));
-            self.leave(Room::Extra, since);
-        } else {
-            self.note("ip netns add extra".to_owned());
-            let script = format!(
-                "ip netns add {name}; ip link add to-extra netns {app} type veth peer name eth0 netns {name}
-                 ip -n {name} link set eth0 addrgenmode none; ip -n {app} link set to-extra addrgenmode none
-                 ip -n {name} link set lo up; ip -n {name} link set eth0 up; ip -n {name} addr add 10.77.9.2/24 dev eth0
-                 ip -n {app} addr add 10.77.9.1/24 dev to-extra; ip -n {app} link set to-extra up"
-            );
-            self.app().sh(&format!("set -e\n{script}"));
-            self.rooms.insert(Room::Extra, Netns::open(&format!("/run/netns/{name}")).expect("it is there"));
-            self.away.remove(&Room::Extra);
-        }
-        self.take_foreign();
-    }
-
-    fn restart_container(&mut self) {
-        if !self.rooms.contains_key(&Room::Container) {
-            return;
-        }
-        let Some(container) = &self.container else { return };
-        container.restart();
-        let netns = container.netns();
-        self.note("docker restart".to_owned());
-        self.rooms.insert(Room::Container, netns);
-        self.forget(Room::Container);
-        self.take_foreign();
-    }
-
     /// Something else happens to the network at the same time as the agent is asked.
     fn race(&mut self) {
         let delay = format!("sleep 0.0{:02};", self.dice.below(60));
         match self.dice.below(4) {
             0 if self.rooms.contains_key(&Room::Container) => {
-                let Some(id) = self.lasting(|fault| fault.room == Room::Container && !fault.is_settled) else { return };
+                let Some(id) = self.lasting(|fault| fault.room == Room::Container && !fault.is_settled)
+                else {
+                    return;
+                };
                 let Phase::Timed { .. } = self.faults[&id].phase else { return };
                 let name = self.container.as_ref().map_or("", |container| container.name.as_str());
                 self.beside = Some(format!("docker restart -t 0 {name} >/dev/null"));
@@ -479,49 +451,6 @@ impl Soak {
             self.app().sh(&script);
         }
         self.take_foreign();
-    }
-
-    fn start_or_stop_container(&mut self) {
-        let Some(container) = &self.container else { return };
-        if self.rooms.contains_key(&Room::Container) {
-            let ((), since) = Window::around(|| container.stop());
-            self.note("docker kill".to_owned());
-            self.leave(Room::Container, since);
-        } else {
-            container.start();
-            let netns = container.netns();
-            self.note("docker start".to_owned());
-            self.rooms.insert(Room::Container, netns);
-            self.away.remove(&Room::Container);
-        }
-        self.take_foreign();
-    }
-
-    fn end_agent(&mut self, signal: Signal) {
-        let told = if signal == Signal::SIGKILL { "agent died" } else { "agent stopped" };
-        let agent = self.agent.take().expect("it runs");
-        let (dir, at) = Window::around(|| if signal == Signal::SIGKILL { agent.kill_9() } else { agent.terminate() });
-        self.note(format!("{signal}"));
-        for fault in std::mem::take(&mut self.faults).into_values() {
-            // What was ending about then may have ended by itself, or may not have come to be written down.
-            let ends = match fault.phase {
-                Phase::Over { .. } => vec![told, "restored", "deadline", "never committed", "missed"],
-                _ if fault.is_there(Window { earliest: at.earliest, latest: at.latest + CLOSE }) == Is::So => vec![told],
-                Phase::Prepared { .. } | Phase::Timed { .. } => vec![told, "deadline", "never committed", "restored", "missed"],
-            };
-            let known = self.ends.iter().position(|(id, _)| *id == fault.id);
-            known.map(|known| self.ends.remove(known));
-            self.ends.push((fault.id, ends));
-        }
-        if signal == Signal::SIGKILL {
-            self.leftovers.extend([Room::App, Room::Redis, Room::Extra, Room::Container]);
-        }
-        // Without an agent nothing is left but, of netem, links that lead nowhere.
-        self.settle();
-        self.agent = Some(harness::agent::Agent::start_in(&self.lab.app, CONFIG, dir));
-        self.leftovers.remove(&Room::App);
-        self.note("started again".to_owned());
-        self.judge_history();
     }
 
     /// Everything back to how it was in the beginning.

@@ -45,12 +45,18 @@ pub fn assert_nothing_is_kept(agent: &Agent, at_start: &Process, early: &Process
     loop {
         let now = Process::of(agent);
         // The journal may have been on its way to the disk at the start.
-        let more = |(kind, count): (&String, &usize)| at_start.files.get(kind).is_none_or(|before| count > before);
+        let more =
+            |(kind, count): (&String, &usize)| at_start.files.get(kind).is_none_or(|before| count > before);
         // Threads that wait for blocking work end after ten seconds without any.
         if !now.files.iter().any(more) && now.threads <= at_start.threads {
             println!("at the start {at_start:?}, early {early:?}, at the end {now:?}");
             let most = early.resident_kib + MORE_KIB;
-            assert!(now.resident_kib < most, "{} KiB, and early there were {} KiB", now.resident_kib, early.resident_kib);
+            assert!(
+                now.resident_kib < most,
+                "{} KiB, and early there were {} KiB",
+                now.resident_kib,
+                early.resident_kib
+            );
             break;
         }
         assert!(begun.elapsed() < patience, "at the start {at_start:?}, at the end {now:?}");

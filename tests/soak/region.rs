@@ -35,8 +35,11 @@ impl Block {
     }
 
     fn has(&self, v6: bool, address: u128, protocol: &str, port: u16) -> bool {
-        let served = |(own, first, last): &(String, u16, u16)| own == protocol && (*first..=*last).contains(&port);
-        self.v6 == v6 && (self.first..=self.last).contains(&address) && self.service.as_ref().is_none_or(served)
+        let served =
+            |(own, first, last): &(String, u16, u16)| own == protocol && (*first..=*last).contains(&port);
+        self.v6 == v6
+            && (self.first..=self.last).contains(&address)
+            && self.service.as_ref().is_none_or(served)
     }
 
     /// An element of a set, as `nft` writes it: `10.0.0.1`, `10.0.0.0/24`, `10.0.0.1-10.0.0.9 . tcp . 80-90`.
@@ -76,7 +79,9 @@ pub fn difference(one: &[Block], other: &[Block]) -> Option<String> {
     let all = || one.iter().chain(other);
     for v6 in [false, true] {
         let ends = all().filter(|block| block.v6 == v6);
-        let ends = ends.flat_map(|block| [block.first, block.last.saturating_add(1), block.first.saturating_sub(1), block.last]);
+        let ends = ends.flat_map(|block| {
+            [block.first, block.last.saturating_add(1), block.first.saturating_sub(1), block.last]
+        });
         let most = if v6 { u128::MAX } else { u128::from(u32::MAX) };
         let addresses = ends.filter(|address| *address <= most).collect::<BTreeSet<_>>();
         let mut ports = all().filter_map(|block| block.service.as_ref());

@@ -29,7 +29,9 @@ pub fn interfaces(spec: &FaultSpec, nets: &[String], seen: &Seen) -> Option<BTre
         let here = [Block::net(net)];
         let inner = seen.routes.iter().filter(|route| {
             let begins = route.net.split('/').next().unwrap_or_default();
-            prefix != "host" && length(&route.net) > length(net) && region::has(&here, address(begins), "tcp", 1)
+            prefix != "host"
+                && length(&route.net) > length(net)
+                && region::has(&here, address(begins), "tcp", 1)
         });
         chosen.extend(inner.map(|route| route.interface.clone()));
     }
@@ -51,6 +53,7 @@ fn length(net: &str) -> u32 {
 /// The longest that has the address.
 fn best<'a>(to: &str, seen: &'a Seen) -> Option<&'a Route> {
     let to = address(to);
-    let has = |route: &&Route| route.v6 == to.is_ipv6() && region::has(&[Block::net(&route.net)], to, "tcp", 1);
+    let has =
+        |route: &&Route| route.v6 == to.is_ipv6() && region::has(&[Block::net(&route.net)], to, "tcp", 1);
     seen.routes.iter().filter(has).max_by_key(|route| length(&route.net))
 }

@@ -56,6 +56,9 @@ pub struct Looks {
     pub longest: Duration,
 }
 
+/// An end that is closer than this may come before the question does.
+pub const CLOSE: Duration = Duration::from_millis(400);
+
 pub const CONFIG: &str = "namespaces = true\n";
 
 /// How long the agent may take to put right what it has to put right by itself: it follows a container within seconds, on a
@@ -125,7 +128,8 @@ impl Soak {
 
     /// What others have is from here on as it is now, when it has come to rest.
     pub fn take_foreign(&mut self) {
-        let look = |soak: &Self| soak.rooms.iter().map(|(room, netns)| (*room, Seen::look(netns).foreign)).collect();
+        let look =
+            |soak: &Self| soak.rooms.iter().map(|(room, netns)| (*room, Seen::look(netns).foreign)).collect();
         let begun = Instant::now();
         let mut before: BTreeMap<Room, BTreeSet<String>> = look(self);
         loop {
@@ -134,7 +138,10 @@ impl Soak {
             if now == before && is_so.is_ok() {
                 break self.foreign = now;
             }
-            assert!(begun.elapsed() < PATIENCE, "what others have does not come to rest: {is_so:?}\n{before:#?}\n{now:#?}");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "what others have does not come to rest: {is_so:?}\n{before:#?}\n{now:#?}"
+            );
             before = now;
         }
     }
@@ -143,7 +150,8 @@ impl Soak {
     fn is_theirs(&self, lines: &BTreeSet<String>) -> Result<(), String> {
         let of = |beginning: &str| lines.iter().filter(|line| line.starts_with(beginning)).count();
         // The table of iptables stays when its rules are gone.
-        let tables = lines.iter().filter(|line| line.contains(" table ") && !line.contains("table ip filter")).count();
+        let tables =
+            lines.iter().filter(|line| line.contains(" table ") && !line.contains("table ip filter")).count();
         let expected = self.theirs.tables.len();
         if tables != expected {
             return Err(format!("{tables} tables, not {expected}"));
@@ -225,9 +233,13 @@ impl Soak {
     }
 
     fn fail(&self, wrong: &[Wrong], after: Duration) -> ! {
-        let wrong = wrong.iter().map(|wrong| format!("  {}{}\n", if wrong.never { "! " } else { "" }, wrong.what));
+        let wrong =
+            wrong.iter().map(|wrong| format!("  {}{}\n", if wrong.never { "! " } else { "" }, wrong.what));
         let faults = self.faults.values().map(|fault| {
-            format!("  {} f{:?} {:?} {:?} on {}: {}\n", fault.id, fault.slot, fault.room, fault.phase, fault.was_on, fault.spec)
+            format!(
+                "  {} f{:?} {:?} {:?} on {}: {}\n",
+                fault.id, fault.slot, fault.room, fault.phase, fault.was_on, fault.spec
+            )
         });
         let log = self.log.iter().map(|line| format!("  {line}\n"));
         panic!(
@@ -260,7 +272,9 @@ impl Soak {
             wrong.extend(self.judge_list(&list, seen));
             if wrong.is_empty() {
                 let listed = list.iter().map(|status| status.id.as_str()).collect::<BTreeSet<_>>();
-                let is_gone = |fault: &Fault| matches!(fault.phase, Phase::Over { .. }) && !listed.contains(fault.id.as_str());
+                let is_gone = |fault: &Fault| {
+                    matches!(fault.phase, Phase::Over { .. }) && !listed.contains(fault.id.as_str())
+                };
                 self.faults.retain(|_, fault| !is_gone(fault));
             }
         }
@@ -273,9 +287,15 @@ impl Soak {
             let id = status.id.as_str();
             match self.faults.get(id) {
                 Some(fault) => {
-                    wrong.extend(self.judge_status(fault, status, seen).map(|what| Wrong { never: false, what: format!("{id}: {what}") }));
+                    wrong.extend(
+                        self.judge_status(fault, status, seen)
+                            .map(|what| Wrong { never: false, what: format!("{id}: {what}") }),
+                    );
                 }
-                None => wrong.push(Wrong { never: false, what: format!("{id} is listed, {}, and was never asked for", status.state) }),
+                None => wrong.push(Wrong {
+                    never: false,
+                    what: format!("{id} is listed, {}, and was never asked for", status.state),
+                }),
             }
         }
         let mut vanished = Vec::new();
@@ -285,7 +305,9 @@ impl Soak {
             }
             match self.away.get(&fault.room) {
                 Some(since) if since.earliest + GRACE < seen.latest => vanished.push(fault.id.clone()),
-                Some(_) | None => wrong.push(Wrong { never: true, what: format!("{} is not listed", fault.id) }),
+                Some(_) | None => {
+                    wrong.push(Wrong { never: true, what: format!("{} is not listed", fault.id) })
+                }
             }
         }
         for id in vanished {
@@ -313,13 +335,18 @@ impl Soak {
         }
         if let (Phase::Timed { deadline, .. }, State::Active | State::Waiting) = (fault.phase, status.state) {
             let left = Duration::from_millis(status.remaining_ms);
-            let (least, most) = (deadline.earliest.saturating_sub(seen.latest), deadline.latest.saturating_sub(seen.earliest));
+            let (least, most) = (
+                deadline.earliest.saturating_sub(seen.latest),
+                deadline.latest.saturating_sub(seen.earliest),
+            );
             let tick = Duration::from_millis(2);
             if left + tick < least || left > most + tick {
                 return Some(format!("the API says {left:?} are left, not {least:?} to {most:?}"));
             }
         }
-        let steady = status.state == State::Active && self.theirs.link_is_there && !self.away.contains_key(&fault.room);
+        let steady = status.state == State::Active
+            && self.theirs.link_is_there
+            && !self.away.contains_key(&fault.room);
         match &status.verdict {
             Verdict::Mismatch { found } if steady => Some(format!("the API says mismatch: {found}")),
             Verdict::Mismatch { .. } | Verdict::Confirmed | Verdict::Inconclusive { .. } => None,
@@ -335,7 +362,11 @@ impl Soak {
             if self.faults.contains_key(&id) {
                 continue;
             }
-            let told = history.iter().filter(|over| over.id.as_str() == id).map(|over| over.end.to_string()).collect::<Vec<_>>();
+            let told = history
+                .iter()
+                .filter(|over| over.id.as_str() == id)
+                .map(|over| over.end.to_string())
+                .collect::<Vec<_>>();
             let fits = told.iter().any(|told| ends.iter().any(|end| told.contains(end)));
             assert!(fits, "the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
         }

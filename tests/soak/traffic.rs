@@ -41,7 +41,12 @@ impl Soak {
                     Is::So => {
                         let begun = Instant::now();
                         while !answers(&self.lab.app, to, SILENCE) {
-                            assert!(begun.elapsed() < PATIENCE, "{to} must answer\n{:#?}\n{:#?}", self.faults, self.log);
+                            assert!(
+                                begun.elapsed() < PATIENCE,
+                                "{to} must answer\n{:#?}\n{:#?}",
+                                self.faults,
+                                self.log
+                            );
                         }
                         passed += 1;
                     }
@@ -79,10 +84,15 @@ impl Soak {
         let (blocks, near) = match fault.room {
             Room::App => (fault.targets(), !fault.spec.target.local_ports.is_empty()),
             // The other end of the same connection: its peer is this host, from a port that nobody has asked for.
-            Room::Redis if interface == "to-redis" => (fault.targets(), !fault.spec.target.local_ports.is_empty()),
+            Room::Redis if interface == "to-redis" => {
+                (fault.targets(), !fault.spec.target.local_ports.is_empty())
+            }
             Room::Redis | Room::Extra | Room::Container => return Is::Not,
         };
-        if fault.is_of_user() || fault.is_dns() || fault.spec.interface.as_deref().is_some_and(|only| only != interface) {
+        if fault.is_of_user()
+            || fault.is_dns()
+            || fault.spec.interface.as_deref().is_some_and(|only| only != interface)
+        {
             return Is::Not;
         }
         let on = fault.is_on(at, Self::late());
@@ -92,7 +102,8 @@ impl Soak {
         let hits = match fault.room {
             Room::App if near => false,
             Room::App => {
-                region::has(&blocks, to.ip(), "tcp", to.port()) && !region::has(&fault.except(), to.ip(), "tcp", to.port())
+                region::has(&blocks, to.ip(), "tcp", to.port())
+                    && !region::has(&fault.except(), to.ip(), "tcp", to.port())
             }
             // A range of ports at either end may or may not hold the one of the connection.
             Room::Redis | Room::Extra | Room::Container => true,

@@ -73,7 +73,10 @@ fn target(dice: &mut Dice, room: Room) -> String {
         parts.push(format!("\"protocol\":\"{}\"", dice.pick(&["tcp", "udp"])));
     }
     if dice.one_in(4) {
-        parts.push(format!("\"except\":[{}]", some(dice, 2, &["10.77.1.2:81", "10.77.2.2", "fd77:1::2", "10.77.1.64/28"])));
+        parts.push(format!(
+            "\"except\":[{}]",
+            some(dice, 2, &["10.77.1.2:81", "10.77.2.2", "fd77:1::2", "10.77.1.64/28"])
+        ));
     }
     parts.join(",")
 }
