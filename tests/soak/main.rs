@@ -29,7 +29,7 @@ use crate::process::Process;
 use crate::soak::Soak;
 
 /// What fits into an ordinary run of all tests. `tests/run soak` does more.
-const OPERATIONS: usize = 800;
+const OPERATIONS: usize = 500;
 
 /// Every so many operations real traffic is tried.
 const TRAFFIC: usize = 50;
