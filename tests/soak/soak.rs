@@ -71,6 +71,11 @@ const PROMPT: Duration = Duration::from_secs(3);
 /// A container or namespace that is gone counts as gone for good after this: docs/safety.md.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// An emulated machine is many times slower.
+fn slowness() -> u32 {
+    if std::env::var_os("PA_ROUNDS_DIVISOR").is_some() { 10 } else { 1 }
+}
+
 impl Soak {
     pub fn new(seed: u64) -> Self {
         let lab = Lab::new();
@@ -113,10 +118,9 @@ impl Soak {
         &self.rooms[&Room::App]
     }
 
-    /// How late the kernel itself may be: some ticks of its timer. An emulated machine's is many times slower.
+    /// How late the kernel itself may be: some ticks of its timer.
     pub fn late() -> Duration {
-        let emulated = std::env::var_os("PA_ROUNDS_DIVISOR").is_some();
-        if emulated { Duration::from_secs(1) } else { Duration::from_millis(100) }
+        Duration::from_millis(100) * slowness()
     }
 
     pub fn note(&mut self, what: String) {
@@ -139,7 +143,7 @@ impl Soak {
                 break self.foreign = now;
             }
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < PATIENCE * slowness(),
                 "what others have does not come to rest: {is_so:?}\n{before:#?}\n{now:#?}"
             );
             before = now;
@@ -199,13 +203,14 @@ impl Soak {
                 let id = wrong.what.split(':').next().unwrap_or_default();
                 steady.contains(id) && !self.steady_ids().contains(id)
             });
-            let over = begun.elapsed() > PATIENCE || (outlived && begun.elapsed() > PROMPT);
-            if wrong.is_empty() && !over {
+            let unheeded = outlived && begun.elapsed() > PROMPT * slowness();
+            if wrong.is_empty() && !unheeded {
                 break;
             }
             self.looks.again += 1;
             before = if wrong.is_empty() { before } else { wrong };
-            if over || before.iter().any(|wrong| wrong.never) {
+            let is_late = unheeded || begun.elapsed() > PATIENCE * slowness();
+            if is_late || before.iter().any(|wrong| wrong.never) {
                 self.fail(&before, begun.elapsed());
             }
             std::thread::sleep(Duration::from_millis(5));
