@@ -270,6 +270,8 @@ impl<K: Kernel> Keeper<K> {
     }
 
     async fn answer(&mut self, command: Command) {
+        // A start that has come and is not made yet looks like an end that is not tidied up.
+        self.do_due().await;
         match command {
             Command::Inject(request, reply) => send(reply, self.inject(*request).await),
             Command::Follow { id, sources, reply } => send(reply, self.follow(&id, *sources).await),

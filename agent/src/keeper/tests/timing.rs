@@ -174,3 +174,39 @@ async fn a_step_that_takes_until_after_the_end_of_the_ramp_is_not_the_last() {
     until(&mut keeper, &mut alarm, |keeper| next(keeper).is_none()).await;
     assert_eq!(latencies(&world), [Duration::from_secs(10); 2]);
 }
+
+/// The kernel counts from when it was told, which is before the agent knows that it has been: at the end of each flap there is
+/// a moment in which only the kernel knows that it is over.
+#[tokio::test]
+async fn a_flap_whose_targets_have_just_timed_out_can_be_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    let id = "f".parse().unwrap();
+    let flapping = with(r#""flap":{"on":"20s","off":"10s"},"for":"50s""#);
+    keeper.inject(request("f", &flapping)).await.unwrap();
+    world.lock().unwrap().refuse_rearm.insert(1, nix::errno::Errno::ENOENT);
+    let minutes = |minutes: u64| Span::from_secs(minutes * 60);
+    let status = keeper.change(&id, minutes(10), "me".to_owned()).await.unwrap();
+    assert!(status.remaining_ms > 590_000, "{}", status.remaining_ms);
+    // The last one is over with the fault.
+    world.lock().unwrap().refuse_rearm.clear();
+    keeper.change(&id, Span::from_secs(15), "me".to_owned()).await.unwrap();
+    world.lock().unwrap().refuse_rearm.insert(1, nix::errno::Errno::ENOENT);
+    let over = keeper.change(&id, minutes(10), "me".to_owned()).await;
+    assert!(matches!(over, Err(Error::Over(_))), "{over:?}");
+}
+
+#[tokio::test]
+async fn a_start_that_has_come_is_made_before_anything_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    keeper.inject(request("f", &with(r#""start_in":"20ms","for":"10m""#))).await.unwrap();
+    // The keeper is busy with something else until after the start.
+    std::thread::sleep(Duration::from_millis(40));
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    let (id, by) = ("f".parse().unwrap(), "me".to_owned());
+    keeper.answer(Command::Change { id, duration: Span::from_secs(60), by, reply }).await;
+    assert_eq!(answer.await.unwrap().unwrap().state, State::Active);
+    assert!(world.lock().unwrap().timeouts.contains_key(&1), "it is in the kernel");
+    assert!(keeper.ledger.get(&"f".parse().unwrap()).unwrap().started.is_some(), "and it has been told so");
+}
