@@ -82,7 +82,9 @@ impl Agent {
         let arguments = [&program[1..], &serve].concat();
         let process = host.spawn(program[0], &arguments, Stdio::from(log));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
+        let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket));
+        // The agent hangs up after 10 s without a request: a connection that is about to be gone is not used.
+        let http = http.pool_idle_timeout(Duration::from_secs(5)).build().expect("a client");
         Self { process, dir, http, runtime }
     }
 

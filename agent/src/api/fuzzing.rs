@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use partition_agent_proto::{Change, Commit, Connection, FaultId, FaultSpec, ProbeRequest, ReachRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
 
 use super::decode::{Asked, Body, Nothing};
 use super::faults::{How, When};
@@ -41,6 +42,10 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
+thread_local! {
+    static CLOCK: Runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+}
+
 fn of(query: &str, body: &[u8]) -> Option<Request> {
     Request::builder().uri(format!("/v1/faults?{query}")).body(Bytes::from(body.to_vec())).ok()
 }
@@ -52,7 +57,13 @@ fn asked<T: DeserializeOwned>(query: &str) -> Option<T> {
 }
 
 fn decoded<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(body: &[u8]) -> Option<T> {
-    let decoded = Body::<T>::from_request(of("", body)?, &()).now_or_never().expect("the body is there");
+    let request = of("", body)?;
+    // A body is waited for in bounds, so there has to be a clock.
+    let decoded = CLOCK.with(|runtime| {
+        let _inside = runtime.enter();
+        Body::<T>::from_request(request, &()).now_or_never()
+    });
+    let decoded = decoded.expect("the body is there");
     let Body(value) = decoded.ok()?;
     let written = serde_json::to_string(&value).expect("it was JSON");
     assert_eq!(serde_json::from_str::<T>(&written).expect(&written), value);
