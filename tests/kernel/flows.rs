@@ -21,7 +21,13 @@ fn to(host: &str, port: u16) -> SocketAddr {
 fn echoes(from: &Host, to: SocketAddr, ports: std::ops::Range<u16>, each: usize) -> Vec<usize> {
     let any = if to.is_ipv4() { "0.0.0.0" } else { "::" };
     let open = |port| {
-        let socket = from.run(|| UdpSocket::bind((any, port))).expect("a free port");
+        let bind = || from.run(|| UdpSocket::bind((any, port)));
+        // A process that another test is just starting holds what was open here until it is another program.
+        let again = |_| {
+            std::thread::sleep(Duration::from_millis(20));
+            bind()
+        };
+        let socket = (0..100).fold(bind(), |bound, _| bound.or_else(again)).expect("a free port");
         socket.connect(to).expect("a route");
         socket.set_nonblocking(true).expect("a socket option");
         socket
