@@ -28,6 +28,7 @@ pub mod probe;
 pub mod resolve;
 mod sandbox;
 pub mod scope;
+pub mod secret;
 mod targets;
 pub mod token;
 pub mod trust;
