@@ -22,7 +22,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
 
 /// Each is a chain in the kernel and a row of every list.
 const MOST_FAULTS: usize = 1_000;
-/// Each is a file descriptor, of which the unit allows 8,192.
+/// Each is a file descriptor, of which the unit allows 8,192; see `descriptors`.
 const MOST_CONNECTIONS: usize = 4_096;
 
 /// How an agent runs.

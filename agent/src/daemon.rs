@@ -17,6 +17,7 @@ use crate::access::Locals;
 use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::crash::{self, Point};
+use crate::descriptors::{self, DescriptorError};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
 use crate::privileges::{self, PrivilegeError};
@@ -31,6 +32,8 @@ pub enum DaemonError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    #[error("refusing to run: {0}")]
+    Descriptors(#[from] DescriptorError),
     #[error("refusing to run: {0}")]
     Distrust(#[from] Distrust),
     #[error(transparent)]
@@ -57,6 +60,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let remotes = config.remotes()?;
     let locals = Locals::of(&config.group);
     privileges::require(config.namespaces)?;
+    descriptors::claim(config.listen.map_or(0, |_| config.most_connections))?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
     trust::way_to(&config.state_dir)?;
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod daemon;
+mod descriptors;
 mod dns;
 mod emulator;
 pub mod finder;
