@@ -20,7 +20,7 @@ pub enum Distrust {
     #[error("every user of this host may write {path} (its mode is {mode:04o}): `chmod o-w {path}`", path = path.display())]
     Open { path: PathBuf, mode: u32 },
     #[error(
-        "{path} belongs to user {owner}, who is neither root nor the one that the agent runs as ({own}): `chown {own} {path}`",
+        "{path} belongs to user {owner}, who is neither root nor the one that this runs as ({own}): `chown {own} {path}`",
         path = path.display()
     )]
     Owner { path: PathBuf, owner: u32, own: u32 },
