@@ -180,6 +180,20 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
+fn what_could_not_be_written_does_not_stay() {
+    let made = Made::new();
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash"]).arg(harness::binary());
+    // A limit of files is a disk without room: the same error, at the same place.
+    let done = command.args(["ca", "issue", "alice", "--role", "admin", "--dir"]).arg(made.at("")).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(text(&done.stderr).contains("alice.key: File too large"), "{done:?}");
+    assert!(!made.at("alice.key").exists() && !made.at("alice.crt").exists());
+    made.ca("issue alice --role admin").done();
+}
+
+#[test]
 fn a_link_in_the_place_of_a_file_is_not_followed() {
     let made = Made::new();
     let (victim, nowhere) = (made.dir.path().join("victim"), made.dir.path().join("nowhere"));

@@ -88,14 +88,19 @@ fn create(path: &Path, mode: u32, text: &str, instead: &str) -> Result<(), Strin
         .mode(mode)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path);
-    let path = path.display();
+    let at = path;
+    let path = at.display();
     let file = opened.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             format!("{path} is there already, and nothing is overwritten: {instead}")
         }
         _ => format!("cannot make {path}: {error}"),
     })?;
-    fill(file, text).map_err(|error| format!("cannot write {path}: {error}"))
+    fill(file, text).map_err(|error| {
+        // Half of it is of no use, and would be in the way of another try.
+        let _ = std::fs::remove_file(at);
+        format!("cannot write {path}: {error}")
+    })
 }
 
 fn fill(mut file: File, text: &str) -> std::io::Result<()> {
