@@ -303,7 +303,10 @@ bad = ['10.0.0.300']
             match reason {
                 None => assert_eq!(told, [""; 0]),
                 Some(words) => {
-                    assert!(told.len() == 1 && told[0].contains("tokens: ") && told[0].contains(words), "{told:?}");
+                    assert!(
+                        told.len() == 1 && told[0].contains("tokens: ") && told[0].contains(words),
+                        "{told:?}"
+                    );
                 }
             }
         }

@@ -41,7 +41,8 @@ pub fn claim(over_tcp: usize) -> Result<(), DescriptorError> {
 }
 
 fn judge(hard: u64, over_tcp: usize) -> Result<(), DescriptorError> {
-    let [over_tcp, local] = [over_tcp, LOCAL_CONNECTIONS].map(|most| u64::try_from(most).unwrap_or(RLIM_INFINITY));
+    let [over_tcp, local] =
+        [over_tcp, LOCAL_CONNECTIONS].map(|most| u64::try_from(most).unwrap_or(RLIM_INFINITY));
     let own = local.saturating_add(RESERVE);
     let needed = own.saturating_add(over_tcp);
     if hard >= needed {
@@ -73,7 +74,9 @@ mod tests {
         ] {
             match (judge(hard, over_tcp).map_err(|error| error.to_string()), refusal) {
                 (done, None) => assert_eq!(done, Ok(()), "{hard} {over_tcp}"),
-                (done, Some(words)) => assert!(done.as_ref().is_err_and(|text| text.contains(words)), "{done:?}"),
+                (done, Some(words)) => {
+                    assert!(done.as_ref().is_err_and(|text| text.contains(words)), "{done:?}")
+                }
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod kernel;
 mod lines;
 mod names;
 pub mod netns;
+mod nobody;
 pub mod plan;
 pub mod policy;
 pub mod privileges;

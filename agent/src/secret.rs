@@ -167,8 +167,9 @@ mod tests {
     fn a_secret_that_every_user_may_read_is_refused_whoever_reads() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for reader in [Reader::Command, Reader::Agent] {
-            for (holds, mode) in
-                [Holds::Token, Holds::Key].into_iter().flat_map(|holds| [0o644, 0o604, 0o602, 0o666].map(|mode| (holds, mode)))
+            for (holds, mode) in [Holds::Token, Holds::Key]
+                .into_iter()
+                .flat_map(|holds| [0o644, 0o604, 0o602, 0o666].map(|mode| (holds, mode)))
             {
                 chmod(file.path(), mode);
                 let error = read(file.path(), holds, reader).unwrap_err().to_string();
@@ -202,7 +203,10 @@ mod tests {
         }
         chmod(&at, 0o646);
         let error = told(&at, Holds::Certificates);
-        assert!(error.contains("every user of this host may write") && error.contains("chmod o-w"), "{error}");
+        assert!(
+            error.contains("every user of this host may write") && error.contains("chmod o-w"),
+            "{error}"
+        );
         if !nix::unistd::geteuid().is_root() {
             println!("skipped in part: root gives files away");
             return;

@@ -186,7 +186,8 @@ fn what_could_not_be_written_does_not_stay() {
     let mut command = Command::new("bash");
     command.args(["-c", script, "bash"]).arg(harness::binary());
     // A limit of files is a disk without room: the same error, at the same place.
-    let done = command.args(["ca", "issue", "alice", "--role", "admin", "--dir"]).arg(made.at("")).output().unwrap();
+    let done =
+        command.args(["ca", "issue", "alice", "--role", "admin", "--dir"]).arg(made.at("")).output().unwrap();
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     assert!(text(&done.stderr).contains("alice.key: File too large"), "{done:?}");
     assert!(!made.at("alice.key").exists() && !made.at("alice.crt").exists());

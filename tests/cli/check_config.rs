@@ -82,7 +82,12 @@ fn what_serve_would_refuse_is_told() {
     );
     std::fs::write(&conf, text).unwrap();
     let mut command = program("serve --check-config --config");
-    command.arg(&conf).arg("--state-dir").arg(dir.path().join("state")).arg("--socket").arg(dir.path().join("s"));
+    command
+        .arg(&conf)
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .arg("--socket")
+        .arg(dir.path().join("s"));
     let run = finish(command.spawn().unwrap());
     assert_eq!(run.code, Some(1), "{run:?}");
     for said in [

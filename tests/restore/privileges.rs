@@ -127,7 +127,11 @@ fn it_takes_the_descriptors_that_it_may_have_and_does_not_start_with_too_few() {
     assert_eq!(files.split_whitespace().collect::<Vec<_>>()[3..5], ["1024", "1024"]);
     let tcp = ["--listen", "127.0.0.1:7433", "--insecure-loopback"];
     for (limit, flags, said) in [
-        ("--nofile=256:256", &[][..], "may open 256 files, and the agent needs 448: raise the hard limit (LimitNOFILE=448"),
+        (
+            "--nofile=256:256",
+            &[][..],
+            "may open 256 files, and the agent needs 448: raise the hard limit (LimitNOFILE=448",
+        ),
         ("--nofile=512:512", &tcp, "512 connections over TCP take 960"),
         ("--nofile=512:512", &tcp, "lower `most_connections` to 64"),
     ] {

@@ -340,7 +340,9 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         // All names of these calls, whichever the C library takes.
         let rules = rules(false).unwrap();
-        for call in [libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchownat, libc::SYS_mkdirat, libc::SYS_umask] {
+        for call in
+            [libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchownat, libc::SYS_mkdirat, libc::SYS_umask]
+        {
             assert!(!rules.contains_key(&call), "{call}");
         }
         #[cfg(target_arch = "x86_64")]

@@ -57,8 +57,9 @@ impl Directory {
                  700 {path}`, or name another one with --dir"
             ));
         }
-        trust::directory(&self.0)
-            .map_err(|distrust| format!("refusing the directory {path}: {distrust}; or name another one with --dir"))
+        trust::directory(&self.0).map_err(|distrust| {
+            format!("refusing the directory {path}: {distrust}; or name another one with --dir")
+        })
     }
 
     pub fn files_of(&self, name: &str) -> Written {
