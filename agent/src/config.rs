@@ -182,7 +182,7 @@ impl Config {
 
     /// What it uses of the file system once it runs.
     pub(crate) fn paths(&self) -> Paths {
-        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone(), reads: Vec::new() }
+        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone() }
     }
 
     /// Whether other hosts reach the API.
