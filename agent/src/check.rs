@@ -73,11 +73,16 @@ fn refused(config: &Config) -> Vec<(&'static str, String)> {
         let there = std::fs::symlink_metadata(path).ok().filter(|there| !there.file_type().is_socket());
         there.map(|_| "there is something else than a socket; name another path".to_owned())
     };
+    let of_file = proof(Tokens::read(config.token_file.as_deref(), &[]).map(drop));
+    let of_entries = proof(Tokens::read(None, &config.tokens).map(drop));
+    // That they differ can be told of those that can be read.
+    let of_both = (of_file.is_none() && of_entries.is_none())
+        .then(|| proof(Tokens::read(config.token_file.as_deref(), &config.tokens).map(drop)));
     let engine = |path: &PathBuf| in_the_way(&path.canonicalize().ok()?);
     [
         ("listen", told(config.check())),
-        ("token_file", proof(Tokens::read(config.token_file.as_deref(), &[]).map(drop))),
-        ("tokens", proof(Tokens::read(None, &config.tokens).map(drop))),
+        ("token_file", of_file),
+        ("tokens", of_entries.or(of_both.flatten())),
         (
             "tls",
             config
@@ -276,6 +281,35 @@ bad = ['10.0.0.300']
         assert_eq!(told.len(), 5, "{told:#?}");
         let absent = mistakes(Some(Path::new("/nonexistent/agent.toml")), |_| {});
         assert!(absent[0].to_string().contains("No such file"), "{absent:?}");
+    }
+
+    #[test]
+    fn a_token_is_none_of_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, format!("the-word-of-{name}-of-them")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path.display().to_string()
+        });
+        for (name, file, reason) in [
+            ("ci", &other, None),
+            ("token", &other, Some("two tokens have the name `token`")),
+            ("ci", &one, Some("`token` and `ci` are the same word")),
+        ] {
+            let told = told(&format!(
+                "token_file = '{one}'\n[[tokens]]\nname = '{name}'\nfile = '{file}'\nrole = 'observe'\n"
+            ));
+            match reason {
+                None => assert_eq!(told, [""; 0]),
+                Some(words) => {
+                    assert!(
+                        told.len() == 1 && told[0].contains("tokens: ") && told[0].contains(words),
+                        "{told:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/partition-agent/agent.toml";
 
 /// Each is a chain in the kernel and a row of every list.
 const MOST_FAULTS: usize = 1_000;
-/// Each is a file descriptor, of which the unit allows 8,192.
+/// Each is a file descriptor, of which the unit allows 8,192; see `descriptors`.
 const MOST_CONNECTIONS: usize = 4_096;
 
 /// How an agent runs.
@@ -182,7 +182,7 @@ impl Config {
 
     /// What it uses of the file system once it runs.
     pub(crate) fn paths(&self) -> Paths {
-        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone(), reads: Vec::new() }
+        Paths { state_dir: self.state_dir.clone(), socket: self.socket.clone() }
     }
 
     /// Whether other hosts reach the API.

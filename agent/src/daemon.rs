@@ -3,9 +3,10 @@
 //! Tasks: the keeper on its own thread (owns every fault and the kernel), one server for each listener, one that answers the
 //! probes of other agents, one for the watchdog where systemd asks for it. All of them wait; none of them polls.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::access::Locals;
 use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::crash::{self, Point};
+use crate::descriptors::{self, DescriptorError};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
 use crate::privileges::{self, PrivilegeError};
@@ -31,6 +33,8 @@ pub enum DaemonError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    #[error("refusing to run: {0}")]
+    Descriptors(#[from] DescriptorError),
     #[error("refusing to run: {0}")]
     Distrust(#[from] Distrust),
     #[error(transparent)]
@@ -57,12 +61,13 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let remotes = config.remotes()?;
     let locals = Locals::of(&config.group);
     privileges::require(config.namespaces)?;
+    descriptors::claim(config.listen.map_or(0, |_| config.most_connections))?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
     trust::way_to(&config.state_dir)?;
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
     trust::directory(&config.state_dir)?;
     crash::at(Point::StateDirMade);
-    let unix = listen_unix(&config.socket, &config.group)?;
+    let (unix, socket_file) = listen_unix(&config.socket, &config.group)?;
     crash::at(Point::SocketBound);
     let tcp = config.listen.map(|at| {
         let failed = |source| DaemonError::Listen { at: at.to_string(), source };
@@ -112,8 +117,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         crash::at(Point::AllRestored);
         Ok(())
     });
-    // A socket that nobody listens on misleads those who look for an agent.
-    let _ = std::fs::remove_file(&config.socket);
+    drop(socket_file);
     crash::at(Point::SocketRemoved);
     served
 }
@@ -124,8 +128,17 @@ fn answer_probes(config: &Config, api: SocketAddr) -> Result<Option<Responder>, 
     config.probes(api)?.map(bind).transpose()
 }
 
+/// Goes with its agent, also with one that does not get to serve: a socket that nobody listens on misleads those who look for one.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Root and the group may connect; a socket that a dead agent left is replaced, one that answers is not.
-fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
+fn listen_unix(path: &Path, group: &str) -> Result<(UnixListener, SocketFile), DaemonError> {
     let failed = |source| DaemonError::Listen { at: path.display().to_string(), source };
     trust::way_to(path)?;
     // A slip in the configuration must not cost another file; nor is a symbolic link followed.
@@ -142,9 +155,12 @@ fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
         Ok(()) | Err(_) => {}
     }
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
+        // For the group to get through, and for nobody to write in, whatever the umask of whoever started the agent.
+        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(failed)?;
+        trust::way_to(path)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
+    let file = SocketFile(path.to_owned());
     listener.set_nonblocking(true).map_err(failed)?;
     let mut mode = 0o600;
     if let Ok(Some(group)) = Group::from_name(group)
@@ -153,7 +169,7 @@ fn listen_unix(path: &Path, group: &str) -> Result<UnixListener, DaemonError> {
         mode = 0o660;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(listener)
+    Ok((listener, file))
 }
 
 async fn wait_for_the_end() {

@@ -1,12 +1,11 @@
 //! The word that callers over TCP have to know.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use subtle::ConstantTimeEq;
+
+use crate::secret::{self, Holds, Reader, SecretError};
 
 /// Shorter ones can be guessed.
 const SHORTEST: usize = 16;
@@ -20,14 +19,8 @@ pub struct Token(String);
 /// Why a file holds no [`Token`].
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("cannot read the token file {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error(
-        "every user of this host may read or write the token file {path} (its mode is {mode:04o}): `chmod o= {path}`, and put \
-         a new token into it",
-        path = path.display()
-    )]
-    Open { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    File(#[from] SecretError),
     #[error("the token file {path} is empty: `openssl rand -hex 32 > {path}` makes a token", path = path.display())]
     Empty { path: PathBuf },
     #[error("the token in {} has {length} bytes: at least {SHORTEST}, at most {LONGEST}", path.display())]
@@ -41,18 +34,9 @@ impl Token {
     ///
     /// # Errors
     /// Says what is wrong with the file, and never what is in it.
-    pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let failed = |source| TokenError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        // Of what was opened, not of what the path names by now.
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-        if mode & 0o006 != 0 {
-            return Err(TokenError::Open { path: path.to_owned(), mode });
-        }
-        let mut text = String::new();
-        // White space around it aside, twice as much as there may be.
-        let most = u64::try_from(2 * LONGEST).unwrap_or(u64::MAX);
-        file.take(most).read_to_string(&mut text).map_err(failed)?;
+    pub fn read(path: &Path, reader: Reader) -> Result<Self, TokenError> {
+        let bytes = secret::read(path, Holds::Token, reader)?;
+        let text = String::from_utf8(bytes).map_err(|_| TokenError::Word { path: path.to_owned() })?;
         Self::parse(text.trim(), path)
     }
 
@@ -97,6 +81,7 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -106,7 +91,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text).unwrap();
         file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
-        Token::read(file.path()).map_err(|error| error.to_string())
+        Token::read(file.path(), Reader::Command).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -125,7 +110,7 @@ mod tests {
             (" \n", "is empty"),
             ("0123456789abcde", "has 15 bytes: at least 16"),
             (&long, "at most 1024"),
-            (&endless, "at most 1024"),
+            (&endless, "has more than 2048 bytes"),
             ("0123456789 abcdef", "one word"),
             ("0123456789\nabcdef", "one word"),
             ("0123456789abcdéf", "one word"),
@@ -134,19 +119,9 @@ mod tests {
             assert!(error.contains(reason), "{error}");
             assert!(!error.contains("0123"), "{error}");
         }
-        assert!(read(b"0123456789abcdef\xff", 0o600).unwrap_err().contains("cannot read"));
-        assert!(Token::read(Path::new("/nonexistent")).unwrap_err().to_string().contains("No such file"));
-    }
-
-    #[test]
-    fn a_file_that_every_user_may_read_or_write_is_refused() {
-        for mode in [0o644, 0o604, 0o602, 0o666] {
-            let error = read(WORD.as_bytes(), mode).unwrap_err();
-            assert!(error.contains(&format!("{mode:04o}")) && error.contains("chmod o="), "{error}");
-        }
-        for mode in [0o600, 0o400, 0o640, 0o660] {
-            assert!(read(WORD.as_bytes(), mode).is_ok(), "{mode:04o}");
-        }
+        assert!(read(b"0123456789abcdef\xff", 0o600).unwrap_err().contains("one word"));
+        let missing = Token::read(Path::new("/nonexistent"), Reader::Command).unwrap_err().to_string();
+        assert!(missing.contains("cannot read the token file /nonexistent: No such file"), "{missing}");
     }
 
     #[test]

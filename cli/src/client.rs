@@ -12,6 +12,7 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, StatusCode};
+use partition_agent_core::secret::Reader;
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
     AuditEntry, Change, Clock, Commit, Connection, DEFAULT_SOCKET, FaultId, FaultSpec, FaultStatus, Heard,
@@ -99,7 +100,7 @@ impl Access {
 
     /// To agents on hosts, over TLS where one of them asks for it.
     pub fn ways(&self, any_tls: bool) -> Answer<Arc<Ways>> {
-        let token = self.token_file.as_deref().map(Token::read).transpose();
+        let token = self.token_file.as_deref().map(|path| Token::read(path, Reader::Command)).transpose();
         let token = token.map_err(|error| Failure::Failed(error.to_string()))?;
         let tls = any_tls.then(|| self.tls.config()).transpose().map_err(Failure::Failed)?;
         Ok(Arc::new(Ways {

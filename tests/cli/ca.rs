@@ -1,6 +1,6 @@
 //! An authority and its certificates, judged by openssl.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -180,6 +180,21 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
+fn what_could_not_be_written_does_not_stay() {
+    let made = Made::new();
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash"]).arg(harness::binary());
+    // A limit of files is a disk without room: the same error, at the same place.
+    let done =
+        command.args(["ca", "issue", "alice", "--role", "admin", "--dir"]).arg(made.at("")).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(text(&done.stderr).contains("alice.key: File too large"), "{done:?}");
+    assert!(!made.at("alice.key").exists() && !made.at("alice.crt").exists());
+    made.ca("issue alice --role admin").done();
+}
+
+#[test]
 fn a_link_in_the_place_of_a_file_is_not_followed() {
     let made = Made::new();
     let (victim, nowhere) = (made.dir.path().join("victim"), made.dir.path().join("nowhere"));
@@ -221,6 +236,29 @@ fn an_open_directory_and_an_open_key_are_refused() {
     let made = Made::new();
     std::fs::set_permissions(made.at("ca.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(made.ca("issue alice --role admin").failed(1).contains("(its mode is 0644)"));
+    std::fs::set_permissions(made.at("ca.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(made.at(""), std::fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(made.ca("issue alice --role admin").failed(1).contains("(its mode is 0770)"));
+    assert!(!made.at("alice.key").exists());
+}
+
+#[test]
+fn the_directory_of_somebody_else_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        harness::skip("root gives directories away");
+        return;
+    }
+    let made = Made::new();
+    for (owned, init) in [(made.at(""), "init"), (made.dir.path().to_owned(), "init --name Other")] {
+        chown(&owned, Some(1234), None).unwrap();
+        for words in [init, "issue alice --role admin"] {
+            let error = made.ca(words).failed(1);
+            let who = owned.display().to_string().trim_end_matches('/').to_owned();
+            assert!(error.contains("belongs to user 1234") && error.contains(&who), "{error}");
+        }
+        chown(&owned, Some(0), None).unwrap();
+    }
+    made.ca("issue alice --role admin").done();
 }
 
 #[test]
@@ -255,6 +293,7 @@ fn an_authority_of_openssl_issues_as_well() {
     }
     let made = Made { dir: tempfile::tempdir().unwrap() };
     std::fs::create_dir(made.at("")).unwrap();
+    std::fs::set_permissions(made.at(""), std::fs::Permissions::from_mode(0o700)).unwrap();
     made.shell(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout ca.key -out ca.crt -days 400 \
          -subj '/O=Example/CN=Example CA' -addext keyUsage=critical,keyCertSign 2>&1",

@@ -68,6 +68,37 @@ fn flags_count_and_so_do_the_files_that_are_named() {
 }
 
 #[test]
+fn what_serve_would_refuse_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let [conf, token, authority] = ["agent.toml", "token", "ca.pem"].map(|name| dir.path().join(name));
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&authority, "").unwrap();
+    std::fs::set_permissions(&authority, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let file = token.display();
+    let text = format!(
+        "token_file = '{file}'\n[[tokens]]\nname = 'ci'\nfile = '{file}'\nrole = 'observe'\n[tls]\ncert = '{ca}'\nkey = '{file}'\n",
+        ca = authority.display()
+    );
+    std::fs::write(&conf, text).unwrap();
+    let mut command = program("serve --check-config --config");
+    command
+        .arg(&conf)
+        .arg("--state-dir")
+        .arg(dir.path().join("state"))
+        .arg("--socket")
+        .arg(dir.path().join("s"));
+    let run = finish(command.spawn().unwrap());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    for said in [
+        "tokens: the tokens `token` and `ci` are the same word".to_owned(),
+        format!("every user of this host may write {}", authority.display()),
+    ] {
+        assert!(run.stderr.contains(&said), "no `{said}` in {}", run.stderr);
+    }
+}
+
+#[test]
 fn a_configuration_that_every_user_may_write_is_refused_whoever_asks() {
     let dir = tempfile::tempdir().unwrap();
     let conf = dir.path().join("agent.toml");

@@ -98,12 +98,14 @@ fn a_link_in_its_place_is_not_followed() {
     let socket = dir.path().join("agent.sock").display().to_string();
     let program = harness::binary().display().to_string();
     let state_dir = state.display().to_string();
-    let done = lab.app.output(
-        &program,
-        &["serve", "--config", "/dev/null", "--socket", &socket, "--state-dir", &state_dir],
-    );
+    let conf = dir.path().join("agent.toml");
+    std::fs::write(&conf, "").unwrap();
+    let conf = conf.display().to_string();
+    let done = lab
+        .app
+        .output(&program, &["serve", "--config", &conf, "--socket", &socket, "--state-dir", &state_dir]);
     assert!(!done.status.success());
-    assert!(text(&done.stderr).contains("audit.jsonl is a symbolic link"), "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("audit.jsonl is no regular file"), "{}", text(&done.stderr));
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "untouched");
 }
 

@@ -91,3 +91,28 @@ fn what_every_user_may_write_or_somebody_else_owns_is_refused() {
     }
     drop(Agent::start_in(&lab.app, "", dir));
 }
+
+#[test]
+fn the_directory_of_the_socket_is_made_for_no_other_to_write_in() {
+    let lab = Lab::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let [conf, state, run] = ["agent.toml", "state", "run/inner"].map(|name| dir.path().join(name));
+    fs::write(&conf, "probe_port = 7433\n").expect("a file");
+    fs::create_dir(&state).expect("a directory");
+    let program = binary().display().to_string();
+    // It binds its socket, and then finds its TCP port taken, by itself.
+    let serve = format!(
+        "umask 0; exec timeout 60 {program} serve --config {} --state-dir {} --socket {}/sock --insecure-loopback \
+         --listen 127.0.0.1:7433",
+        conf.display(),
+        state.display(),
+        run.display()
+    );
+    let done = lab.app.output("sh", &["-c", &serve]);
+    let said = text(&done.stderr);
+    assert!(said.contains("cannot answer the probes of other agents on 127.0.0.1:7433"), "{said}");
+    for made in [run.as_path(), &dir.path().join("run")] {
+        assert_eq!(fs::metadata(made).expect("it was made").permissions().mode() & 0o7777, 0o755);
+    }
+    assert!(!run.join("sock").exists(), "nobody listens there");
+}

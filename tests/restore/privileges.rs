@@ -81,12 +81,10 @@ fn refused(lab: &Lab, by: &[&str], flags: &[&str]) -> Output {
     assert!(copied.success());
     let [program, socket, state] =
         [program, dir.path().join("sock"), dir.path().join("state")].map(|path| path.display().to_string());
-    let serve = [&program, "serve", "--config", "/dev/null", "--socket", &socket, "--state-dir", &state];
-    // `/dev/null` is no file; an empty one is.
     let conf = dir.path().join("agent.toml");
     std::fs::write(&conf, "").expect("a file");
     let conf = conf.display().to_string();
-    let serve = serve.map(|word| if word == "/dev/null" { conf.as_str() } else { word });
+    let serve = [&program, "serve", "--config", &conf, "--socket", &socket, "--state-dir", &state];
     let words = [by, &serve, flags].concat();
     let done = lab.app.output(words[0], &words[1..]);
     assert_eq!(done.status.code(), Some(1), "{done:?}");
@@ -115,6 +113,29 @@ fn an_agent_does_not_start_with_less_than_it_needs_or_more_than_it_can_give_up()
         ),
     ] {
         let told = text(&refused(&lab, &by, flags).stderr);
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn it_takes_the_descriptors_that_it_may_have_and_does_not_start_with_too_few() {
+    let lab = Lab::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = Agent::start_by(&lab.app, &["prlimit", "--nofile=256:1024"], "", dir);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.pid())).expect("it runs");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    assert_eq!(files.split_whitespace().collect::<Vec<_>>()[3..5], ["1024", "1024"]);
+    let tcp = ["--listen", "127.0.0.1:7433", "--insecure-loopback"];
+    for (limit, flags, said) in [
+        (
+            "--nofile=256:256",
+            &[][..],
+            "may open 256 files, and the agent needs 448: raise the hard limit (LimitNOFILE=448",
+        ),
+        ("--nofile=512:512", &tcp, "512 connections over TCP take 960"),
+        ("--nofile=512:512", &tcp, "lower `most_connections` to 64"),
+    ] {
+        let told = text(&refused(&lab, &["prlimit", limit], flags).stderr);
         assert!(told.contains(said), "{told}");
     }
 }

@@ -9,9 +9,7 @@ use nix::unistd::{Gid, Group, Uid};
 use partition_agent_proto::{Problem, ProblemCode};
 
 use super::{Caller, Who, groups};
-
-/// What the kernel shows instead of an id that this user namespace has no number for: `/proc/sys/kernel/overflowuid`.
-const OVERFLOW: u32 = 65_534;
+use crate::nobody;
 
 /// What the kernel says of a peer, as it was when it connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,17 +54,14 @@ impl Locals {
     #[must_use]
     pub fn of(group: &str) -> Self {
         let gid = Group::from_name(group).ok().flatten().map(|group| group.gid);
-        let unmapped = |file: &str| {
-            // Unreadable: take the worse case.
-            let whole = std::fs::read_to_string(file).is_ok_and(|map| has_everybody(&map));
-            (!whole).then_some(OVERFLOW)
-        };
+        // Where there is no map to read, take the worse case.
+        let worse = Some(nobody::USUAL);
         Self {
             own: nix::unistd::geteuid(),
             group: (group.to_owned(), gid),
             ambiguous: (
-                unmapped("/proc/self/uid_map").map(Uid::from_raw),
-                unmapped("/proc/self/gid_map").map(Gid::from_raw),
+                nobody::user().unwrap_or(worse).map(Uid::from_raw),
+                nobody::group().unwrap_or(worse).map(Gid::from_raw),
             ),
         }
     }
@@ -101,13 +96,6 @@ impl Locals {
     }
 }
 
-/// Whether a map of a user namespace (`user_namespaces(7)`) has a number for every id there is, as that of the first one has.
-fn has_everybody(map: &str) -> bool {
-    let mut words = map.split_whitespace();
-    let line = (words.next(), words.next(), words.next(), words.next());
-    line == (Some("0"), Some("0"), Some("4294967295"), None)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
@@ -133,7 +121,7 @@ mod tests {
         for (uid, groups) in [(0, &[0][..]), (990, &[1]), (1000, &[50]), (1000, &[1000, 4, 50])] {
             assert_eq!(locals.admit(peer(uid, groups)), Ok(Caller::local(uid, Some(1))));
         }
-        for (uid, groups) in [(1000, &[1000][..]), (991, &[0]), (OVERFLOW, &[OVERFLOW]), (1, &[])] {
+        for (uid, groups) in [(1000, &[1000][..]), (991, &[0]), (nobody::USUAL, &[nobody::USUAL]), (1, &[])] {
             let refused = locals.admit(peer(uid, groups)).unwrap_err();
             assert_eq!(refused.code, ProblemCode::Forbidden);
             assert!(refused.detail.contains(&format!("uid {uid}")) && refused.detail.contains("`operators`"));
@@ -149,12 +137,18 @@ mod tests {
 
     #[test]
     fn a_user_without_a_number_is_nobody_even_where_the_agent_itself_is_shown_that_number() {
-        let inside = locals(OVERFLOW, Some(OVERFLOW), Some(OVERFLOW));
-        assert!(inside.admit(peer(OVERFLOW, &[OVERFLOW])).unwrap_err().detail.contains("user namespace"));
-        assert!(inside.admit(peer(1000, &[OVERFLOW])).is_err());
+        let inside = locals(nobody::USUAL, Some(nobody::USUAL), Some(nobody::USUAL));
+        assert!(
+            inside
+                .admit(peer(nobody::USUAL, &[nobody::USUAL]))
+                .unwrap_err()
+                .detail
+                .contains("user namespace")
+        );
+        assert!(inside.admit(peer(1000, &[nobody::USUAL])).is_err());
         assert!(inside.admit(peer(0, &[0])).is_ok(), "its own root");
         // Where every id has a number, nobody's is nobody's.
-        assert!(locals(OVERFLOW, None, None).admit(peer(OVERFLOW, &[OVERFLOW])).is_ok());
+        assert!(locals(nobody::USUAL, None, None).admit(peer(nobody::USUAL, &[nobody::USUAL])).is_ok());
     }
 
     #[test]
@@ -162,14 +156,6 @@ mod tests {
         let refused =
             locals(0, None, None).admit(Err(io::Error::from_raw_os_error(libc::EINVAL))).unwrap_err();
         assert!(refused.detail.contains("Invalid argument"));
-    }
-
-    #[test]
-    fn only_the_map_of_the_first_user_namespace_has_everybody() {
-        assert!(has_everybody("         0          0 4294967295\n"));
-        for map in ["", "0 1000 1\n", "0 0 65536\n", "0 100000 65536\n", "0 0 4294967295\n1 1 1\n"] {
-            assert!(!has_everybody(map), "{map}");
-        }
     }
 
     #[test]

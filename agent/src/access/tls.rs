@@ -1,9 +1,7 @@
 //! TLS on the TCP port: the agent's certificate, and those of its callers.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use partition_agent_proto::Problem;
@@ -11,8 +9,6 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
@@ -20,9 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Holder;
 use super::certificate::host_names;
-
-/// Far above what a chain or a bundle of roots takes.
-const LARGEST: u64 = 1 << 20;
+use crate::secret::{self, Reader, SecretError};
 
 /// `[tls]`: files in PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,18 +33,8 @@ pub struct TlsFiles {
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("cannot read {what} {}: {source}", path.display())]
-    Read { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("{} has no {what} in PEM", path.display())]
-    Nothing { what: &'static str, path: PathBuf },
-    #[error("{what} {} is not PEM that can be read: {source}", path.display())]
-    Pem { what: &'static str, path: PathBuf, source: rustls::pki_types::pem::Error },
-    #[error(
-        "every user of this host may read or write the key {path} (its mode is {mode:04o}): `chmod o= {path}`, and make a new \
-         key and certificate, as this one is known by now",
-        path = path.display()
-    )]
-    Open { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    File(#[from] SecretError),
     #[error("the certificate {} does not fit its key or cannot be used: {source}", path.display())]
     Unfit { path: PathBuf, source: rustls::Error },
     #[error("the certificates in {} do not make an authority: {source}", path.display())]
@@ -77,9 +61,9 @@ impl Handshakes {
     /// # Errors
     /// A file that cannot be used.
     pub fn of(files: &TlsFiles, other_ways: bool) -> Result<Self, TlsError> {
-        let chain = certificates("the certificate", &files.cert)?;
+        let chain = secret::certificates(&files.cert, Reader::Agent)?;
         let names = chain.first().map(|own| host_names(own)).unwrap_or_default();
-        let key = key(&files.key)?;
+        let key = secret::private_key(&files.key, Reader::Agent)?;
         let provider = Arc::new(ring::default_provider());
         let unfit = |source| TlsError::Unfit { path: files.cert.clone(), source };
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
@@ -89,7 +73,7 @@ impl Handshakes {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let mut roots = RootCertStore::empty();
-                for root in certificates("the authority", path)? {
+                for root in secret::certificates(path, Reader::Agent)? {
                     roots.add(root).map_err(|source| TlsError::Unfit { path: path.clone(), source })?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -118,71 +102,5 @@ impl Handshakes {
         let chain = stream.get_ref().1.peer_certificates();
         let holder = chain.and_then(<[_]>::first).map(|certificate| Holder::of(certificate));
         Ok((stream, holder))
-    }
-}
-
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(what, path, |_| Ok(()))?;
-    let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let all = all.map_err(|source| TlsError::Pem { what, path: path.to_owned(), source })?;
-    if all.is_empty() {
-        Err(TlsError::Nothing { what: "certificate", path: path.to_owned() })
-    } else {
-        Ok(all)
-    }
-}
-
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let closed = |mode: u32| match mode & 0o006 {
-        0 => Ok(()),
-        _ => Err(TlsError::Open { path: path.to_owned(), mode }),
-    };
-    let text = read("the key", path, closed)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => {
-            TlsError::Nothing { what: "private key", path: path.to_owned() }
-        }
-        source => TlsError::Pem { what: "the key", path: path.to_owned(), source },
-    })
-}
-
-/// Of what was opened, whatever the path names by now.
-fn read(
-    what: &'static str,
-    path: &Path,
-    fits: impl FnOnce(u32) -> Result<(), TlsError>,
-) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read { what, path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    fits(file.metadata().map_err(failed)?.permissions().mode() & 0o7777)?;
-    let mut text = Vec::new();
-    file.take(LARGEST).read_to_end(&mut text).map_err(failed)?;
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_every_user_may_read_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for mode in [0o644, 0o604, 0o602] {
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
-            let error = key(file.path()).unwrap_err().to_string();
-            assert!(error.contains(&format!("{mode:04o}")) && error.contains("chmod o="), "{error}");
-        }
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(key(file.path()).unwrap_err().to_string().contains("has no private key in PEM"));
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_or_holds_something_else_is_named() {
-        let missing = certificates("the certificate", Path::new("/nonexistent")).unwrap_err().to_string();
-        assert!(missing.contains("/nonexistent") && missing.contains("No such file"), "{missing}");
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hello\n").unwrap();
-        let error = certificates("the certificate", file.path()).unwrap_err().to_string();
-        assert!(error.contains("has no certificate in PEM"), "{error}");
     }
 }

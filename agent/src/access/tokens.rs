@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use partition_agent_proto::Role;
 use serde::Deserialize;
 
+use crate::secret::Reader;
 use crate::token::{Token, TokenError};
 
 /// The name of the one that `token_file` holds.
@@ -80,7 +81,7 @@ impl Tokens {
     pub fn read(token_file: Option<&Path>, entries: &[TokenEntry]) -> Result<Self, TokensError> {
         let mut all = Self::default();
         if let Some(file) = token_file {
-            let (token, name) = (Token::read(file)?, OF_TOKEN_FILE.to_owned());
+            let (token, name) = (Token::read(file, Reader::Agent)?, OF_TOKEN_FILE.to_owned());
             all.0.push(Entry { token, name, role: Role::Admin, from: None });
         }
         let mut names = all.0.iter().map(|entry| entry.name.clone()).collect::<BTreeSet<_>>();
@@ -94,7 +95,7 @@ impl Tokens {
             if from.as_ref().is_some_and(Vec::is_empty) {
                 return Err(TokensError::Nowhere(name.clone()));
             }
-            let token = Token::read(file)?;
+            let token = Token::read(file, Reader::Agent)?;
             if let Some(same) = all.0.iter().find(|entry| entry.token.is(&token)) {
                 return Err(TokensError::SameWord(same.name.clone(), name.clone()));
             }

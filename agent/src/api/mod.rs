@@ -23,6 +23,7 @@ use partition_agent_proto::Role::{Admin, Inject, Observe};
 
 pub use audit::unwritten;
 pub use bounds::BODY as BODY_LIMIT;
+pub(crate) use bounds::LOCAL_CONNECTIONS;
 pub use error::{not_found, problem};
 pub use openapi::document;
 pub use serve::{serve_tcp, serve_unix};

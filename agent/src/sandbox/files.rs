@@ -51,7 +51,6 @@ fn landlocked(paths: &Paths) -> Result<landlock::RestrictionStatus, RulesetError
     let resolv = Path::new("/etc/resolv.conf").canonicalize().ok();
     let resolv = resolv.as_deref().and_then(Path::parent).map(Path::to_owned);
     let readable = READ.into_iter().chain(LIBRARIES).map(PathBuf::from).chain(resolv);
-    let readable = readable.chain(paths.reads.iter().cloned());
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(KNOWN))?
@@ -83,11 +82,14 @@ mod tests {
         for file in [&socket, &other.join("secret")] {
             fs::write(file, "x").unwrap();
         }
-        let paths = Paths { state_dir: state.clone(), socket: socket.clone(), reads: Vec::new() };
+        let paths = Paths { state_dir: state.clone(), socket: socket.clone() };
         assert!(restrict(&paths, true).is_err(), "not with other namespaces");
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let Ok(_) = restrict(&paths, false) else { return };
+                if let Err(why) = restrict(&paths, false) {
+                    println!("skipped: {why}");
+                    return;
+                }
                 let refused =
                     |done: std::io::Result<()>| done.unwrap_err().kind() == ErrorKind::PermissionDenied;
                 fs::write(state.join("journal"), "x").unwrap();

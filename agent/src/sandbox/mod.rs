@@ -14,8 +14,6 @@ pub struct Paths {
     pub state_dir: PathBuf,
     /// Where the socket is removed from in the end.
     pub socket: PathBuf,
-    /// Read again while it runs.
-    pub reads: Vec<PathBuf>,
 }
 
 /// What is in force, for the log.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use partition_agent_core::secret::{self, Holds, Reader};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
@@ -15,7 +16,6 @@ use x509_parser::parse_x509_certificate;
 
 use super::name::{Host, Name};
 use crate::args::Role;
-use crate::tls;
 
 /// Clocks of hosts differ: what is made now is good on one that is a little behind.
 const BEFORE: Duration = Duration::from_secs(300);
@@ -74,7 +74,8 @@ impl Authority {
         if !parsed.is_ca() {
             return Err(unusable(&"its certificate may not sign others (basicConstraints CA:TRUE)"));
         }
-        let pair = KeyPair::from_pem(&String::from_utf8_lossy(&tls::secret(key)?)).map_err(|error| {
+        let pem = secret::read(key, Holds::Key, Reader::Command).map_err(|error| error.to_string())?;
+        let pair = KeyPair::from_pem(&String::from_utf8_lossy(&pem)).map_err(|error| {
             let key = key.display();
             format!(
                 "{key} is no key that can sign: {error}; `openssl pkcs8 -topk8 -nodes -in {key}` writes one in the form that can \

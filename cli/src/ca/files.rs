@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use partition_agent_core::trust;
 
 use super::authority::Issued;
 
@@ -30,16 +31,22 @@ impl Directory {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
         match DirBuilder::new().mode(0o700).create(&self.0) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.is_closed(),
-            Err(error) => Err(failed(error)),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
+            Ok(()) | Err(_) => self.judge(),
         }
     }
 
-    /// Whoever may write into it could put another authority there.
-    fn is_closed(&self) -> Result<(), String> {
+    /// Whoever may write into it, or put another in its place, could put another authority there.
+    ///
+    /// # Errors
+    /// Others than its owner may use it, or it is somebody else's.
+    pub fn judge(&self) -> Result<(), String> {
         let path = self.0.display();
-        let about = std::fs::metadata(&self.0).map_err(|error| format!("cannot look at {path}: {error}"))?;
+        let about = std::fs::metadata(&self.0).map_err(|error| {
+            format!(
+                "cannot look at {path}: {error}; `partition-agent ca init` makes an authority, --dir names the directory of one"
+            )
+        })?;
         let mode = about.permissions().mode() & 0o7777;
         if !about.is_dir() {
             return Err(format!("{path} is no directory: name another one with --dir"));
@@ -50,7 +57,9 @@ impl Directory {
                  700 {path}`, or name another one with --dir"
             ));
         }
-        Ok(())
+        trust::directory(&self.0).map_err(|distrust| {
+            format!("refusing the directory {path}: {distrust}; or name another one with --dir")
+        })
     }
 
     pub fn files_of(&self, name: &str) -> Written {
@@ -80,14 +89,19 @@ fn create(path: &Path, mode: u32, text: &str, instead: &str) -> Result<(), Strin
         .mode(mode)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path);
-    let path = path.display();
+    let at = path;
+    let path = at.display();
     let file = opened.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             format!("{path} is there already, and nothing is overwritten: {instead}")
         }
         _ => format!("cannot make {path}: {error}"),
     })?;
-    fill(file, text).map_err(|error| format!("cannot write {path}: {error}"))
+    fill(file, text).map_err(|error| {
+        // Half of it is of no use, and would be in the way of another try.
+        let _ = std::fs::remove_file(at);
+        format!("cannot write {path}: {error}")
+    })
 }
 
 fn fill(mut file: File, text: &str) -> std::io::Result<()> {

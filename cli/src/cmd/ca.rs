@@ -38,6 +38,7 @@ fn issue(args: &IssueArgs, json: bool) -> Result<ExitCode, Failure> {
         None => Subject::Agent(args.hosts.clone()),
     };
     let directory = Directory::at(&args.dir);
+    directory.judge().map_err(Failure::Failed)?;
     let ca = directory.files_of(CA);
     let authority = Authority::read(&ca.certificate, &ca.key).map_err(Failure::Failed)?;
     let issued = authority.issue(&args.name, &whose, args.days, Timestamp::now()).map_err(Failure::Failed)?;

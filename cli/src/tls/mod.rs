@@ -2,24 +2,17 @@
 
 pub mod why;
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use partition_agent_core::secret::{self, Reader};
 use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 /// Where distributions keep the authorities that a system trusts: Debian and Alpine, Fedora and RHEL, SUSE.
 const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
-
-/// A bundle with every authority of the web has 0.3 MB.
-const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// Files of PEM. In a fleet file they are `[tls]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
@@ -101,7 +94,10 @@ impl TlsFiles {
                 ));
             }
         };
-        let config = builder.with_client_auth_cert(certificates(cert)?, private_key(key)?);
+        let told = |error: secret::SecretError| error.to_string();
+        let chain = secret::certificates(cert, Reader::Command).map_err(told)?;
+        let private = secret::private_key(key, Reader::Command).map_err(told)?;
+        let config = builder.with_client_auth_cert(chain, private);
         let config = config.map_err(|error| {
             format!("{} is not the key of the certificate {}: {error}", key.display(), cert.display())
         })?;
@@ -125,7 +121,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
         Some(path) => path.to_owned(),
         None => system_authorities()?,
     };
-    let certificates = certificates(&path)?;
+    let certificates = secret::certificates(&path, Reader::Command).map_err(|error| error.to_string())?;
     let mut roots = RootCertStore::empty();
     // The system's bundle may hold some that are too old to be understood.
     if roots.add_parsable_certificates(certificates).0 == 0 {
@@ -135,51 +131,6 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
         ));
     }
     Ok(roots)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let (text, _) = read(path)?;
-    let unusable = |why: &dyn std::fmt::Display| format!("the certificates in {}: {why}", path.display());
-    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|error| unusable(&error))?;
-    if certificates.is_empty() {
-        return Err(unusable(&"there is none; a file of them begins with -----BEGIN CERTIFICATE-----"));
-    }
-    Ok(certificates)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = secret(path)?;
-    let path = path.display();
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            format!("there is no key in {path}: one begins with -----BEGIN PRIVATE KEY-----, and has no passphrase")
-        }
-        error => format!("the key in {path}: {error}"),
-    })
-}
-
-/// What is in a file with a key. One that every user of the host may read is refused, as with tokens: the key is known by now.
-pub fn secret(path: &Path) -> Result<Vec<u8>, String> {
-    let (text, mode) = read(path)?;
-    if mode & 0o006 == 0 {
-        return Ok(text);
-    }
-    let path = path.display();
-    Err(format!(
-        "every user of this host may read or write the key {path} (its mode is {mode:04o}): `chmod o= {path}`, and replace it \
-         and its certificate by others"
-    ))
-}
-
-/// With the mode of what was read, not of what the path names by now.
-fn read(path: &Path) -> Result<(Vec<u8>, u32), String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-    let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text).map_err(failed)?;
-    Ok((text, mode))
 }
 
 fn system_authorities() -> Result<PathBuf, String> {

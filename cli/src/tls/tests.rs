@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn files(ca: &str, cert: &str, key: &str) -> TlsFiles {
@@ -77,7 +79,7 @@ fn files_that_do_not_are_refused_with_their_names() {
         (["crt", "crt", ""], "is of no use without its key: name that with --tls-key"),
         (["crt", "", "key"], "is of no use without its certificate: name that with --tls-cert"),
         (["crt", "crt", "other.key"], "other.key is not the key of the certificate"),
-        (["crt", "crt", "empty"], "there is no key in"),
+        (["crt", "crt", "empty"], "there is none; a file of them begins with -----BEGIN PRIVATE KEY-----"),
     ] {
         let error = made.config(names).unwrap_err();
         assert!(error.contains(reason), "{error}");
