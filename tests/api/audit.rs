@@ -1,9 +1,13 @@
 //! The audit log: which request leaves which line, and which leaves none.
 
+use std::time::{Duration, Instant};
+
 use harness::fake_agent::Options;
 use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultStatus};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 
-use crate::client::{Api, LOSS, Reply, fault};
+use crate::client::{Api, LOSS, PATIENCE, Reply, fault};
 
 async fn newest(api: &Api, limit: usize) -> Vec<AuditEntry> {
     api.get(&format!("/v1/audit?limit={limit}")).await.json(200)
@@ -157,4 +161,37 @@ async fn it_is_read_newest_first_and_in_bounds() {
     assert_eq!(paths(newest(&api, 2).await), ["/v1/faults/f4", "/v1/faults/f3"]);
     assert_eq!(newest(&api, 0).await, []);
     assert_eq!(newest(&api, usize::MAX).await.len(), 5);
+}
+
+/// Whoever hangs up has asked all the same: it is done and written down.
+#[tokio::test]
+async fn who_hangs_up_is_recorded_all_the_same() {
+    let api = Api::start();
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    let _: FaultStatus = api.send("PUT", "/v1/faults/other", LOSS).await.json(201);
+    // The answer waits for the kernel, so that nobody can be faster than who hangs up.
+    api.agent.world().hesitates = Duration::from_millis(300);
+    let named = LOSS.replace("10.0.0.5", "localhost");
+    for (method, path, body, line) in [
+        ("PATCH", "/v1/faults/cut", r#"{"for":"10m"}"#, "200 PATCH /v1/faults/cut"),
+        ("PUT", "/v1/faults/named", &named, "201 PUT /v1/faults/named"),
+        ("DELETE", "/v1/faults/cut", "", "200 DELETE /v1/faults/cut"),
+        ("DELETE", "/v1/faults", "", "200 DELETE /v1/faults"),
+    ] {
+        let before = newest(&api, 1_000).await.len();
+        hang_up(&api, method, path, body).await;
+        let begun = Instant::now();
+        while since(&api, before).await.last().is_none_or(|last| last != line) {
+            assert!(begun.elapsed() < PATIENCE, "{line}: {:?}", since(&api, before).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Sends a whole request, lets it begin, and is gone.
+async fn hang_up(api: &Api, method: &str, path: &str, body: &str) {
+    let mut stream = UnixStream::connect(&api.agent.socket).await.unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }

@@ -53,20 +53,28 @@ pub async fn record(audit: &Audit, by: &By, method: &Method, uri: &Uri, response
     Response::from_parts(parts, Body::from(bytes))
 }
 
+/// Whether it asks for a change of the faults.
+pub fn changes(method: &Method, uri: &Uri) -> bool {
+    !looks(method) && uri.path().starts_with("/v1/faults")
+}
+
+fn looks(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// Whether a line is written. What only looks is not recorded, unless somebody may not: a fleet asks for clocks and faults all
 /// the time, and that there is no fault any more is an answer. Nor are renewals that go well, one every few seconds.
 fn how(by: &By, method: &Method, uri: &Uri, status: StatusCode) -> Option<Answered> {
-    let looks = matches!(*method, Method::GET | Method::HEAD);
     match by {
         By::Stranger { .. } => return Some(Answered::Stranger),
         By::Caller(_) => {}
     }
     if status.is_client_error() || status.is_server_error() {
-        return (!looks || status != StatusCode::NOT_FOUND).then_some(Answered::Refused);
+        return (!looks(method) || status != StatusCode::NOT_FOUND).then_some(Answered::Refused);
     }
     let only_planned = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
-    let changes = !looks && uri.path().starts_with("/v1/faults") && !uri.path().ends_with("/renew");
-    (changes && !only_planned).then_some(Answered::Changed)
+    let renews = uri.path().ends_with("/renew");
+    (changes(method, uri) && !renews && !only_planned).then_some(Answered::Changed)
 }
 
 /// The line of a request, before anything is known of its answer.

@@ -12,15 +12,16 @@ use axum::response::{IntoResponse, Response};
 use nix::sys::socket::{setsockopt, sockopt};
 use partition_agent_proto::{Problem, ProblemCode};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accept::{converse, next, turn_away};
-use super::audit::{By, record};
+use super::audit::{By, changes, record};
 use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
-use super::error::Refused;
+use super::error::{Refused, problem};
 use super::{Agent, app};
 use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, UNIX, Visitor, own_site};
 use crate::audit::Audit;
+use crate::keeper;
 
 /// The first byte of TLS: RFC 8446, 5.1, a record with a handshake.
 const TLS: u8 = 22;
@@ -41,7 +42,7 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
         let arrival = Arrival { by, caller: locals.admit(peer) };
         rooms.host(
             stream,
-            async |stream| converse(stream, app, arrival).await,
+            async |stream, place| converse(stream, app, (arrival, place)).await,
             async |stream, full| turn_away(stream, &full).await,
         );
     }
@@ -64,9 +65,9 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
         let is_plain = handshakes.is_none();
         rooms.host(
             stream,
-            async move |stream| match handshakes {
-                Some(handshakes) => converse_over_tls(stream, from, &handshakes, app).await,
-                None => converse(stream, app, Visitor { from, holder: None }).await,
+            async move |stream, place| match handshakes {
+                Some(handshakes) => converse_over_tls(stream, from, &handshakes, app, place).await,
+                None => converse(stream, app, (Visitor { from, holder: None }, place)).await,
             },
             // Over TLS it would take a handshake to say so.
             async move |stream, full| {
@@ -78,7 +79,13 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     }
 }
 
-async fn converse_over_tls(stream: TcpStream, from: SocketAddr, handshakes: &Handshakes, app: Router) {
+async fn converse_over_tls(
+    stream: TcpStream,
+    from: SocketAddr,
+    handshakes: &Handshakes,
+    app: Router,
+    place: Place,
+) {
     let shaken = async {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first != [TLS] {
@@ -90,12 +97,15 @@ async fn converse_over_tls(stream: TcpStream, from: SocketAddr, handshakes: &Han
         handshakes.shake(stream).await.map(Some)
     };
     match tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
-        Ok(Ok(Some((stream, holder)))) => converse(stream, app, Visitor { from, holder }).await,
+        Ok(Ok(Some((stream, holder)))) => converse(stream, app, (Visitor { from, holder }, place)).await,
         Ok(Ok(None)) => {}
         Ok(Err(error)) => tracing::info!(%from, %error, "no TLS"),
         Err(_) => tracing::info!(%from, "no TLS in time"),
     }
 }
+
+/// The place of a connection: taken until the connection has ended, and what it asked for.
+type Place = Arc<OwnedSemaphorePermit>;
 
 /// Places for connections, and a few for those that find none.
 struct Rooms {
@@ -114,18 +124,14 @@ impl Rooms {
     fn host<S: Send + 'static, F, G>(
         &self,
         stream: S,
-        served: impl FnOnce(S) -> F,
+        served: impl FnOnce(S, Place) -> F,
         refused: impl FnOnce(S, Problem) -> G,
     ) where
         F: Future<Output = ()> + Send + 'static,
         G: Future<Output = ()> + Send + 'static,
     {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let served = served(stream);
-            tokio::spawn(async move {
-                served.await;
-                drop(place);
-            });
+            tokio::spawn(served(stream, Arc::new(place)));
         } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
             let detail = format!("this agent has {} connections already, which is the most", self.most);
             let full = Problem::new(ProblemCode::Busy, detail).hint(
@@ -157,19 +163,19 @@ struct Gate {
 /// Over the unix socket the kernel has said who it is, once for all requests of a connection.
 async fn enter_locally(
     State(audit): State<Audit>,
-    Extension(Arrival { by, caller }): Extension<Arrival>,
+    Extension((Arrival { by, caller }, place)): Extension<(Arrival, Place)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let admitted = own_site(&parts, None).and(caller);
-    enter(&audit, (by, UNIX.to_owned()), admitted, Request::from_parts(parts, body), next).await
+    enter(audit, place, (by, UNIX.to_owned()), admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Over TCP each request says so itself.
 async fn enter_from_afar(
     State(gate): State<Arc<Gate>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension((visitor, place)): Extension<(Visitor, Place)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -181,26 +187,42 @@ async fn enter_from_afar(
             if is_json || body.is_end_stream() { Ok(caller) } else { Err(not_json()) }
         });
     let from = visitor.from.to_string();
-    enter(&gate.audit, (from.clone(), from), admitted, Request::from_parts(parts, body), next).await
+    let request = Request::from_parts(parts, body);
+    enter(gate.audit.clone(), place, (from.clone(), from), admitted, request, next).await
 }
 
 /// Hands the caller to the handlers; what came of it is recorded, also of those who are not let in.
 async fn enter(
-    audit: &Audit,
+    audit: Audit,
+    place: Place,
     (by, from): (String, String),
     admitted: Result<Caller, Problem>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let (by, response) = match admitted {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller.clone());
-            (By::Caller(caller), next.run(request).await)
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err(problem) => {
+            let response = Refused(problem).into_response();
+            return record(&audit, &By::Stranger { by, from }, &method, &uri, response).await;
         }
-        Err(problem) => (By::Stranger { by, from }, Refused(problem).into_response()),
     };
-    record(audit, &by, &method, &uri, response).await
+    request.extensions_mut().insert(caller.clone());
+    let outlives = changes(&method, &uri);
+    let answered = async move {
+        let response = next.run(request).await;
+        let response = record(&audit, &By::Caller(caller), &method, &uri, response).await;
+        drop(place);
+        response
+    };
+    if !outlives {
+        return answered.await;
+    }
+    // hyper drops what it waits for when the caller hangs up. A change may be made by then, and is recorded and followed all the same;
+    // it keeps the place of its connection meanwhile, so that there are never more of these than connections.
+    let answered = tokio::spawn(answered).await;
+    answered.unwrap_or_else(|_| Refused(problem(&keeper::Error::Stopping)).into_response())
 }
 
 /// A form of a web page cannot say so without asking first (Fetch, CORS-safelisted request headers), and nobody answers that.
