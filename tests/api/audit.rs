@@ -72,6 +72,23 @@ async fn each_kind_of_request_leaves_its_lines() {
             r#"{"at_boot_ns":1}"#,
             vec!["asked POST /v1/faults/p/commit", "409 POST /v1/faults/p/commit"],
         ),
+        // A word of a route may be the id of a fault.
+        (
+            "PUT",
+            "/v1/faults/renew",
+            LOSS,
+            vec!["asked PUT /v1/faults/renew", "Injected", "201 PUT /v1/faults/renew"],
+        ),
+        ("PATCH", "/v1/faults/renew", r#"{"for":"1m"}"#, vec!["Changed", "200 PATCH /v1/faults/renew"]),
+        ("DELETE", "/v1/faults/renew", "", vec!["Ended", "Restored", "200 DELETE /v1/faults/renew"]),
+        // Of these none can be a dry run.
+        (
+            "POST",
+            "/v1/faults/p/commit?dry_run=true",
+            r#"{"at_boot_ns":1}"#,
+            vec!["422 POST /v1/faults/p/commit?dry_run=true"],
+        ),
+        ("DELETE", "/v1/faults/p?dry_run=true", "", vec!["422 DELETE /v1/faults/p?dry_run=true"]),
         ("PUT", "/v1/faults/bad", "{}", vec!["422 PUT /v1/faults/bad"]),
         ("PUT", "/v1/faults/bad", "{", vec!["400 PUT /v1/faults/bad"]),
         ("POST", "/nowhere", "", vec!["404 POST /nowhere"]),

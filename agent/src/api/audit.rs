@@ -72,9 +72,15 @@ fn how(by: &By, method: &Method, uri: &Uri, status: StatusCode) -> Option<Answer
     if status.is_client_error() || status.is_server_error() {
         return (!looks(method) || status != StatusCode::NOT_FOUND).then_some(Answered::Refused);
     }
-    let only_planned = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
-    let renews = uri.path().ends_with("/renew");
-    (changes(method, uri) && !renews && !only_planned).then_some(Answered::Changed)
+    // By the method as well: `renew` may be the id of a fault.
+    let renews = *method == Method::POST && uri.path().ends_with("/renew");
+    (changes(method, uri) && !renews && !only_plans(method, uri)).then_some(Answered::Changed)
+}
+
+/// Only what injects can be a dry run.
+fn only_plans(method: &Method, uri: &Uri) -> bool {
+    let injects = *method == Method::PUT || *method == Method::POST && uri.path() == "/v1/faults";
+    injects && uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"))
 }
 
 /// The line of a request, before anything is known of its answer.
