@@ -19,7 +19,7 @@ use partition_agent_proto::{Connection, Problem, ProblemCode, Role};
 
 pub use certificate::Holder;
 pub use local::{Locals, Peer};
-pub use remote::{AccessError, Remotes, Visitor};
+pub use remote::{AccessError, Known, Remotes, Visitor};
 pub use site::{Hosts, own_site};
 pub use tls::{Handshakes, TlsError, TlsFiles};
 pub use tokens::{TokenEntry, Tokens, TokensError};

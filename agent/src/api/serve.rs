@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use super::audit::{By, changes, record};
 use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
 use super::error::{Refused, problem};
 use super::{Agent, app};
-use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, UNIX, Visitor, own_site};
+use crate::access::{Caller, Handshakes, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
 use crate::audit::Audit;
 use crate::keeper;
 
@@ -168,11 +169,16 @@ async fn enter_locally(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let admitted = own_site(&parts, None).and(caller);
-    enter(audit, place, (by, UNIX.to_owned()), admitted, Request::from_parts(parts, body), next).await
+    let admitted = match caller {
+        Ok(caller) => {
+            own_site(&parts, None).map(|()| caller.clone()).map_err(|wrong| (By::Caller(caller), wrong))
+        }
+        Err(unknown) => Err((By::Stranger { by, from: UNIX.to_owned() }, unknown)),
+    };
+    enter(audit, place, admitted, Request::from_parts(parts, body), next).await
 }
 
-/// Over TCP each request says so itself.
+/// Over TCP each request says so itself. That comes first: who is not known is told so, and nothing else.
 async fn enter_from_afar(
     State(gate): State<Arc<Gate>>,
     Extension((visitor, place)): Extension<(Visitor, Place)>,
@@ -180,32 +186,34 @@ async fn enter_from_afar(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let admitted = own_site(&parts, Some(&gate.remotes.hosts))
-        .and_then(|()| gate.remotes.admit(&visitor, &parts.headers))
-        .and_then(|caller| {
-            let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
-            if is_json || body.is_end_stream() { Ok(caller) } else { Err(not_json()) }
-        });
-    let from = visitor.from.to_string();
-    let request = Request::from_parts(parts, body);
-    enter(gate.audit.clone(), place, (from.clone(), from), admitted, request, next).await
+    let admitted = match gate.remotes.admit(&visitor, &parts.headers) {
+        Ok(Known { caller, here }) => here
+            .and_then(|()| own_site(&parts, Some(&gate.remotes.hosts)))
+            .and_then(|()| is_json_or_empty(&parts.headers, &body))
+            .map(|()| caller.clone())
+            .map_err(|wrong| (By::Caller(caller), wrong)),
+        Err(unknown) => {
+            let from = visitor.from.to_string();
+            Err((By::Stranger { by: from.clone(), from }, unknown))
+        }
+    };
+    enter(gate.audit.clone(), place, admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Hands the caller to the handlers; what came of it is recorded, also of those who are not let in.
 async fn enter(
     audit: Audit,
     place: Place,
-    (by, from): (String, String),
-    admitted: Result<Caller, Problem>,
+    admitted: Result<Caller, (By, Problem)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let caller = match admitted {
         Ok(caller) => caller,
-        Err(problem) => {
+        Err((by, problem)) => {
             let response = Refused(problem).into_response();
-            return record(&audit, &By::Stranger { by, from }, &method, &uri, response).await;
+            return record(&audit, &by, &method, &uri, response).await;
         }
     };
     request.extensions_mut().insert(caller.clone());
@@ -223,6 +231,11 @@ async fn enter(
     // it keeps the place of its connection meanwhile, so that there are never more of these than connections.
     let answered = tokio::spawn(answered).await;
     answered.unwrap_or_else(|_| Refused(problem(&keeper::Error::Stopping)).into_response())
+}
+
+fn is_json_or_empty(headers: &HeaderMap, body: &Body) -> Result<(), Problem> {
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
+    if is_json || body.is_end_stream() { Ok(()) } else { Err(not_json()) }
 }
 
 /// A form of a web page cannot say so without asking first (Fetch, CORS-safelisted request headers), and nobody answers that.
