@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::fake_agent::Options;
+use partition_agent_proto::ProblemCode::Busy;
 use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultStatus};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -211,4 +212,42 @@ async fn hang_up(api: &Api, method: &str, path: &str, body: &str) {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn nobody_washes_the_log_out_and_no_end_is_refused_for_that() {
+    let api = Api::start();
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    // Restores of nothing, and of what cannot be: of these there are few lines.
+    for _ in 0..200 {
+        assert_eq!(api.send("DELETE", "/v1/faults/nobody", "").await.status, 404);
+    }
+    let _: FaultStatus = api.delete("/v1/faults/cut").await.json(200);
+    for _ in 0..200 {
+        assert_eq!(api.delete("/v1/faults").await.json::<Vec<FaultStatus>>(200), []);
+    }
+    assert!(newest(&api, 10_000).await.len() < 250);
+
+    let leased = fault(r#"{"loss":{"percent":50}}"#, r#","lease":"30s""#);
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", leased.clone()).await.json(201);
+    // The same fault again is asked for again.
+    let begun = Instant::now();
+    while api.send("PUT", "/v1/faults/cut", leased.clone()).await.status == 200 {
+        assert!(begun.elapsed() < PATIENCE, "no end");
+    }
+    let refused = api.send("PUT", "/v1/faults/cut", leased.clone()).await;
+    refused.refused(Busy, "more than the audit log has room for").hint.unwrap();
+    api.send("PATCH", "/v1/faults/cut", r#"{"for":"30m"}"#).await.refused(Busy, "nothing was changed");
+    let dry: FaultStatus = api.send("PUT", "/v1/faults/dry?dry_run=true", LOSS).await.json(200);
+    assert!(dry.plan.is_some());
+    // Some room comes back each second: it is used up before each of these, as fast as it can be.
+    for (method, path, body) in [
+        ("PATCH", "/v1/faults/cut", r#"{"for":"20s"}"#),
+        ("POST", "/v1/faults/cut/renew", ""),
+        ("DELETE", "/v1/faults/cut?at_boot_ns=1", ""),
+    ] {
+        while api.send("PUT", "/v1/faults/cut", leased.clone()).await.status == 200 {}
+        assert_eq!(api.send(method, path, body).await.status, 200, "{method} {path}");
+    }
+    assert_eq!(api.faults().await, []);
 }

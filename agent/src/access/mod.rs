@@ -54,6 +54,17 @@ impl Caller {
         Self { who: Who::Local { uid, pid }, role: Role::Admin }
     }
 
+    /// Whose share it counts for: the same from whatever process, port or address.
+    #[must_use]
+    pub fn account(&self) -> String {
+        match &self.who {
+            Who::Local { uid, .. } => format!("uid {uid}"),
+            Who::Token { name, .. } => format!("token {name}"),
+            Who::Certificate { name, .. } => format!("certificate {name}"),
+            Who::Anybody(_) => "whoever asks over loopback".to_owned(),
+        }
+    }
+
     /// Where the question came from: an address, or `unix`.
     #[must_use]
     pub fn from(&self) -> String {

@@ -12,7 +12,7 @@ use super::Agent;
 use super::decode::{Asked, Page};
 use super::error::Refused;
 use crate::access::Caller;
-use crate::audit::{Answered, Audit};
+use crate::audit::{Answered, Audit, Unrecorded};
 use crate::clock::wall;
 
 /// What the line about an answer takes from it.
@@ -35,8 +35,11 @@ pub enum By {
 
 /// Around everything else, so that nothing is refused without a line.
 pub async fn record(audit: &Audit, by: &By, method: &Method, uri: &Uri, response: Response) -> Response {
-    let Some(how) = how(by, method, uri, response.status()) else { return response };
+    let Some(mut how) = how(by, method, uri, response.status()) else { return response };
     let (parts, body) = response.into_parts();
+    if parts.extensions.get::<Overmuch>().is_some() {
+        how = Answered::Overmuch;
+    }
     // It is in memory already, and cannot fail.
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let mut line = AuditRequest { status: Some(parts.status.as_u16()), ..request_of(by, method, uri) };
@@ -44,6 +47,10 @@ pub async fn record(audit: &Audit, by: &By, method: &Method, uri: &Uri, response
         (line.id, line.fault, line.until) =
             (Some(fault.id), Some(fault.spec.to_string()), Some(fault.ends_at));
     } else if let Ok(faults) = serde_json::from_slice::<Vec<Seen>>(&bytes) {
+        if faults.is_empty() {
+            // Nothing was there to restore, and that can be asked as often as one likes.
+            how = Answered::Refused;
+        }
         let ids = faults.iter().map(|fault| fault.id.to_string()).collect::<Vec<_>>();
         line.fault = Some(if ids.is_empty() { "no faults".to_owned() } else { ids.join(", ") });
     } else if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
@@ -116,15 +123,29 @@ pub fn asked(
         fault: fault.map(ToString::to_string),
         ..request_of(&By::Caller(caller.clone()), method, uri)
     };
-    agent.keeper.audit().asked(line).map_err(|error| Refused(unwritten(&error)))
+    let asked = agent.keeper.audit().asked(&caller.account(), line);
+    asked.map_err(|error| Refused(unrecorded(&error)))
 }
 
-/// A disk that is full, or cannot be written.
+/// That the line of an answer is only counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Overmuch;
+
+/// Takes room for the line of what moves an end.
+pub fn room(agent: &Agent, caller: &Caller) -> Result<(), Refused> {
+    agent.keeper.audit().room(&caller.account()).map_err(|error| Refused(unrecorded(&error)))
+}
+
+/// A disk that is full or cannot be written, or a caller who has asked for too much.
 #[must_use]
-pub fn unwritten(error: &std::io::Error) -> Problem {
-    let detail = format!("the audit log cannot be written: {error}; nothing was changed");
-    Problem::new(ProblemCode::Journal, detail)
-        .hint("is the disk full or read-only? Restores and deadlines do not need it")
+pub fn unrecorded(error: &Unrecorded) -> Problem {
+    let detail = format!("{error}; nothing was changed");
+    match error {
+        Unrecorded::Unwritten(_) => Problem::new(ProblemCode::Journal, detail)
+            .hint("is the disk full or read-only? Restores and deadlines do not need it"),
+        Unrecorded::Overmuch(_) => Problem::new(ProblemCode::Busy, detail)
+            .hint("ask again in a moment; restores, and changes to less, are never refused for that"),
+    }
 }
 
 /// Who asked for what, and what became of it, newest first.

@@ -21,7 +21,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use partition_agent_proto::Role::{Admin, Inject, Observe};
 
-pub use audit::unwritten;
+pub use audit::unrecorded;
 pub use bounds::BODY as BODY_LIMIT;
 pub use error::{not_found, problem};
 pub use openapi::document;

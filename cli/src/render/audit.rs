@@ -57,7 +57,7 @@ fn cells(entry: &AuditEntry) -> [String; 5] {
             [at.clone(), "agent".to_owned(), what, id.to_string(), plain(text)]
         }
         AuditEntry::More { at, count } => {
-            let what = format!("{count} more were refused");
+            let what = format!("{count} more without a line");
             [at.clone(), String::new(), what, String::new(), String::new()]
         }
     }
