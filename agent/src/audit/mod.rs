@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultId};
+use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultId, legible};
 
 use crate::clock::{BootTime, wall};
 use flood::{Flood, Shares};
@@ -133,7 +133,7 @@ impl Audit {
         let admitted = !is_repeated(kind) || inner.moves.admits(now);
         inner.tell_passed_over(now, admitted);
         if admitted {
-            inner.try_write(&AuditEntry::Event { at, id: id.clone(), kind, text: cut(text.to_owned()) });
+            inner.try_write(&AuditEntry::Event { at, id: id.clone(), kind, text: cut(text) });
         }
     }
 
@@ -206,25 +206,26 @@ fn is_repeated(kind: EventKind) -> bool {
 fn bounded(request: AuditRequest) -> AuditRequest {
     AuditRequest {
         at: request.at,
-        by: cut(request.by),
-        from: cut(request.from),
-        method: cut(request.method),
-        path: cut(request.path),
+        by: cut(&request.by),
+        from: cut(&request.from),
+        method: cut(&request.method),
+        path: cut(&request.path),
         id: request.id,
-        fault: request.fault.map(cut),
+        fault: request.fault.as_deref().map(cut),
         until: request.until,
         status: request.status,
-        why: request.why.map(cut),
+        why: request.why.as_deref().map(cut),
     }
 }
 
-/// JSON escapes what is no text; what is long is cut here.
-fn cut(mut text: String) -> String {
-    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(at);
-        text.push('…');
+/// What is long is cut. JSON leaves much as it is that a terminal takes for a command, and whoever reads the files may do it with `less`.
+fn cut(text: &str) -> String {
+    let mut rest = legible(text);
+    let mut cut = rest.by_ref().take(LONGEST).collect::<String>();
+    if rest.next().is_some() {
+        cut.push('…');
     }
-    text
+    cut
 }
 
 #[cfg(test)]

@@ -25,12 +25,13 @@ fn size(dir: &Path) -> u64 {
 fn what_comes_from_outside_is_escaped_and_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked("me", request(&format!("/a\n\x1b[2J{}", "ä".repeat(100_000)))).unwrap();
+    audit.asked("me", request(&format!("/a\n\x1b[2J\u{9b}m\u{202e}{}", "ä".repeat(100_000)))).unwrap();
     let text = std::fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 1);
-    assert!(text.len() < 4_000 && !text.contains('\x1b'), "{}", text.len());
+    let steers = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+    assert!(text.len() < 4_000 && !text.contains(steers), "{}", text.len());
     let AuditEntry::Asked(read) = &audit.newest(1).unwrap()[0] else { panic!("{text}") };
-    assert!(read.path.starts_with("/a\n\x1b[2Jä") && read.path.ends_with('…'));
+    assert!(read.path.starts_with(r"/a\n\u{1b}[2J\u{9b}m\u{202e}ä") && read.path.ends_with('…'));
 }
 
 #[test]
