@@ -1,5 +1,7 @@
 //! The layer around every route that records what was asked for and what became of it; and the way to read that.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
@@ -157,8 +159,44 @@ pub async fn list(
     Asked(page): Asked<Page>,
 ) -> Result<Json<Vec<AuditEntry>>, Refused> {
     let (audit, limit) = (agent.keeper.audit().clone(), page.limit());
-    let read = tokio::task::spawn_blocking(move || audit.newest(limit)).await;
+    // Never closed, so there is always a turn to come. It lasts as long as the reading, which nobody ends by hanging up.
+    let turn = Arc::clone(&agent.bounds.audits).acquire_owned().await;
+    let read = move || {
+        let _turn = turn;
+        audit.newest(limit)
+    };
+    let read = tokio::task::spawn_blocking(read).await;
     let read = read.map_err(std::io::Error::other).flatten();
     let failed = |error| format!("the audit log cannot be read: {error}");
     Ok(Json(read.map_err(|error| Refused(Problem::new(ProblemCode::Journal, failed(error))))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::finder::Finder;
+    use crate::keeper::{Settings, spawn};
+    use crate::kernel::fake::Fake;
+    use crate::policy::Policy;
+    use crate::resolve::Peers;
+    use crate::scope::Engines;
+
+    #[tokio::test]
+    async fn one_reads_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = Policy::default();
+        let settings = Settings { guard: policy.guard(None), policy, state_dir: dir.path().join("state") };
+        let keeper = spawn(settings, || Ok(Fake::default())).unwrap();
+        let agent = Agent::new(keeper, Finder::new(Peers::default(), Engines { sockets: Vec::new() }), None);
+        let turn = Arc::clone(&agent.bounds.audits).acquire_owned().await.unwrap();
+        let page = serde_json::from_str("{}").unwrap();
+        let read = tokio::spawn(list(State(agent.clone()), Asked(page)));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!read.is_finished());
+        drop(turn);
+        assert!(read.await.unwrap().is_ok());
+        assert_eq!(agent.bounds.audits.available_permits(), 1);
+    }
 }
