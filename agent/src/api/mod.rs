@@ -13,6 +13,7 @@ mod json;
 mod openapi;
 mod reach;
 mod role;
+mod secure;
 mod serve;
 
 use std::sync::{Arc, Mutex};

@@ -1,9 +1,7 @@
 //! The listeners: who is at the other end, and what has to be right about a request before anybody looks at what it asks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
@@ -12,20 +10,18 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use nix::sys::socket::{setsockopt, sockopt};
 use partition_agent_proto::{Problem, ProblemCode};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accept::{converse, next, turn_away};
 use super::audit::{By, changes, record};
-use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
+use super::bounds::{LOCAL_CONNECTIONS, WRITE_TIME};
 use super::error::{Refused, problem};
+use super::secure::Secure;
 use super::{Agent, app};
-use crate::access::{Caller, Handshakes, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
+use crate::access::{Caller, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
 use crate::audit::Audit;
 use crate::keeper;
-
-/// The first byte of TLS: RFC 8446, 5.1, a record with a handshake.
-const TLS: u8 = 22;
 
 /// How many are told at once that there is no room. More are hung up on.
 const TURNED_AWAY: usize = 32;
@@ -52,7 +48,7 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
 /// The same, over TCP, with TLS or without.
 pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     let rooms = Rooms::new(remotes.most);
-    let handshakes = remotes.handshakes.clone();
+    let secure = remotes.handshakes.clone().map(|handshakes| Arc::new(Secure::new(handshakes)));
     let gate = Arc::new(Gate { audit: agent.keeper.audit().clone(), remotes });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
     let app = app(agent).layer(middleware::from_fn_with_state(gate, enter_from_afar));
@@ -62,12 +58,12 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
         let most = u32::try_from(WRITE_TIME.as_millis()).unwrap_or(u32::MAX);
         let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &most);
         let _ = stream.set_nodelay(true);
-        let (app, handshakes) = (app.clone(), handshakes.clone());
-        let is_plain = handshakes.is_none();
+        let (app, secure) = (app.clone(), secure.clone());
+        let is_plain = secure.is_none();
         rooms.host(
             stream,
-            async move |stream, place| match handshakes {
-                Some(handshakes) => converse_over_tls(stream, from, &handshakes, app, place).await,
+            async move |stream, place| match secure {
+                Some(secure) => secure.converse(stream, from, app, place).await,
                 None => converse(stream, app, (Visitor { from, holder: None }, place)).await,
             },
             // Over TLS it would take a handshake to say so.
@@ -80,33 +76,8 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     }
 }
 
-async fn converse_over_tls(
-    stream: TcpStream,
-    from: SocketAddr,
-    handshakes: &Handshakes,
-    app: Router,
-    place: Place,
-) {
-    let shaken = async {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first != [TLS] {
-            let detail = "this port speaks TLS, and this is none";
-            let problem = Problem::new(ProblemCode::Malformed, detail).hint("ask with https://");
-            turn_away(stream, &problem).await;
-            return Ok(None);
-        }
-        handshakes.shake(stream).await.map(Some)
-    };
-    match tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
-        Ok(Ok(Some((stream, holder)))) => converse(stream, app, (Visitor { from, holder }, place)).await,
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::info!(%from, %error, "no TLS"),
-        Err(_) => tracing::info!(%from, "no TLS in time"),
-    }
-}
-
 /// The place of a connection: taken until the connection has ended, and what it asked for.
-type Place = Arc<OwnedSemaphorePermit>;
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// Places for connections, and a few for those that find none.
 struct Rooms {

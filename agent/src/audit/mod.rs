@@ -15,7 +15,8 @@ use std::time::Duration;
 use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultId, legible};
 
 use crate::clock::{BootTime, wall};
-use flood::{Flood, Shares};
+pub use flood::Flood;
+use flood::Shares;
 use log::Log;
 
 /// What is longer in a line is cut off, in characters.
