@@ -36,7 +36,7 @@ const REACHES: usize = 4;
 /// Connections that are tried on request.
 const PROBES: usize = 32;
 
-/// What is counted over all connections.
+/// What is counted over all connections of a listener.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     listeners: Arc<Semaphore>,

@@ -53,6 +53,11 @@ impl Agent {
         Self { keeper, finder, port, rounds: Arc::default(), bounds: Bounds::default() }
     }
 
+    /// The same behind another listener: who takes every place of the one leaves those of the other.
+    fn apart(self) -> Self {
+        Self { bounds: Bounds::default(), ..self }
+    }
+
     /// Where what other agents send is written down.
     #[must_use]
     pub fn rounds(&self) -> Arc<Mutex<Rounds>> {

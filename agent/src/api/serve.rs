@@ -29,7 +29,7 @@ const TURNED_AWAY: usize = 32;
 /// Serves for as long as the process lives.
 pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
     let audit = agent.keeper.audit().clone();
-    let app = app(agent).layer(middleware::from_fn_with_state(audit, enter_locally));
+    let app = app(agent.apart()).layer(middleware::from_fn_with_state(audit, enter_locally));
     let rooms = Rooms::new(LOCAL_CONNECTIONS);
     loop {
         let (stream, _) = next(|| listener.accept()).await;
@@ -51,7 +51,7 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     let secure = remotes.handshakes.clone().map(|handshakes| Arc::new(Secure::new(handshakes)));
     let gate = Arc::new(Gate { audit: agent.keeper.audit().clone(), remotes });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
-    let app = app(agent).layer(middleware::from_fn_with_state(gate, enter_from_afar));
+    let app = app(agent.apart()).layer(middleware::from_fn_with_state(gate, enter_from_afar));
     loop {
         let (stream, from) = next(|| listener.accept()).await;
         // A peer that is gone without a word would keep its place until TCP gives up on it, after a quarter of an hour.
