@@ -24,7 +24,8 @@ pub enum AuditEntry {
         /// In words; where it failed, with the kernel's.
         text: String,
     },
-    /// More requests were refused than there are lines for.
+    /// There was more than there are lines for: of what was refused, of restores of nothing, of deadlines that were moved, of
+    /// addresses that were followed.
     More {
         /// RFC 3339.
         at: String,

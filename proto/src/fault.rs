@@ -6,6 +6,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::text::{legible, steers};
 use crate::{Direction, Flap, Host, Kind, KindError, Peer, Protocol, Ramp, Scope, ScopeError, Span, Target};
 
 /// A fault as it is asked for. Two equal specs under one id are one fault.
@@ -137,7 +138,10 @@ pub enum SpecError {
     #[error("{0}")]
     Scope(#[from] ScopeError),
     /// Not a name that the kernel would take.
-    #[error("`{0}` cannot be an interface: a name has 1 to 15 bytes, no slash, no colon, no white space")]
+    #[error(
+        "`{}` cannot be an interface: a name has 1 to 15 bytes, no slash, no colon, no white space, no control character",
+        legible(.0).collect::<String>()
+    )]
     Interface(String),
     /// `ingress_kinds` on a fault that does not go both ways.
     #[error("a fault with something else for what comes in goes both ways: drop the direction")]
@@ -324,12 +328,12 @@ fn is_name_server(peer: &Peer) -> bool {
     one && peer.port.is_none()
 }
 
-/// The rule of `dev_valid_name` in the kernel's `net/core/dev.c`.
+/// The rule of `dev_valid_name` in the kernel's `net/core/dev.c`, and nothing that a terminal takes for a command.
 fn interface_name(name: &str) -> bool {
     (1..=15).contains(&name.len())
         && name != "."
         && name != ".."
-        && !name.chars().any(|c| c == '/' || c == ':' || c == '\0' || c.is_whitespace())
+        && !name.chars().any(|c| c == '/' || c == ':' || c.is_whitespace() || steers(c))
 }
 
 impl fmt::Display for FaultSpec {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnetwork::IpNetwork;
 
 use crate::Ports;
-use crate::text::serde_as_text;
+use crate::text::{serde_as_text, steers};
 
 /// A host or network, with optional ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,7 +86,12 @@ impl FromStr for Peer {
                 None => (service, None),
             };
             return match service.split_once('/') {
-                Some((project, name)) if !project.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Some((project, name))
+                    if !project.is_empty()
+                        && !name.is_empty()
+                        && !name.contains('/')
+                        && !service.chars().any(steers) =>
+                {
                     Ok(Self { host: Host::Compose(service.to_owned()), port })
                 }
                 Some(_) | None => Err(PeerError::Host(text.to_owned())),

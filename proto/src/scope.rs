@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::text::{legible, steers};
+
 /// Whose packets, seen from this side: those of all of the host, of a network namespace in it, or of some processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -59,8 +61,8 @@ impl Scope {
     pub fn validate(&self) -> Result<(), ScopeError> {
         let (kind, argument) = self.parts();
         let wrong = |expected| Err(ScopeError { kind, argument: argument.to_owned(), expected });
-        if argument.contains(['\0', '\n']) || argument.len() > 4096 {
-            return wrong("one line of at most 4096 bytes");
+        if argument.chars().any(steers) || argument.len() > 4096 {
+            return wrong("one line of at most 4096 bytes, without control characters");
         }
         match self {
             Self::Host => Ok(()),
@@ -97,7 +99,7 @@ impl Scope {
 
 /// A scope whose argument cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{argument}` is no {kind}: write {expected}")]
+#[error("`{}` is no {kind}: write {expected}", legible(.argument).collect::<String>())]
 pub struct ScopeError {
     kind: &'static str,
     argument: String,
@@ -141,6 +143,10 @@ mod tests {
             r#"{"unit":"a/b"}"#,
             r#"{"container":""}"#,
             r#"{"user":"a\nb"}"#,
+            r#"{"container":"a\u001b[2J"}"#,
+            r#"{"label":"a\u009bb"}"#,
+            r#"{"cgroup":"/a\u202eb"}"#,
+            r#"{"netns":"a\u007f"}"#,
         ] {
             assert!(scope(json).validate().is_err(), "{json}");
         }

@@ -1,9 +1,14 @@
 //! The audit log: which request leaves which line, and which leaves none.
 
-use harness::fake_agent::Options;
-use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultStatus};
+use std::time::{Duration, Instant};
 
-use crate::client::{Api, LOSS, Reply, fault};
+use harness::fake_agent::Options;
+use partition_agent_proto::ProblemCode::Busy;
+use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultStatus};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+
+use crate::client::{Api, LOSS, PATIENCE, Reply, fault};
 
 async fn newest(api: &Api, limit: usize) -> Vec<AuditEntry> {
     api.get(&format!("/v1/audit?limit={limit}")).await.json(200)
@@ -68,6 +73,23 @@ async fn each_kind_of_request_leaves_its_lines() {
             r#"{"at_boot_ns":1}"#,
             vec!["asked POST /v1/faults/p/commit", "409 POST /v1/faults/p/commit"],
         ),
+        // A word of a route may be the id of a fault.
+        (
+            "PUT",
+            "/v1/faults/renew",
+            LOSS,
+            vec!["asked PUT /v1/faults/renew", "Injected", "201 PUT /v1/faults/renew"],
+        ),
+        ("PATCH", "/v1/faults/renew", r#"{"for":"1m"}"#, vec!["Changed", "200 PATCH /v1/faults/renew"]),
+        ("DELETE", "/v1/faults/renew", "", vec!["Ended", "Restored", "200 DELETE /v1/faults/renew"]),
+        // Of these none can be a dry run.
+        (
+            "POST",
+            "/v1/faults/p/commit?dry_run=true",
+            r#"{"at_boot_ns":1}"#,
+            vec!["422 POST /v1/faults/p/commit?dry_run=true"],
+        ),
+        ("DELETE", "/v1/faults/p?dry_run=true", "", vec!["422 DELETE /v1/faults/p?dry_run=true"]),
         ("PUT", "/v1/faults/bad", "{}", vec!["422 PUT /v1/faults/bad"]),
         ("PUT", "/v1/faults/bad", "{", vec!["400 PUT /v1/faults/bad"]),
         ("POST", "/nowhere", "", vec!["404 POST /nowhere"]),
@@ -157,4 +179,75 @@ async fn it_is_read_newest_first_and_in_bounds() {
     assert_eq!(paths(newest(&api, 2).await), ["/v1/faults/f4", "/v1/faults/f3"]);
     assert_eq!(newest(&api, 0).await, []);
     assert_eq!(newest(&api, usize::MAX).await.len(), 5);
+}
+
+/// Whoever hangs up has asked all the same: it is done and written down.
+#[tokio::test]
+async fn who_hangs_up_is_recorded_all_the_same() {
+    let api = Api::start();
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    let _: FaultStatus = api.send("PUT", "/v1/faults/other", LOSS).await.json(201);
+    // The answer waits for the kernel, so that nobody can be faster than who hangs up.
+    api.agent.world().hesitates = Duration::from_millis(300);
+    let named = LOSS.replace("10.0.0.5", "localhost");
+    for (method, path, body, line) in [
+        ("PATCH", "/v1/faults/cut", r#"{"for":"10m"}"#, "200 PATCH /v1/faults/cut"),
+        ("PUT", "/v1/faults/named", &named, "201 PUT /v1/faults/named"),
+        ("DELETE", "/v1/faults/cut", "", "200 DELETE /v1/faults/cut"),
+        ("DELETE", "/v1/faults", "", "200 DELETE /v1/faults"),
+    ] {
+        let before = newest(&api, 1_000).await.len();
+        hang_up(&api, method, path, body).await;
+        let begun = Instant::now();
+        while since(&api, before).await.last().is_none_or(|last| last != line) {
+            assert!(begun.elapsed() < PATIENCE, "{line}: {:?}", since(&api, before).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Sends a whole request, lets it begin, and is gone.
+async fn hang_up(api: &Api, method: &str, path: &str, body: &str) {
+    let mut stream = UnixStream::connect(&api.agent.socket).await.unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn nobody_washes_the_log_out_and_no_end_is_refused_for_that() {
+    let api = Api::start();
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(201);
+    // Restores of nothing, and of what cannot be: of these there are few lines.
+    for _ in 0..200 {
+        assert_eq!(api.send("DELETE", "/v1/faults/nobody", "").await.status, 404);
+    }
+    let _: FaultStatus = api.delete("/v1/faults/cut").await.json(200);
+    for _ in 0..200 {
+        assert_eq!(api.delete("/v1/faults").await.json::<Vec<FaultStatus>>(200), []);
+    }
+    assert!(newest(&api, 10_000).await.len() < 250);
+
+    let leased = fault(r#"{"loss":{"percent":50}}"#, r#","lease":"30s""#);
+    let _: FaultStatus = api.send("PUT", "/v1/faults/cut", leased.clone()).await.json(201);
+    // The same fault again is asked for again.
+    let begun = Instant::now();
+    while api.send("PUT", "/v1/faults/cut", leased.clone()).await.status == 200 {
+        assert!(begun.elapsed() < PATIENCE, "no end");
+    }
+    let refused = api.send("PUT", "/v1/faults/cut", leased.clone()).await;
+    refused.refused(Busy, "more than the audit log has room for").hint.unwrap();
+    api.send("PATCH", "/v1/faults/cut", r#"{"for":"30m"}"#).await.refused(Busy, "nothing was changed");
+    let dry: FaultStatus = api.send("PUT", "/v1/faults/dry?dry_run=true", LOSS).await.json(200);
+    assert!(dry.plan.is_some());
+    // Some room comes back each second: it is used up before each of these, as fast as it can be.
+    for (method, path, body) in [
+        ("PATCH", "/v1/faults/cut", r#"{"for":"20s"}"#),
+        ("POST", "/v1/faults/cut/renew", ""),
+        ("DELETE", "/v1/faults/cut?at_boot_ns=1", ""),
+    ] {
+        while api.send("PUT", "/v1/faults/cut", leased.clone()).await.status == 200 {}
+        assert_eq!(api.send(method, path, body).await.status, 200, "{method} {path}");
+    }
+    assert_eq!(api.faults().await, []);
 }

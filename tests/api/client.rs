@@ -23,7 +23,7 @@ pub fn fault(kinds: &str, more: &str) -> String {
 }
 
 /// A hanging agent fails a test instead of holding up all of them.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent of its own for each test, and a client on its unix socket.
 pub struct Api {

@@ -118,6 +118,36 @@ fn a_name_that_is_meant_for_nft_a_shell_or_a_terminal() {
             assert_untouched(&agent, &body);
         }
     }
+    assert_record_is_legible(&agent);
+}
+
+/// Nothing in the audit log steers the terminal of who reads it, whatever was sent.
+fn assert_record_is_legible(agent: &FakeAgent) {
+    let answer = say(agent, request("GET", "/v1/audit?limit=10000", "", ""));
+    let (_, log) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(log.matches(r#""what":"a"#).count() > 1, "{log}");
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert!(!log.contains(steers) && !log.contains(r"\u00"), "{log:?}");
+}
+
+#[test]
+fn what_a_terminal_takes_for_a_command_is_no_name() {
+    let agent = FakeAgent::start();
+    for name in [r"a\u001b[2J", r"a\u009bm", r"a\u007f", r"a\rb", r"a\u202eb", r"a\u2066b"] {
+        for body in [
+            LOSS.replacen('{', &format!(r#"{{"interface":"{name}","#), 1),
+            LOSS.replacen('{', &format!(r#"{{"scope":{{"netns":"/{name}"}},"#), 1),
+            LOSS.replacen('{', &format!(r#"{{"scope":{{"cgroup":"/{name}"}},"#), 1),
+            LOSS.replacen('{', &format!(r#"{{"scope":{{"label":"{name}"}},"#), 1),
+            LOSS.replace("10.0.0.5", &format!("compose:{name}/x")),
+        ] {
+            let told = problem(&say(&agent, request("PUT", "/v1/faults/cut", "", &body)));
+            assert_eq!(told.code, partition_agent_proto::ProblemCode::Invalid, "{body}: {told}");
+        }
+    }
+    assert_untouched(&agent, "names");
+    // In the path they are percent-encoded, and in no header of the log.
+    assert_record_is_legible(&agent);
 }
 
 #[test]

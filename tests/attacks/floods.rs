@@ -126,6 +126,12 @@ fn as_many_listeners_as_there_may_be() {
     let refused = problem(&say(&agent, request("GET", "/v1/events", "", "")));
     assert_eq!(refused.code, Busy);
     assert!(refused.detail.contains("64 others listen"), "{refused}");
+    // Nor do they take the places of the unix socket.
+    let mut local = unix(&agent);
+    local.write_all(b"GET /v1/events HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    local.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
     // None of them is in the way of a fault and of its end.
     assert_eq!(status(&say(&agent, request("PUT", "/v1/faults/cut", "", LOSS))), 201);
     assert_eq!(status(&say(&agent, request("DELETE", "/v1/faults/cut", "", ""))), 200);

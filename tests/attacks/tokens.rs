@@ -61,6 +61,57 @@ fn without_a_token_nothing_is_told_not_even_what_there_is() {
 }
 
 #[test]
+fn without_a_token_nothing_is_told_about_the_site_or_the_form_either() {
+    let dir = TempDir::new().unwrap();
+    let agent = agent(dir.path());
+    for head in [
+        "",
+        "host: evil.example\r\n",
+        "host: 127.0.0.1\r\nhost: evil.example\r\n",
+        "host: 127.0.0.1\r\norigin: http://evil.example\r\n",
+        "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n",
+        "host: 127.0.0.1\r\ncontent-type: text/plain\r\n",
+    ] {
+        let length = LOSS.len();
+        let answer = say(
+            &agent,
+            format!(
+                "PUT /v1/faults/cut HTTP/1.1\r\n{head}connection: close\r\ncontent-length: {length}\r\n\r\n{LOSS}"
+            ),
+        );
+        assert_eq!(problem(&answer).code, Unauthorized, "{head:?}: {answer}");
+    }
+    assert_untouched(&agent, "no token");
+}
+
+#[test]
+fn who_is_known_and_comes_from_a_wrong_place_is_written_down_by_name() {
+    let dir = TempDir::new().unwrap();
+    let agent = agent(dir.path());
+    let own = bearer("injects");
+    for (headers, told) in [
+        (bearer("elsewhere"), "token elsewhere from 127.0.0.1:"),
+        (format!("{own}origin: http://evil.example\r\n"), "token injects from 127.0.0.1:"),
+        (format!("{own}sec-fetch-site: cross-site\r\n"), "token injects from 127.0.0.1:"),
+    ] {
+        assert_eq!(status(&say(&agent, request("PUT", "/v1/faults/cut", &headers, LOSS))), 403, "{headers}");
+        let newest = say(&agent, request("GET", "/v1/audit?limit=1", &bearer("rules"), ""));
+        assert!(
+            newest.contains(&format!(r#""by":"{told}"#)) && newest.contains(r#""status":403"#),
+            "{newest}"
+        );
+    }
+    // Strangers have their lines elsewhere: as many as they like push none of these out.
+    for _ in 0..100 {
+        assert_eq!(status(&say(&agent, request("PUT", "/v1/faults/cut", "", LOSS))), 401);
+    }
+    assert_eq!(status(&say(&agent, request("PUT", "/v1/faults/cut", &bearer("elsewhere"), LOSS))), 403);
+    let newest = say(&agent, request("GET", "/v1/audit?limit=10", &bearer("rules"), ""));
+    assert!(newest.contains("token elsewhere from"), "{newest}");
+    assert_untouched(&agent, "wrong places");
+}
+
+#[test]
 fn a_wrong_token() {
     let dir = TempDir::new().unwrap();
     let agent = agent(dir.path());

@@ -19,7 +19,7 @@ use partition_agent_proto::{Connection, Problem, ProblemCode, Role};
 
 pub use certificate::Holder;
 pub use local::{Locals, Peer};
-pub use remote::{AccessError, Remotes, Visitor};
+pub use remote::{AccessError, Known, Remotes, Visitor};
 pub use site::{Hosts, own_site};
 pub use tls::{Handshakes, TlsError, TlsFiles};
 pub use tokens::{TokenEntry, Tokens, TokensError};
@@ -52,6 +52,17 @@ impl Caller {
     #[must_use]
     pub fn local(uid: u32, pid: Option<i32>) -> Self {
         Self { who: Who::Local { uid, pid }, role: Role::Admin }
+    }
+
+    /// Whose share it counts for: the same from whatever process, port or address.
+    #[must_use]
+    pub fn account(&self) -> String {
+        match &self.who {
+            Who::Local { uid, .. } => format!("uid {uid}"),
+            Who::Token { name, .. } => format!("token {name}"),
+            Who::Certificate { name, .. } => format!("certificate {name}"),
+            Who::Anybody(_) => "whoever asks over loopback".to_owned(),
+        }
     }
 
     /// Where the question came from: an address, or `unix`.

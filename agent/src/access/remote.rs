@@ -42,6 +42,13 @@ pub struct Visitor {
     pub holder: Option<Result<Holder, Problem>>,
 }
 
+/// Whoever is known, and whether they may ask from where they are.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub caller: Caller,
+    pub here: Result<(), Problem>,
+}
+
 /// Those who may use the API over TCP, and how.
 #[derive(Debug, Clone)]
 pub struct Remotes {
@@ -101,11 +108,12 @@ impl Remotes {
     /// A token that is sent counts, and else the certificate.
     ///
     /// # Errors
-    /// Whoever asks has neither, or may not ask from there. Says nothing about what there is to ask for.
-    pub fn admit(&self, visitor: &Visitor, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Whoever asks has neither. Says nothing about what there is to ask for.
+    pub fn admit(&self, visitor: &Visitor, headers: &HeaderMap) -> Result<Known, Problem> {
         let from = visitor.from;
         let mut sent = headers.get_all(AUTHORIZATION).iter();
         let token = sent.next().filter(|_| !self.tokens.is_empty());
+        let known = |who, role| Known { caller: Caller { who, role }, here: Ok(()) };
         let unknown = |detail: &str| Problem::new(ProblemCode::Unauthorized, detail).hint(self.hint());
         if sent.next().is_some() {
             return Err(unknown("the request has more than one Authorization"));
@@ -114,19 +122,20 @@ impl Remotes {
             let allows = self.tokens.find(token.as_bytes(), from.ip());
             let allows =
                 allows.ok_or_else(|| unknown("the token of the request is not that of this agent"))?;
+            let mut known = known(Who::Token { name: allows.name.to_owned(), from }, allows.role);
             if !allows.here {
                 let detail = format!("the token {} is not to be used from {}", allows.name, from.ip());
                 let hint = "ask from a host of the networks that `from` has under [[tokens]] of the agent's configuration";
-                return Err(Problem::new(ProblemCode::Forbidden, detail).hint(hint));
+                known.here = Err(Problem::new(ProblemCode::Forbidden, detail).hint(hint));
             }
-            return Ok(Caller { who: Who::Token { name: allows.name.to_owned(), from }, role: allows.role });
+            return Ok(known);
         }
         match &visitor.holder {
             Some(Ok(Holder { name, role })) => {
-                Ok(Caller { who: Who::Certificate { name: name.clone(), from }, role: *role })
+                Ok(known(Who::Certificate { name: name.clone(), from }, *role))
             }
             Some(Err(problem)) => Err(problem.clone()),
-            None if self.anybody => Ok(Caller { who: Who::Anybody(from), role: Role::Admin }),
+            None if self.anybody => Ok(known(Who::Anybody(from), Role::Admin)),
             None if self.tokens.is_empty() => Err(unknown("the request came without a certificate")),
             None => Err(unknown("the request has no token")),
         }

@@ -29,16 +29,19 @@ pub const HISTORY: usize = 10_000;
 const LISTENERS: usize = 64;
 /// Questions for the history that the keeper, who reads up to 16 MiB for each, has to do at once.
 const HISTORIES: usize = 1;
+/// Questions for the audit log, each of which reads up to 32 MiB.
+const AUDITS: usize = 1;
 /// Questions of who is reached, each of which opens up to thousands of connections.
 const REACHES: usize = 4;
 /// Connections that are tried on request.
 const PROBES: usize = 32;
 
-/// What is counted over all connections.
+/// What is counted over all connections of a listener.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     listeners: Arc<Semaphore>,
     pub histories: Arc<Semaphore>,
+    pub audits: Arc<Semaphore>,
     pub reaches: Arc<Semaphore>,
     pub probes: Arc<Semaphore>,
 }
@@ -49,6 +52,7 @@ impl Default for Bounds {
         Self {
             listeners: room(LISTENERS),
             histories: room(HISTORIES),
+            audits: room(AUDITS),
             reaches: room(REACHES),
             probes: room(PROBES),
         }

@@ -58,6 +58,9 @@ fn instant(boot_ns: u64) -> BootTime {
 
 type Answer<T> = Result<T, Refused>;
 
+/// An answer, and whether its line in the audit log is one too many.
+type Moved<T> = (Option<Extension<audit::Overmuch>>, Json<T>);
+
 /// Inject a fault under an id that the agent makes up.
 #[utoipa::path(
     post, path = "/v1/faults", request_body = FaultSpec, params(How),
@@ -171,8 +174,18 @@ pub async fn change(
     _: Asked<Nothing>,
     Extension(caller): Extension<Caller>,
     Body(change): Body<Change>,
-) -> Answer<Json<FaultStatus>> {
-    Ok(Json(agent.keeper.change(id, change.duration, caller.to_string()).await?))
+) -> Answer<Moved<FaultStatus>> {
+    let moved = match audit::room(&agent, &caller) {
+        Ok(()) => None,
+        Err(refused) => {
+            let left = Duration::from_millis(agent.keeper.get(id.clone()).await?.remaining_ms);
+            if change.duration.duration() > left {
+                return Err(refused);
+            }
+            Some(Extension(audit::Overmuch))
+        }
+    };
+    Ok((moved, Json(agent.keeper.change(id, change.duration, caller.to_string()).await?)))
 }
 
 /// Renew the lease of a fault: it begins anew, now. As often as you like; before the fault's start it does not run, and there is
@@ -219,8 +232,20 @@ pub async fn restore(
     Id(id): Id,
     Asked(when): Asked<When>,
     Extension(caller): Extension<Caller>,
-) -> Answer<Json<FaultStatus>> {
-    Ok(Json(agent.keeper.restore(id, when.at_boot_ns.map(instant), when.attempt, caller.to_string()).await?))
+) -> Answer<Moved<FaultStatus>> {
+    let (at, moved) = later(&agent, &caller, when.at_boot_ns);
+    let status = agent.keeper.restore(id, at, when.attempt, caller.to_string()).await?;
+    Ok((moved, Json(status)))
+}
+
+/// What is restored later is still there, and can be restored again: never refused, and recorded where there is room.
+fn later(
+    agent: &Agent,
+    caller: &Caller,
+    at_boot_ns: Option<u64>,
+) -> (Option<BootTime>, Option<Extension<audit::Overmuch>>) {
+    let full = at_boot_ns.and_then(|_| audit::room(agent, caller).err());
+    (at_boot_ns.map(instant), full.map(|_| Extension(audit::Overmuch)))
 }
 
 /// Restore everything.
@@ -231,6 +256,7 @@ pub async fn restore_all(
     State(agent): State<Agent>,
     Asked(when): Asked<WhenAll>,
     Extension(caller): Extension<Caller>,
-) -> Answer<Json<Vec<FaultStatus>>> {
-    Ok(Json(agent.keeper.restore_all(when.at_boot_ns.map(instant), caller.to_string()).await?))
+) -> Answer<Moved<Vec<FaultStatus>>> {
+    let (at, moved) = later(&agent, &caller, when.at_boot_ns);
+    Ok((moved, Json(agent.keeper.restore_all(at, caller.to_string()).await?)))
 }

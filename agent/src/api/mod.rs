@@ -13,6 +13,7 @@ mod json;
 mod openapi;
 mod reach;
 mod role;
+mod secure;
 mod serve;
 
 use std::sync::{Arc, Mutex};
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use partition_agent_proto::Role::{Admin, Inject, Observe};
 
-pub use audit::unwritten;
+pub use audit::unrecorded;
 pub use bounds::BODY as BODY_LIMIT;
 pub(crate) use bounds::LOCAL_CONNECTIONS;
 pub use error::{not_found, problem};
@@ -51,6 +52,11 @@ impl Agent {
     #[must_use]
     pub fn new(keeper: Handle, finder: Finder, port: Option<u16>) -> Self {
         Self { keeper, finder, port, rounds: Arc::default(), bounds: Bounds::default() }
+    }
+
+    /// The same behind another listener: who takes every place of the one leaves those of the other.
+    fn apart(self) -> Self {
+        Self { bounds: Bounds::default(), ..self }
     }
 
     /// Where what other agents send is written down.

@@ -1,29 +1,27 @@
 //! The listeners: who is at the other end, and what has to be right about a request before anybody looks at what it asks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use nix::sys::socket::{setsockopt, sockopt};
 use partition_agent_proto::{Problem, ProblemCode};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accept::{converse, next, turn_away};
-use super::audit::{By, record};
-use super::bounds::{HANDSHAKE_TIME, LOCAL_CONNECTIONS, WRITE_TIME};
-use super::error::Refused;
+use super::audit::{By, changes, record};
+use super::bounds::{LOCAL_CONNECTIONS, WRITE_TIME};
+use super::error::{Refused, problem};
+use super::secure::Secure;
 use super::{Agent, app};
-use crate::access::{Caller, Handshakes, Locals, Peer, Remotes, UNIX, Visitor, own_site};
+use crate::access::{Caller, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
 use crate::audit::Audit;
-
-/// The first byte of TLS: RFC 8446, 5.1, a record with a handshake.
-const TLS: u8 = 22;
+use crate::keeper;
 
 /// How many are told at once that there is no room. More are hung up on.
 const TURNED_AWAY: usize = 32;
@@ -31,7 +29,7 @@ const TURNED_AWAY: usize = 32;
 /// Serves for as long as the process lives.
 pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
     let audit = agent.keeper.audit().clone();
-    let app = app(agent).layer(middleware::from_fn_with_state(audit, enter_locally));
+    let app = app(agent.apart()).layer(middleware::from_fn_with_state(audit, enter_locally));
     let rooms = Rooms::new(LOCAL_CONNECTIONS);
     loop {
         let (stream, _) = next(|| listener.accept()).await;
@@ -41,7 +39,7 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
         let arrival = Arrival { by, caller: locals.admit(peer) };
         rooms.host(
             stream,
-            async |stream| converse(stream, app, arrival).await,
+            async |stream, place| converse(stream, app, (arrival, place)).await,
             async |stream, full| turn_away(stream, &full).await,
         );
     }
@@ -50,23 +48,23 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
 /// The same, over TCP, with TLS or without.
 pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     let rooms = Rooms::new(remotes.most);
-    let handshakes = remotes.handshakes.clone();
+    let secure = remotes.handshakes.clone().map(|handshakes| Arc::new(Secure::new(handshakes)));
     let gate = Arc::new(Gate { audit: agent.keeper.audit().clone(), remotes });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
-    let app = app(agent).layer(middleware::from_fn_with_state(gate, enter_from_afar));
+    let app = app(agent.apart()).layer(middleware::from_fn_with_state(gate, enter_from_afar));
     loop {
         let (stream, from) = next(|| listener.accept()).await;
         // A peer that is gone without a word would keep its place until TCP gives up on it, after a quarter of an hour.
         let most = u32::try_from(WRITE_TIME.as_millis()).unwrap_or(u32::MAX);
         let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &most);
         let _ = stream.set_nodelay(true);
-        let (app, handshakes) = (app.clone(), handshakes.clone());
-        let is_plain = handshakes.is_none();
+        let (app, secure) = (app.clone(), secure.clone());
+        let is_plain = secure.is_none();
         rooms.host(
             stream,
-            async move |stream| match handshakes {
-                Some(handshakes) => converse_over_tls(stream, from, &handshakes, app).await,
-                None => converse(stream, app, Visitor { from, holder: None }).await,
+            async move |stream, place| match secure {
+                Some(secure) => secure.converse(stream, from, app, place).await,
+                None => converse(stream, app, (Visitor { from, holder: None }, place)).await,
             },
             // Over TLS it would take a handshake to say so.
             async move |stream, full| {
@@ -78,24 +76,8 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     }
 }
 
-async fn converse_over_tls(stream: TcpStream, from: SocketAddr, handshakes: &Handshakes, app: Router) {
-    let shaken = async {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first != [TLS] {
-            let detail = "this port speaks TLS, and this is none";
-            let problem = Problem::new(ProblemCode::Malformed, detail).hint("ask with https://");
-            turn_away(stream, &problem).await;
-            return Ok(None);
-        }
-        handshakes.shake(stream).await.map(Some)
-    };
-    match tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
-        Ok(Ok(Some((stream, holder)))) => converse(stream, app, Visitor { from, holder }).await,
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::info!(%from, %error, "no TLS"),
-        Err(_) => tracing::info!(%from, "no TLS in time"),
-    }
-}
+/// The place of a connection: taken until the connection has ended, and what it asked for.
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// Places for connections, and a few for those that find none.
 struct Rooms {
@@ -114,18 +96,14 @@ impl Rooms {
     fn host<S: Send + 'static, F, G>(
         &self,
         stream: S,
-        served: impl FnOnce(S) -> F,
+        served: impl FnOnce(S, Place) -> F,
         refused: impl FnOnce(S, Problem) -> G,
     ) where
         F: Future<Output = ()> + Send + 'static,
         G: Future<Output = ()> + Send + 'static,
     {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let served = served(stream);
-            tokio::spawn(async move {
-                served.await;
-                drop(place);
-            });
+            tokio::spawn(served(stream, Arc::new(place)));
         } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
             let detail = format!("this agent has {} connections already, which is the most", self.most);
             let full = Problem::new(ProblemCode::Busy, detail).hint(
@@ -157,50 +135,78 @@ struct Gate {
 /// Over the unix socket the kernel has said who it is, once for all requests of a connection.
 async fn enter_locally(
     State(audit): State<Audit>,
-    Extension(Arrival { by, caller }): Extension<Arrival>,
+    Extension((Arrival { by, caller }, place)): Extension<(Arrival, Place)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let admitted = own_site(&parts, None).and(caller);
-    enter(&audit, (by, UNIX.to_owned()), admitted, Request::from_parts(parts, body), next).await
+    let admitted = match caller {
+        Ok(caller) => {
+            own_site(&parts, None).map(|()| caller.clone()).map_err(|wrong| (By::Caller(caller), wrong))
+        }
+        Err(unknown) => Err((By::Stranger { by, from: UNIX.to_owned() }, unknown)),
+    };
+    enter(audit, place, admitted, Request::from_parts(parts, body), next).await
 }
 
-/// Over TCP each request says so itself.
+/// Over TCP each request says so itself. That comes first: who is not known is told so, and nothing else.
 async fn enter_from_afar(
     State(gate): State<Arc<Gate>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension((visitor, place)): Extension<(Visitor, Place)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let admitted = own_site(&parts, Some(&gate.remotes.hosts))
-        .and_then(|()| gate.remotes.admit(&visitor, &parts.headers))
-        .and_then(|caller| {
-            let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
-            if is_json || body.is_end_stream() { Ok(caller) } else { Err(not_json()) }
-        });
-    let from = visitor.from.to_string();
-    enter(&gate.audit, (from.clone(), from), admitted, Request::from_parts(parts, body), next).await
+    let admitted = match gate.remotes.admit(&visitor, &parts.headers) {
+        Ok(Known { caller, here }) => here
+            .and_then(|()| own_site(&parts, Some(&gate.remotes.hosts)))
+            .and_then(|()| is_json_or_empty(&parts.headers, &body))
+            .map(|()| caller.clone())
+            .map_err(|wrong| (By::Caller(caller), wrong)),
+        Err(unknown) => {
+            let from = visitor.from.to_string();
+            Err((By::Stranger { by: from.clone(), from }, unknown))
+        }
+    };
+    enter(gate.audit.clone(), place, admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Hands the caller to the handlers; what came of it is recorded, also of those who are not let in.
 async fn enter(
-    audit: &Audit,
-    (by, from): (String, String),
-    admitted: Result<Caller, Problem>,
+    audit: Audit,
+    place: Place,
+    admitted: Result<Caller, (By, Problem)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let (by, response) = match admitted {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller.clone());
-            (By::Caller(caller), next.run(request).await)
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err((by, problem)) => {
+            let response = Refused(problem).into_response();
+            return record(&audit, &by, &method, &uri, response).await;
         }
-        Err(problem) => (By::Stranger { by, from }, Refused(problem).into_response()),
     };
-    record(audit, &by, &method, &uri, response).await
+    request.extensions_mut().insert(caller.clone());
+    let outlives = changes(&method, &uri);
+    let answered = async move {
+        let response = next.run(request).await;
+        let response = record(&audit, &By::Caller(caller), &method, &uri, response).await;
+        drop(place);
+        response
+    };
+    if !outlives {
+        return answered.await;
+    }
+    // hyper drops what it waits for when the caller hangs up. A change may be made by then, and is recorded and followed all the same;
+    // it keeps the place of its connection meanwhile, so that there are never more of these than connections.
+    let answered = tokio::spawn(answered).await;
+    answered.unwrap_or_else(|_| Refused(problem(&keeper::Error::Stopping)).into_response())
+}
+
+fn is_json_or_empty(headers: &HeaderMap, body: &Body) -> Result<(), Problem> {
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| says_json(value.as_bytes()));
+    if is_json || body.is_end_stream() { Ok(()) } else { Err(not_json()) }
 }
 
 /// A form of a web page cannot say so without asking first (Fetch, CORS-safelisted request headers), and nobody answers that.

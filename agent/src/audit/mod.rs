@@ -2,7 +2,7 @@
 //! each step of a fault's life. Beside the journal, because strangers can cause lines here, and the journal is what a later agent
 //! goes by.
 //!
-//! Cheap to clone. A line is written before this returns and synced soon after; nobody waits for the disk.
+//! Cheap to clone. A line is written before this returns, and synced soon after by a thread that nobody waits for.
 
 mod flood;
 mod log;
@@ -12,14 +12,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultId};
+use partition_agent_proto::{AuditEntry, AuditRequest, EventKind, FaultId, legible};
 
 use crate::clock::{BootTime, wall};
-use flood::Flood;
+pub use flood::Flood;
+use flood::Shares;
 use log::Log;
 
 /// What is longer in a line is cut off, in characters.
 const LONGEST: usize = 1_000;
+
+/// Lines of those who may not, of what was refused, and of what happens again and again: at once, and each second after that.
+const RATE: u32 = 20;
+
+/// What one caller may ask for: as many faults as an agent may hold, at once, and some each second after that. From its question to
+/// its end a fault takes some two kilobytes, so that the files are full after half an hour, and not after seconds.
+const ASKED_AT_ONCE: u32 = 1_000;
+const ASKED_EACH_SECOND: u32 = 10;
 
 /// The log of one agent.
 #[derive(Clone)]
@@ -30,6 +39,10 @@ struct Inner {
     /// Of those who have not said who they are, and of everybody else.
     strangers: Flood,
     refused: Flood,
+    /// Of deadlines that move, and of what a fault follows.
+    moves: Flood,
+    /// Of those who ask for faults.
+    asked: Shares,
     /// The last line could not be written.
     failing: bool,
 }
@@ -39,10 +52,23 @@ struct Inner {
 pub enum Answered {
     /// Something was changed.
     Changed,
-    /// Refused, to somebody who may be here.
+    /// Something was changed that has changed too often: counted, and not written.
+    Overmuch,
+    /// Refused, to somebody who may be here; or there was nothing to do.
     Refused,
     /// Refused, to anybody.
     Stranger,
+}
+
+/// Why a fault must not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrecorded {
+    #[error("the audit log cannot be written: {0}")]
+    Unwritten(#[from] io::Error),
+    #[error(
+        "{0} asks for more than the audit log has room for: {ASKED_AT_ONCE} at once, and {ASKED_EACH_SECOND} a second"
+    )]
+    Overmuch(String),
 }
 
 impl Audit {
@@ -51,17 +77,34 @@ impl Audit {
     /// # Errors
     /// Something is there that is no file, or the directory cannot be written.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        let inner =
-            Inner { log: Log::open(dir)?, strangers: Flood::new(), refused: Flood::new(), failing: false };
+        let each = || Flood::new(RATE, RATE);
+        let inner = Inner {
+            log: Log::open(dir)?,
+            strangers: each(),
+            refused: each(),
+            moves: Flood::new(ASKED_AT_ONCE, RATE),
+            asked: Shares::new(ASKED_AT_ONCE, ASKED_EACH_SECOND),
+            failing: false,
+        };
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
-    /// Before a fault comes into force.
+    /// Before a fault comes into force. It counts for this caller, however the request calls them.
     ///
     /// # Errors
-    /// It cannot be written: the fault must not come into force.
-    pub fn asked(&self, request: AuditRequest) -> io::Result<()> {
-        self.inner().write(&AuditEntry::Asked(bounded(request)))
+    /// It cannot be written, or the caller asks for too much: the fault must not come into force.
+    pub fn asked(&self, caller: &str, request: AuditRequest) -> Result<(), Unrecorded> {
+        self.room(caller)?;
+        Ok(self.inner().write(&AuditEntry::Asked(bounded(request)))?)
+    }
+
+    /// Takes room for a line of this caller's.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn room(&self, caller: &str) -> Result<(), Unrecorded> {
+        let has_room = self.inner().asked.takes(caller, BootTime::now());
+        has_room.then_some(()).ok_or_else(|| Unrecorded::Overmuch(caller.to_owned()))
     }
 
     /// Before the answer goes out. It is given, whatever becomes of the line.
@@ -70,6 +113,10 @@ impl Audit {
         let now = BootTime::now();
         let admitted = match how {
             Answered::Changed => true,
+            Answered::Overmuch => {
+                inner.moves.pass_over(now);
+                false
+            }
             Answered::Refused => inner.refused.admits(now),
             Answered::Stranger => inner.strangers.admits(now),
         };
@@ -82,8 +129,13 @@ impl Audit {
     /// A step of a fault's life.
     pub fn event(&self, id: &FaultId, kind: EventKind, text: &str) {
         let at = wall(Duration::ZERO);
-        let entry = AuditEntry::Event { at, id: id.clone(), kind, text: cut(text.to_owned()) };
-        self.inner().try_write(&entry);
+        let mut inner = self.inner();
+        let now = BootTime::now();
+        let admitted = !is_repeated(kind) || inner.moves.admits(now);
+        inner.tell_passed_over(now, admitted);
+        if admitted {
+            inner.try_write(&AuditEntry::Event { at, id: id.clone(), kind, text: cut(text) });
+        }
     }
 
     /// The newest first.
@@ -131,35 +183,50 @@ impl Inner {
     }
 
     fn tell_passed_over(&mut self, now: BootTime, anyway: bool) {
-        for count in [self.strangers.take(now, anyway), self.refused.take(now, anyway)].into_iter().flatten()
-        {
+        let floods = [&mut self.strangers, &mut self.refused, &mut self.moves];
+        for count in floods.map(|flood| flood.take(now, anyway)).into_iter().flatten() {
             self.try_write(&AuditEntry::More { at: wall(Duration::ZERO), count });
         }
+    }
+}
+
+/// Whether a fault may have any number of these. Of the others it has few, and it takes a line to ask for a fault.
+fn is_repeated(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Changed | EventKind::Followed | EventKind::Reattached => true,
+        EventKind::Prepared
+        | EventKind::Committed
+        | EventKind::Injected
+        | EventKind::Started
+        | EventKind::Ended
+        | EventKind::Restored
+        | EventKind::Failed => false,
     }
 }
 
 fn bounded(request: AuditRequest) -> AuditRequest {
     AuditRequest {
         at: request.at,
-        by: cut(request.by),
-        from: cut(request.from),
-        method: cut(request.method),
-        path: cut(request.path),
+        by: cut(&request.by),
+        from: cut(&request.from),
+        method: cut(&request.method),
+        path: cut(&request.path),
         id: request.id,
-        fault: request.fault.map(cut),
+        fault: request.fault.as_deref().map(cut),
         until: request.until,
         status: request.status,
-        why: request.why.map(cut),
+        why: request.why.as_deref().map(cut),
     }
 }
 
-/// JSON escapes what is no text; what is long is cut here.
-fn cut(mut text: String) -> String {
-    if let Some((at, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(at);
-        text.push('…');
+/// What is long is cut. JSON leaves much as it is that a terminal takes for a command, and whoever reads the files may do it with `less`.
+fn cut(text: &str) -> String {
+    let mut rest = legible(text);
+    let mut cut = rest.by_ref().take(LONGEST).collect::<String>();
+    if rest.next().is_some() {
+        cut.push('…');
     }
-    text
+    cut
 }
 
 #[cfg(test)]

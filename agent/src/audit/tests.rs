@@ -25,19 +25,20 @@ fn size(dir: &Path) -> u64 {
 fn what_comes_from_outside_is_escaped_and_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked(request(&format!("/a\n\x1b[2J{}", "ä".repeat(100_000)))).unwrap();
+    audit.asked("me", request(&format!("/a\n\x1b[2J\u{9b}m\u{202e}{}", "ä".repeat(100_000)))).unwrap();
     let text = std::fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 1);
-    assert!(text.len() < 4_000 && !text.contains('\x1b'), "{}", text.len());
+    let steers = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+    assert!(text.len() < 4_000 && !text.contains(steers), "{}", text.len());
     let AuditEntry::Asked(read) = &audit.newest(1).unwrap()[0] else { panic!("{text}") };
-    assert!(read.path.starts_with("/a\n\x1b[2Jä") && read.path.ends_with('…'));
+    assert!(read.path.starts_with(r"/a\n\u{1b}[2J\u{9b}m\u{202e}ä") && read.path.ends_with('…'));
 }
 
 #[test]
 fn a_hundred_thousand_refusals_are_few_lines_and_the_number_of_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked(request("/first")).unwrap();
+    audit.asked("me", request("/first")).unwrap();
     let begun = BootTime::now();
     for _ in 0..100_000 {
         audit.answered(Answered::Stranger, request(&"x".repeat(10_000)));
@@ -67,13 +68,12 @@ fn four_files_are_kept_and_read_as_one() {
     let count = 5 * log::ROTATE / 3_000;
     for nth in 0..count {
         let fault = Some(long.clone());
+        audit.inner().asked = Shares::new(1, 1);
         audit
-            .asked(AuditRequest {
-                why: fault.clone(),
-                by: long.clone(),
-                fault,
-                ..request(&format!("/{nth}"))
-            })
+            .asked(
+                "me",
+                AuditRequest { why: fault.clone(), by: long.clone(), fault, ..request(&format!("/{nth}")) },
+            )
             .unwrap();
     }
     let names = std::fs::read_dir(dir.path()).unwrap().count();
@@ -93,8 +93,40 @@ fn a_full_disk_refuses_what_is_asked_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
     audit.inner().log.fill();
-    assert!(audit.asked(request("/a")).is_err());
+    assert!(audit.asked("me", request("/a")).is_err());
     audit.answered(Answered::Changed, request("/b"));
     audit.event(&"cut".parse().unwrap(), EventKind::Ended, "over");
     assert_eq!(audit.newest(10).unwrap(), []);
+}
+
+#[test]
+fn who_asks_for_too_much_is_refused_and_pushes_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(dir.path()).unwrap();
+    audit.asked("me", request("/first")).unwrap();
+    let begun = BootTime::now();
+    let written = (0..20_000).filter(|_| audit.asked("other", request("/again")).is_ok()).count();
+    let seconds = usize::try_from(begun.until(BootTime::now()).as_secs()).unwrap() + 1;
+    assert!((1_000..=1_000 + 10 * seconds).contains(&written), "{written} in {seconds}s");
+    let refused = audit.asked("other", request("/again")).unwrap_err();
+    assert!(matches!(refused, Unrecorded::Overmuch(_)), "{refused}");
+    // Nobody else is in the way of that, and no answer.
+    audit.asked("me", request("/second")).unwrap();
+    audit.answered(Answered::Changed, request("/restored"));
+    for _ in 0..5 {
+        audit.answered(Answered::Overmuch, request("/shorter"));
+    }
+    // The deadline of one fault, moved again and again; and its end.
+    let id = "cut".parse().unwrap();
+    (0..20_000).for_each(|_| audit.event(&id, EventKind::Changed, "a deadline"));
+    audit.event(&id, EventKind::Ended, "over");
+    let entries = audit.newest(usize::MAX).unwrap();
+    assert!(entries.len() < 3_000, "{}", entries.len());
+    let is_ended = |entry: &AuditEntry| matches!(entry, AuditEntry::Event { kind: EventKind::Ended, .. });
+    assert_eq!(entries.iter().filter(|entry| is_ended(entry)).count(), 1);
+    let events = entries.iter().filter(|entry| matches!(entry, AuditEntry::Event { .. })).count() - 1;
+    let more =
+        entries.iter().map(|entry| if let AuditEntry::More { count, .. } = entry { *count } else { 0 });
+    assert_eq!(more.sum::<u64>(), 20_005 - u64::try_from(events).unwrap());
+    assert!(matches!(entries.last().unwrap(), AuditEntry::Asked(first) if first.path == "/first"));
 }

@@ -53,6 +53,8 @@ pub struct World {
     pub resets: usize,
     /// How long it takes to go from one plan to another.
     pub slow: Duration,
+    /// How long a step of an end takes, and the move of a deadline or a start.
+    pub hesitates: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -170,6 +172,8 @@ impl Kernel for Fake {
     }
 
     async fn undo(&mut self, plan: &Plan, step: &Step) -> Result<(), Refusal> {
+        let hesitates = self.world().hesitates;
+        tokio::time::sleep(hesitates).await;
         let mut world = self.world();
         if world.refuse_undo > 0 {
             world.refuse_undo -= 1;
@@ -192,11 +196,15 @@ impl Kernel for Fake {
     }
 
     async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        let hesitates = self.world().hesitates;
+        tokio::time::sleep(hesitates).await;
         self.world().time(plan);
         Ok(())
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        let hesitates = self.world().hesitates;
+        tokio::time::sleep(hesitates).await;
         let mut world = self.world();
         if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
             return Err(Refusal::new("nft: add element", *errno, None));
