@@ -125,7 +125,7 @@ impl<K: Kernel> Keeper<K> {
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         // In the pause of a flap, and before the start, the kernel holds nothing to move.
         if before.on_for(now).is_some() {
-            self.move_deadline(id, plans, before, timing.on_for(now)).await?;
+            self.move_deadline(id, plans, before, timing).await?;
         }
         crash::at(Point::Rearmed);
         self.ledger.rearmed(id, now, duration.duration());
@@ -143,26 +143,23 @@ impl<K: Kernel> Keeper<K> {
             .ok_or_else(|| Error::Unknown(id.clone()))
     }
 
-    /// It is on for this long from now, in every place or in none.
+    /// Its time is now another one, in every place or in none.
     pub(super) async fn move_deadline(
         &mut self,
         id: &FaultId,
         mut plans: Vec<Plan>,
         before: Timing,
-        on: Option<Duration>,
+        timing: Timing,
     ) -> Result<(), Error> {
         let (mut moved, mut absent) = (Vec::new(), Vec::new());
         for plan in &mut plans {
-            plan.set_timeout(on);
-            match self.kernel.rearm(plan).await {
+            match self.rearm_in_time(id, plan, &timing).await {
                 Ok(()) => moved.push(plan),
                 Err(refusal) if refusal.is_absent() => absent.push(plan),
                 Err(refusal) => {
                     let mut leftovers = Vec::new();
                     for plan in moved.into_iter().rev() {
-                        // One that should have ended by now ends as soon as it can.
-                        plan.set_timeout(Some(before.on_for(BootTime::now()).unwrap_or_default()));
-                        let back = self.kernel.rearm(plan).await;
+                        let back = self.rearm_in_time(id, plan, &before).await;
                         leftovers.extend(back.err().map(|refusal| (plan.place.name.clone(), refusal)));
                     }
                     return Err(Error::Unmoved { refusal, leftovers });
@@ -176,9 +173,9 @@ impl<K: Kernel> Keeper<K> {
             return if is_last { Err(Error::Over(id.clone())) } else { Ok(()) };
         }
         for plan in absent {
-            match self.kernel.arm(plan).await {
+            match self.arm_in_time(id, plan, &timing).await {
                 // They had timed out here a moment earlier than elsewhere.
-                Ok(()) => {}
+                Ok(_) => {}
                 // The place is gone, and the agent has not heard of it yet.
                 Err(refusal) if refusal.is_absent() => {}
                 Err(refusal) => self.tell(id, EventKind::Failed, refusal.to_string()),

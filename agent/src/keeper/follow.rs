@@ -20,10 +20,6 @@ struct Went {
     refused: Vec<String>,
 }
 
-/// How much later than the fault the elements of a plan may end that is exchanged while it lasts. The agent takes it out by
-/// then.
-const PROMPT: std::time::Duration = std::time::Duration::from_millis(10);
-
 /// Why a fault is planned anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
@@ -115,13 +111,19 @@ impl<K: Kernel> Keeper<K> {
         let mut fault = fault.clone();
         let first = fault.next_on == Some(fault.timing.start);
         let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now, false) };
-        let mut refused = false;
+        let timing = fault.timing;
+        let (mut refused, mut in_time) = (false, fault.parts.is_empty());
         for part in &mut fault.parts {
-            part.plan.set_timeout(Some(on));
-            if let Err(refusal) = self.kernel.arm(&part.plan).await {
-                refused = true;
-                self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
+            match self.arm_in_time(id, &mut part.plan, &timing).await {
+                Ok(armed) => in_time |= armed,
+                Err(refusal) => {
+                    refused = true;
+                    self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
+                }
             }
+        }
+        if !in_time && !refused {
+            return self.ledger.armed(id, now, false);
         }
         crash::at(Point::Armed);
         let started = BootTime::now();
@@ -339,7 +341,7 @@ impl<K: Kernel> Keeper<K> {
                 } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
                     went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
-                self.keep_time(fault, &mut next, now).await;
+                self.keep_time(&fault.id, &mut next, &fault.timing, now).await;
                 part.plan = next;
                 (part.survey, part.targets) = (survey, targets.clone());
             }
@@ -356,26 +358,8 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         let mut plan = self.plan(fault, site, slot, &survey, now)?;
         self.apply_one(&plan).await?;
-        self.keep_time(fault, &mut plan, now).await;
+        self.keep_time(&fault.id, &mut plan, &fault.timing, now).await;
         Ok(Part::new(plan, fault.sources.targets.clone(), survey, before))
-    }
-
-    /// The kernel counts from when it is told, and the plan from when it was made: where much had to be made in between, the
-    /// elements would outlive the fault by that much.
-    async fn keep_time(&mut self, fault: &Fault, plan: &mut Plan, planned: BootTime) {
-        let now = BootTime::now();
-        if now < planned + PROMPT {
-            return;
-        }
-        if let Some(on) = fault.timing.on_for(now) {
-            plan.set_timeout(Some(on));
-            match self.kernel.rearm(plan).await {
-                // They have timed out meanwhile.
-                Err(refusal) if refusal.is_absent() => {}
-                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.to_string()),
-                Ok(()) => {}
-            }
-        }
     }
 
     /// Lets go of the places that no fault is in, or is to be in.

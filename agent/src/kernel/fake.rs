@@ -53,6 +53,8 @@ pub struct World {
     pub resets: usize,
     /// How long it takes to go from one plan to another.
     pub slow: Duration,
+    /// How long something keeps the next one that is told a timeout from counting it.
+    pub stall: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -81,7 +83,7 @@ impl World {
     }
 
     /// What is left of it by now.
-    fn left(&self, slot: u32) -> Option<Duration> {
+    pub fn left(&self, slot: u32) -> Option<Duration> {
         let left = self.timeouts.get(&slot)?.checked_sub(self.told.get(&slot)?.elapsed())?;
         (!left.is_zero()).then_some(left)
     }
@@ -101,6 +103,12 @@ pub struct Fake {
 impl Fake {
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds its caller up, once.
+    async fn stall(&self) {
+        let stall = std::mem::take(&mut self.world().stall);
+        tokio::time::sleep(stall).await;
     }
 
     fn lacks(&self, need: Need) -> bool {
@@ -158,6 +166,7 @@ impl Kernel for Fake {
     }
 
     async fn apply(&mut self, plan: &Plan, step: &Step, _: &Guard) -> Result<(), Refusal> {
+        self.stall().await;
         let mut world = self.world();
         let done = world.steps.get(&plan.slot).map_or(0, Vec::len);
         let refuses = world.refuse_slot.is_none_or(|slot| slot == plan.slot);
@@ -192,11 +201,13 @@ impl Kernel for Fake {
     }
 
     async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.stall().await;
         self.world().time(plan);
         Ok(())
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.stall().await;
         let mut world = self.world();
         if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
             return Err(Refusal::new("nft: add element", *errno, None));

@@ -80,7 +80,8 @@ async fn a_place_that_is_gone_does_not_keep_the_deadline_from_moving_in_the_othe
     world.lock().unwrap().refuse_rearm.insert(1, Errno::ENOENT);
     let status = keeper.change(&id("f"), Span::from_secs(600), "me".to_owned()).await.unwrap();
     assert!(status.remaining_ms > 590_000, "{}", status.remaining_ms);
-    assert_eq!(world.lock().unwrap().timeouts[&2], Duration::from_secs(600));
+    let told = world.lock().unwrap().timeouts[&2];
+    assert!(told <= Duration::from_secs(600) && told > Duration::from_secs(590), "{told:?}");
     world.lock().unwrap().refuse_rearm.insert(2, Errno::ENOENT);
     let over = keeper.change(&id("f"), Span::from_secs(10), "me".to_owned()).await;
     assert!(matches!(over, Err(Error::Over(_))), "{over:?}");
