@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::Serialize;
@@ -23,7 +23,6 @@ const LONGEST: usize = 1 << 20;
 
 /// The end of such a file.
 pub struct Lines {
-    path: PathBuf,
     file: File,
     length: u64,
     /// The last line has no end.
@@ -36,12 +35,16 @@ impl Lines {
     /// See [`trust::append_to`].
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, length, torn) = append_to(path)?;
-        Ok(Self { path: path.to_owned(), file, length, torn, unsynced: false, syncer: syncer()? })
+        Ok(Self { file, length, torn, unsynced: false, syncer: syncer()? })
     }
 
-    /// A file that is not there yet, with these lines.
-    pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        trust::create(path)?.write_all(bytes)
+    /// A file that is not there yet, with these lines, to take the place of this one. It is open, so that whoever goes on in it
+    /// once it has its name needs nothing more that could fail.
+    pub fn next(&self, path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut file = trust::create(path)?;
+        file.write_all(bytes)?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(Self { file, length, torn: false, unsynced: true, syncer: self.syncer.clone() })
     }
 
     /// In one call, so that a line is there or not. What of one is there that was cut short, is ended first, so that the next
@@ -84,17 +87,16 @@ impl Lines {
         self.length
     }
 
-    /// Goes on in the file that is now in its place.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        self.sync();
-        (self.file, self.length, self.torn) = append_to(&self.path)?;
-        Ok(())
+    /// From now on its disk is full, until it is given back what this answers with.
+    #[cfg(test)]
+    pub fn fill(&mut self) -> File {
+        std::mem::replace(&mut self.file, File::options().append(true).open("/dev/full").unwrap())
     }
 
-    /// From now on its disk is full.
+    /// It has room again.
     #[cfg(test)]
-    pub fn fill(&mut self) {
-        self.file = File::options().append(true).open("/dev/full").unwrap();
+    pub fn make_room(&mut self, file: File) {
+        self.file = file;
     }
 }
 
@@ -239,9 +241,9 @@ mod tests {
         let path = dir.path().join("lines");
         let mut lines = Lines::open(&path).unwrap();
         lines.append(&"one").unwrap();
-        lines.fill();
+        let file = lines.fill();
         assert!(lines.append(&"two").is_err());
-        lines.reopen().unwrap();
+        lines.make_room(file);
         lines.append(&"three").unwrap();
         assert_eq!(read(&path), ["three", "one"]);
     }

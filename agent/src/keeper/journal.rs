@@ -145,10 +145,20 @@ impl Journal {
         let next = self.dir.join(NEXT);
         remove(&next)?;
         // Not synced: a crash of the host that could lose it takes the faults with it.
-        Lines::create(&next, &bytes)?;
-        std::fs::rename(self.dir.join(CURRENT), self.dir.join(PREVIOUS))?;
-        finish_rotation(&self.dir)?;
-        self.lines.reopen()?;
+        let lines = self.lines.next(&next, &bytes)?;
+        let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.dir.join(name));
+        match std::fs::rename(&current, &previous) {
+            // Somebody has taken it away; what is open goes on in the new one.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        if let Err(error) = std::fs::rename(&next, &current) {
+            // What is written from now on still goes into the old one, so that one is to be found.
+            std::fs::rename(&previous, &current)?;
+            return Err(error);
+        }
+        self.lines.sync();
+        self.lines = lines;
         self.most = self.lines.length() + ROTATE;
         Ok(())
     }
@@ -401,6 +411,29 @@ mod tests {
         std::fs::rename(path(CURRENT), path(PREVIOUS)).unwrap();
         assert_eq!(Journal::open(dir.path()).unwrap().1, [begun("a")]);
         assert!(!path(NEXT).exists() && path(CURRENT).exists());
+    }
+
+    #[test]
+    fn a_rotation_that_fails_goes_on_where_it_was_and_one_without_a_file_makes_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("a")).unwrap();
+        std::fs::create_dir_all(path(PREVIOUS).join("in the way")).unwrap();
+        journal.most = 0;
+        assert!(journal.rotate().is_err());
+        journal.inject(begun("b")).unwrap();
+        std::fs::remove_dir_all(path(PREVIOUS)).unwrap();
+        std::fs::rename(path(CURRENT), path("elsewhere")).unwrap();
+        for _ in 0..2 {
+            journal.most = 0;
+            journal.rotate().unwrap();
+        }
+        end(&mut journal, "a");
+        drop(journal);
+        let (journal, open, _) = Journal::open(dir.path()).unwrap();
+        assert_eq!(open, [begun("b")]);
+        assert_eq!(journal.history(1).unwrap()[0].id.as_str(), "a");
     }
 
     #[test]
