@@ -1,7 +1,7 @@
 //! What was begun and what became of it: JSON lines, written before the kernel is touched. A later agent finds in it what
 //! an earlier one left, and `history` reads it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,9 @@ pub struct Journal {
     lines: Lines,
     /// The faults that have no end yet, as they were written.
     open: BTreeMap<FaultId, Line>,
+    /// Ends that the disk had no room for, in their order. No fault begins before they are written, so they are no more than
+    /// there were faults.
+    unwritten: VecDeque<(FaultId, Line)>,
     /// How long it may become.
     most: u64,
     _lock: Flock<File>,
@@ -95,7 +98,7 @@ impl Journal {
         let begun = open.values().filter_map(Line::begun).collect();
         let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
         // What the earlier agent has left open is ended now, so there is nothing to carry over.
-        let journal = Self { dir: dir.to_owned(), lines, open, most: ROTATE, _lock: lock };
+        let journal = Self { dir: dir.to_owned(), lines, open, unwritten: VecDeque::new(), most: ROTATE, _lock: lock };
         crash::at(Point::JournalRead);
         Ok((journal, begun, unreadable))
     }
@@ -103,6 +106,7 @@ impl Journal {
     /// Written when this returns: the agent may die now.
     pub fn inject(&mut self, begun: Begun) -> io::Result<()> {
         let Begun { id, spec, by, at } = begun;
+        self.write_ends()?;
         let line = Line::Inject { at, id: id.clone(), spec: Box::new(spec), by };
         self.lines.append(&line)?;
         self.open.insert(id, line);
@@ -111,13 +115,17 @@ impl Journal {
 
     /// Has what was written brought to the disk, soon. A disk that hangs must not keep a restore waiting.
     pub fn sync(&mut self) {
+        // That there is no room for them has been said.
+        let _ = self.write_ends();
         self.lines.sync();
     }
 
     pub fn change(&mut self, at: String, id: FaultId, ends_at: String, by: String) -> io::Result<()> {
+        self.write_ends()?;
         self.lines.append(&Line::Change { at, id, ends_at, by })
     }
 
+    /// Where it cannot be written, it is later: without it the next agent would take the fault for one that this agent left.
     pub fn end(
         &mut self,
         at: String,
@@ -127,8 +135,18 @@ impl Journal {
         hits: Hits,
         as_before: Option<Verdict>,
     ) -> io::Result<()> {
-        self.open.remove(&id);
-        self.lines.append(&Line::End { at, boot_ns, id, end, hits, as_before })
+        let line = Line::End { at, boot_ns, id: id.clone(), end, hits, as_before };
+        self.unwritten.push_back((id, line));
+        self.write_ends()
+    }
+
+    fn write_ends(&mut self) -> io::Result<()> {
+        while let Some((id, line)) = self.unwritten.front() {
+            self.lines.append(line)?;
+            self.open.remove(id);
+            self.unwritten.pop_front();
+        }
+        Ok(())
     }
 
     /// Makes room. The lines of faults that are not over come first in the new file, so a later agent finds them.
@@ -434,6 +452,28 @@ mod tests {
         let (journal, open, _) = Journal::open(dir.path()).unwrap();
         assert_eq!(open, [begun("b")]);
         assert_eq!(journal.history(1).unwrap()[0].id.as_str(), "a");
+    }
+
+    #[test]
+    fn an_end_that_a_full_disk_had_no_room_for_is_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("a")).unwrap();
+        journal.inject(begun("b")).unwrap();
+        let file = journal.lines.fill();
+        for id in ["a", "b"] {
+            let id = id.parse().unwrap();
+            assert!(journal.end("now".to_owned(), None, id, End::Deadline, Hits::default(), None).is_err());
+        }
+        journal.sync();
+        assert!(journal.inject(begun("c")).is_err(), "before the ends are written");
+        journal.lines.make_room(file);
+        journal.sync();
+        drop(journal);
+        let (journal, open, _) = Journal::open(dir.path()).unwrap();
+        assert_eq!(open, []);
+        let over = journal.history(10).unwrap();
+        assert_eq!(over.iter().map(|over| over.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]
