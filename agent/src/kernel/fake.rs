@@ -57,6 +57,8 @@ pub struct World {
     pub slow: Duration,
     /// How long something keeps the next one that is told a timeout from counting it.
     pub stall: Duration,
+    /// How long the next reading takes after what it found.
+    pub slow_read: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -252,7 +254,7 @@ impl Kernel for Fake {
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
-        let world = self.world();
+        let mut world = self.world();
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
@@ -278,6 +280,9 @@ impl Kernel for Fake {
                 }
             }
         }
+        let slow = std::mem::take(&mut world.slow_read);
+        drop(world);
+        tokio::time::sleep(slow).await;
         Ok(observed)
     }
 
