@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::Serialize;
@@ -23,7 +23,6 @@ const LONGEST: usize = 1 << 20;
 
 /// The end of such a file.
 pub struct Lines {
-    path: PathBuf,
     file: File,
     length: u64,
     /// The last line has no end.
@@ -36,12 +35,16 @@ impl Lines {
     /// See [`trust::append_to`].
     pub fn open(path: &Path) -> io::Result<Self> {
         let (file, length, torn) = append_to(path)?;
-        Ok(Self { path: path.to_owned(), file, length, torn, unsynced: false, syncer: syncer()? })
+        Ok(Self { file, length, torn, unsynced: false, syncer: syncer()? })
     }
 
-    /// A file that is not there yet, with these lines.
-    pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        trust::create(path)?.write_all(bytes)
+    /// A file that is not there yet, with these lines, to take the place of this one. It is open, so that whoever goes on in it
+    /// once it has its name needs nothing more that could fail.
+    pub fn next(&self, path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut file = trust::create(path)?;
+        file.write_all(bytes)?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(Self { file, length, torn: false, unsynced: true, syncer: self.syncer.clone() })
     }
 
     /// In one call, so that a line is there or not. What of one is there that was cut short, is ended first, so that the next
@@ -51,15 +54,35 @@ impl Lines {
         serde_json::to_writer(&mut bytes, line)?;
         bytes.push(b'\n');
         let mut written = 0;
+        let mut refused = None;
         for part in crash::parts(&bytes) {
-            written += self.write(part)?;
+            match self.write(part) {
+                Ok(count) => written += count,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
             crash::at(Point::LineBegun);
+        }
+        if written < bytes.len() {
+            self.take_back(written);
+            return Err(refused.unwrap_or_else(|| io::Error::from(io::ErrorKind::StorageFull)));
         }
         self.unsynced = true;
         self.length += u64::try_from(written).unwrap_or(u64::MAX);
-        self.torn = written < bytes.len();
+        self.torn = false;
         crash::at(Point::LineWritten);
-        if self.torn { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// What was refused must not be there: of a line that lacks nothing but its end, the end of the next one would make a whole
+    /// line.
+    fn take_back(&mut self, written: usize) {
+        if written > 0 && self.file.set_len(self.length).is_err() {
+            self.length += u64::try_from(written).unwrap_or(u64::MAX);
+            self.torn = true;
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -84,17 +107,16 @@ impl Lines {
         self.length
     }
 
-    /// Goes on in the file that is now in its place.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        self.sync();
-        (self.file, self.length, self.torn) = append_to(&self.path)?;
-        Ok(())
+    /// From now on its disk is full, until it is given back what this answers with.
+    #[cfg(test)]
+    pub fn fill(&mut self) -> File {
+        std::mem::replace(&mut self.file, File::options().append(true).open("/dev/full").unwrap())
     }
 
-    /// From now on its disk is full.
+    /// It has room again.
     #[cfg(test)]
-    pub fn fill(&mut self) {
-        self.file = File::options().append(true).open("/dev/full").unwrap();
+    pub fn make_room(&mut self, file: File) {
+        self.file = file;
     }
 }
 
@@ -143,6 +165,13 @@ impl Backwards {
         };
         let left = file.as_ref().map_or(Ok(0), |file| file.metadata().map(|there| there.len()))?;
         Ok(Self { file, left, lines: Vec::new(), tail: Vec::new() })
+    }
+
+    /// Whether both are one file, under the same name or not.
+    pub fn is_same(&self, other: &Self) -> io::Result<bool> {
+        let (Some(one), Some(other)) = (&self.file, &other.file) else { return Ok(false) };
+        let (one, other) = (one.metadata()?, other.metadata()?);
+        Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
     }
 
     /// The one before.
@@ -233,15 +262,41 @@ mod tests {
         assert!(Lines::open(&path).is_err());
     }
 
+    /// The limit is far beyond what anything else here writes, since it is that of the whole process.
+    #[test]
+    fn a_line_that_lacks_its_end_only_is_not_there() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+        const FAR: u64 = 1 << 40;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let file = File::create(&path).unwrap();
+        // A file with a hole.
+        file.set_len(FAR - 1).unwrap();
+        file.write_all_at(b"\n", FAR - 1).unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        lines.append(&"one").unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, lines.length() + 5, hard).unwrap();
+        let short = lines.append(&"two");
+        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+        assert!(short.is_err());
+        assert_eq!(lines.length(), path.metadata().unwrap().len());
+        lines.append(&"three").unwrap();
+        let mut read = Backwards::open(&path).unwrap();
+        let newest = std::iter::from_fn(|| read.line::<String>().unwrap()).take(2);
+        assert_eq!(newest.collect::<Vec<_>>(), ["three", "one"]);
+    }
+
     #[test]
     fn a_full_disk_is_an_error_and_no_loss() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         let mut lines = Lines::open(&path).unwrap();
         lines.append(&"one").unwrap();
-        lines.fill();
+        let file = lines.fill();
         assert!(lines.append(&"two").is_err());
-        lines.reopen().unwrap();
+        lines.make_room(file);
         lines.append(&"three").unwrap();
         assert_eq!(read(&path), ["three", "one"]);
     }

@@ -89,6 +89,26 @@ fn four_files_are_kept_and_read_as_one() {
 }
 
 #[test]
+fn a_rotation_that_fails_loses_nothing_and_keeps_nobody_from_asking() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let audit = Audit::open(dir.path()).unwrap();
+    for (name, text) in [("audit.1.jsonl", "one"), ("audit.2.jsonl", "two")] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    // Nothing can be moved there.
+    std::fs::create_dir_all(path("audit.3.jsonl").join("in the way")).unwrap();
+    let long = "x".repeat(LONGEST);
+    for nth in 0..(log::ROTATE / 1_000 + 100) {
+        audit.answered(Answered::Changed, AuditRequest { by: long.clone(), ..request(&format!("/{nth}")) });
+    }
+    audit.asked("me", request("/first")).unwrap();
+    assert!(path("audit.jsonl").metadata().unwrap().len() > log::ROTATE);
+    assert_eq!(std::fs::read(path("audit.1.jsonl")).unwrap(), b"one");
+    assert_eq!(std::fs::read(path("audit.2.jsonl")).unwrap(), b"two");
+}
+
+#[test]
 fn a_full_disk_refuses_what_is_asked_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();

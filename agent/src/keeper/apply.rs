@@ -7,7 +7,7 @@ use partition_agent_proto::{End, Engine, EventKind, FaultId, FaultStatus, Hits, 
 
 use super::journal::Begun;
 use super::ledger::{Admission, Fault, Part, Phase};
-use super::status::status;
+use super::status::{span, status};
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
@@ -88,7 +88,7 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         fault.verdict = self.read_back(&fault).await;
-        let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
+        let text = format!("{}; the kernel ends it in {}", fault.spec, span(now.until(fault.timing.end())));
         let answer = status(&fault, now);
         crash::at(Point::ReadBack);
         self.ledger.activate(fault);
@@ -105,11 +105,17 @@ impl<K: Kernel> Keeper<K> {
     ) -> Result<FaultStatus, Error> {
         self.settings.policy.lasts(duration)?;
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        if fault.phase != Phase::Active || fault.restored_by.is_some() {
-            return Err(Error::Over(id.clone()));
-        }
         let now = BootTime::now();
         let mut timing = fault.timing;
+        match (&fault.phase, &fault.restored_by) {
+            (Phase::Active, None) => {}
+            (Phase::Active, Some(by)) => {
+                let left = now.until(timing.deadline);
+                return Err(Error::Restoring { id: id.clone(), left, by: by.clone() });
+            }
+            (Phase::Prepared { .. }, _) => return Err(Error::Uncommitted(id.clone())),
+            (Phase::Draining { .. } | Phase::Stuck { .. }, _) => return Err(Error::Over(id.clone())),
+        }
         // The kernel has ended it, and the agent has not tidied up yet.
         if timing.end() <= now {
             return Err(Error::Over(id.clone()));
@@ -118,14 +124,15 @@ impl<K: Kernel> Keeper<K> {
         timing.end_in(now, duration.duration());
         // To end sooner is always allowed.
         if timing.deadline > before.deadline {
+            self.settings.policy.lasts_altogether(timing.start.until(timing.deadline))?;
             let wait = now.until(timing.start);
-            let lasts = duration.duration().saturating_sub(wait);
+            let lasts = now.max(timing.start).until(timing.deadline);
             self.settings.policy.hours(Timestamp::now(), wait, lasts)?;
         }
         let plans = fault.plans().cloned().collect::<Vec<_>>();
         // In the pause of a flap, and before the start, the kernel holds nothing to move.
         if before.on_for(now).is_some() {
-            self.move_deadline(id, plans, before, timing.on_for(now)).await?;
+            self.move_deadline(id, plans, before, timing).await?;
         }
         crash::at(Point::Rearmed);
         self.ledger.rearmed(id, now, duration.duration());
@@ -135,7 +142,8 @@ impl<K: Kernel> Keeper<K> {
         if let Err(error) = self.journal.change(wall(Duration::ZERO), id.clone(), ends_at, by) {
             tracing::warn!(%id, %error, "the change is in force, but the journal cannot be written");
         }
-        self.tell(id, EventKind::Changed, format!("the kernel now ends it in {duration}"));
+        let ends_in = span(now.until(timing.end()));
+        self.tell(id, EventKind::Changed, format!("the kernel now ends it in {ends_in}"));
         crash::at(Point::Changed);
         self.ledger
             .get(id)
@@ -143,42 +151,46 @@ impl<K: Kernel> Keeper<K> {
             .ok_or_else(|| Error::Unknown(id.clone()))
     }
 
-    /// It is on for this long from now, in every place or in none.
+    /// Its time is now another one, in every place or in none.
     pub(super) async fn move_deadline(
         &mut self,
         id: &FaultId,
         mut plans: Vec<Plan>,
         before: Timing,
-        on: Option<Duration>,
+        timing: Timing,
     ) -> Result<(), Error> {
+        // Whether what is in force lasts until the end of the fault or of its lease, and is no turn of a flap before that.
+        let asked = BootTime::now();
+        let is_last = before.end() <= asked || before.on_for(asked) == Some(asked.until(before.end()));
         let (mut moved, mut absent) = (Vec::new(), Vec::new());
         for plan in &mut plans {
-            plan.set_timeout(on);
-            match self.kernel.rearm(plan).await {
+            match self.rearm_in_time(id, plan, &timing).await {
                 Ok(()) => moved.push(plan),
                 Err(refusal) if refusal.is_absent() => absent.push(plan),
                 Err(refusal) => {
                     let mut leftovers = Vec::new();
                     for plan in moved.into_iter().rev() {
-                        // One that should have ended by now ends as soon as it can.
-                        plan.set_timeout(Some(before.on_for(BootTime::now()).unwrap_or_default()));
-                        let back = self.kernel.rearm(plan).await;
+                        let back = self.rearm_in_time(id, plan, &before).await;
                         leftovers.extend(back.err().map(|refusal| (plan.place.name.clone(), refusal)));
                     }
                     return Err(Error::Unmoved { refusal, leftovers });
                 }
             }
         }
-        // The elements have timed out everywhere, and the agent has not tidied up yet. Those of a flap are only in their pause,
-        // unless it was the last one: the kernel began to count before the agent did.
+        // It is nowhere in force yet, and comes into force for as long as it then should.
+        let awaits_its_start = self.ledger.get(id).is_some_and(|fault| fault.retry_arm.is_some());
+        if moved.is_empty() && awaits_its_start {
+            return Ok(());
+        }
+        // The elements have timed out everywhere, and the agent has not tidied up yet: the kernel began to count before the agent
+        // did. Those of a flap may only be in their pause.
         if moved.is_empty() && !absent.is_empty() {
-            let is_last = before.next_on(BootTime::now()).is_none();
             return if is_last { Err(Error::Over(id.clone())) } else { Ok(()) };
         }
         for plan in absent {
-            match self.kernel.arm(plan).await {
+            match self.arm_in_time(id, plan, &timing).await {
                 // They had timed out here a moment earlier than elsewhere.
-                Ok(()) => {}
+                Ok(_) => {}
                 // The place is gone, and the agent has not heard of it yet.
                 Err(refusal) if refusal.is_absent() => {}
                 Err(refusal) => self.tell(id, EventKind::Failed, refusal.to_string()),
@@ -233,6 +245,7 @@ impl<K: Kernel> Keeper<K> {
             injected_at: wall(Duration::ZERO),
             timing,
             next_on: None,
+            retry_arm: None,
             next_step: None,
             started: None,
             ended: None,
@@ -249,6 +262,7 @@ impl<K: Kernel> Keeper<K> {
         let mut secluded = None;
         for site in &request.sources.sites {
             self.check_servers(site)?;
+            self.check_place(&fault, site)?;
             self.kernel.enter(&site.place, site.netns.as_ref()).await?;
             let slot = self.ledger.next_slot();
             let survey = match self.survey(&fault, site).await {
@@ -267,6 +281,15 @@ impl<K: Kernel> Keeper<K> {
         match secluded {
             Some(error) if fault.parts.is_empty() => Err(error),
             Some(_) | None => Ok(fault),
+        }
+    }
+
+    /// A process of the host is in the host's own place, and so may a namespace be that somebody names: without a sender to tell
+    /// apart, that is all of the host.
+    pub(super) fn check_place(&self, fault: &Fault, site: &Site) -> Result<(), Denied> {
+        match (&site.place.id, &site.sender) {
+            (None, None) => self.settings.policy.all_of_host(&fault.spec),
+            (Some(_), _) | (None, Some(_)) => Ok(()),
         }
     }
 

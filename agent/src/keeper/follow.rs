@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
 use super::ledger::{Fault, Part};
+use super::status::span;
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
 use crate::crash::{self, Point};
@@ -19,10 +20,6 @@ struct Went {
     changes: Vec<String>,
     refused: Vec<String>,
 }
-
-/// How much later than the fault the elements of a plan may end that is exchanged while it lasts. The agent takes it out by
-/// then.
-const PROMPT: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Why a fault is planned anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,19 +110,26 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         let Some(fault) = self.ledger.get(id) else { return };
         let mut fault = fault.clone();
-        let first = fault.next_on == Some(fault.timing.start);
+        let first = fault.started.is_none();
+        let again = fault.retry_arm.is_some();
         let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now, false) };
-        let mut refused = false;
+        let timing = fault.timing;
+        let (mut refused, mut in_time) = (false, fault.parts.is_empty());
         for part in &mut fault.parts {
-            part.plan.set_timeout(Some(on));
-            if let Err(refusal) = self.kernel.arm(&part.plan).await {
-                refused = true;
-                self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
+            match self.arm_in_time(id, &mut part.plan, &timing).await {
+                Ok(armed) => in_time |= armed,
+                Err(refusal) => {
+                    refused = true;
+                    self.tell(id, EventKind::Failed, format!("{refusal}; trying again"));
+                }
             }
+        }
+        if !in_time && !refused {
+            return self.ledger.armed(id, now, false);
         }
         crash::at(Point::Armed);
         let started = BootTime::now();
-        if first {
+        if first && !again {
             fault.not_reset = self.reset_connections(&mut fault).await;
             if let Some(refusal) = &fault.not_reset {
                 let text = format!("connections were not reset: {}", refusal.with_hint());
@@ -142,7 +146,7 @@ impl<K: Kernel> Keeper<K> {
         if refused {
             return;
         }
-        let on = humantime(on);
+        let on = span(on);
         let text = format!("on for {on}; the kernel switches it off");
         if first {
             self.tell(id, EventKind::Started, text);
@@ -339,7 +343,7 @@ impl<K: Kernel> Keeper<K> {
                 } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
                     went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
-                self.keep_time(fault, &mut next, now).await;
+                self.keep_time(&fault.id, &mut next, &fault.timing, now).await;
                 part.plan = next;
                 (part.survey, part.targets) = (survey, targets.clone());
             }
@@ -349,6 +353,7 @@ impl<K: Kernel> Keeper<K> {
     }
 
     async fn join(&mut self, fault: &Fault, site: &Site) -> Result<Part, Error> {
+        self.check_place(fault, site)?;
         self.kernel.enter(&site.place, site.netns.as_ref()).await?;
         let slot = self.ledger.next_slot();
         let before = self.kernel.before(&site.place).await.ok();
@@ -356,26 +361,8 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         let mut plan = self.plan(fault, site, slot, &survey, now)?;
         self.apply_one(&plan).await?;
-        self.keep_time(fault, &mut plan, now).await;
+        self.keep_time(&fault.id, &mut plan, &fault.timing, now).await;
         Ok(Part::new(plan, fault.sources.targets.clone(), survey, before))
-    }
-
-    /// The kernel counts from when it is told, and the plan from when it was made: where much had to be made in between, the
-    /// elements would outlive the fault by that much.
-    async fn keep_time(&mut self, fault: &Fault, plan: &mut Plan, planned: BootTime) {
-        let now = BootTime::now();
-        if now < planned + PROMPT {
-            return;
-        }
-        if let Some(on) = fault.timing.on_for(now) {
-            plan.set_timeout(Some(on));
-            match self.kernel.rearm(plan).await {
-                // They have timed out meanwhile.
-                Err(refusal) if refusal.is_absent() => {}
-                Err(refusal) => self.tell(&fault.id, EventKind::Failed, refusal.to_string()),
-                Ok(()) => {}
-            }
-        }
     }
 
     /// Lets go of the places that no fault is in, or is to be in.
@@ -391,11 +378,4 @@ impl<K: Kernel> Keeper<K> {
 /// Whether there is no interface to act on, and no trouble in finding that out.
 fn leads_nowhere(refusal: &Refusal) -> bool {
     refusal.is_absent() || refusal.errno == Errno::ENETUNREACH
-}
-
-/// To the millisecond.
-fn humantime(duration: std::time::Duration) -> String {
-    let millis =
-        u64::try_from((duration + std::time::Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
-    partition_agent_proto::Span::from_millis(millis).to_string()
 }

@@ -81,10 +81,9 @@ impl<K: Kernel> Keeper<K> {
         let mut timing = fault.timing;
         timing.deadline = at;
         let mut refused = None;
-        if let Some(on) = timing.on_for(now) {
+        if timing.on_for(now).is_some() {
             for mut plan in fault.plans().cloned().collect::<Vec<Plan>>() {
-                plan.set_timeout(Some(on));
-                match self.kernel.rearm(&plan).await {
+                match self.rearm_in_time(id, &mut plan, &timing).await {
                     // In the pause of a flap there is nothing to move.
                     Err(refusal) if refusal.is_absent() => {}
                     done => refused = done.err().or(refused),

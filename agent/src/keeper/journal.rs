@@ -1,7 +1,7 @@
 //! What was begun and what became of it: JSON lines, written before the kernel is touched. A later agent finds in it what
 //! an earlier one left, and `history` reads it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,9 @@ pub struct Journal {
     lines: Lines,
     /// The faults that have no end yet, as they were written.
     open: BTreeMap<FaultId, Line>,
+    /// Ends that the disk had no room for, in their order. No fault begins before they are written, so they are no more than
+    /// there were faults.
+    unwritten: VecDeque<(FaultId, Line)>,
     /// How long it may become.
     most: u64,
     _lock: Flock<File>,
@@ -95,7 +98,8 @@ impl Journal {
         let begun = open.values().filter_map(Line::begun).collect();
         let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
         // What the earlier agent has left open is ended now, so there is nothing to carry over.
-        let journal = Self { dir: dir.to_owned(), lines, open, most: ROTATE, _lock: lock };
+        let journal =
+            Self { dir: dir.to_owned(), lines, open, unwritten: VecDeque::new(), most: ROTATE, _lock: lock };
         crash::at(Point::JournalRead);
         Ok((journal, begun, unreadable))
     }
@@ -103,6 +107,7 @@ impl Journal {
     /// Written when this returns: the agent may die now.
     pub fn inject(&mut self, begun: Begun) -> io::Result<()> {
         let Begun { id, spec, by, at } = begun;
+        self.write_ends()?;
         let line = Line::Inject { at, id: id.clone(), spec: Box::new(spec), by };
         self.lines.append(&line)?;
         self.open.insert(id, line);
@@ -111,13 +116,17 @@ impl Journal {
 
     /// Has what was written brought to the disk, soon. A disk that hangs must not keep a restore waiting.
     pub fn sync(&mut self) {
+        // That there is no room for them has been said.
+        let _ = self.write_ends();
         self.lines.sync();
     }
 
     pub fn change(&mut self, at: String, id: FaultId, ends_at: String, by: String) -> io::Result<()> {
+        self.write_ends()?;
         self.lines.append(&Line::Change { at, id, ends_at, by })
     }
 
+    /// Where it cannot be written, it is later: without it the next agent would take the fault for one that this agent left.
     pub fn end(
         &mut self,
         at: String,
@@ -127,8 +136,18 @@ impl Journal {
         hits: Hits,
         as_before: Option<Verdict>,
     ) -> io::Result<()> {
-        self.open.remove(&id);
-        self.lines.append(&Line::End { at, boot_ns, id, end, hits, as_before })
+        let line = Line::End { at, boot_ns, id: id.clone(), end, hits, as_before };
+        self.unwritten.push_back((id, line));
+        self.write_ends()
+    }
+
+    fn write_ends(&mut self) -> io::Result<()> {
+        while let Some((id, line)) = self.unwritten.front() {
+            self.lines.append(line)?;
+            self.open.remove(id);
+            self.unwritten.pop_front();
+        }
+        Ok(())
     }
 
     /// Makes room. The lines of faults that are not over come first in the new file, so a later agent finds them.
@@ -145,10 +164,20 @@ impl Journal {
         let next = self.dir.join(NEXT);
         remove(&next)?;
         // Not synced: a crash of the host that could lose it takes the faults with it.
-        Lines::create(&next, &bytes)?;
-        std::fs::rename(self.dir.join(CURRENT), self.dir.join(PREVIOUS))?;
-        finish_rotation(&self.dir)?;
-        self.lines.reopen()?;
+        let lines = self.lines.next(&next, &bytes)?;
+        let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.dir.join(name));
+        match std::fs::rename(&current, &previous) {
+            // Somebody has taken it away; what is open goes on in the new one.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        if let Err(error) = std::fs::rename(&next, &current) {
+            // What is written from now on still goes into the old one, so that one is to be found.
+            std::fs::rename(&previous, &current)?;
+            return Err(error);
+        }
+        self.lines.sync();
+        self.lines = lines;
         self.most = self.lines.length() + ROTATE;
         Ok(())
     }
@@ -197,10 +226,17 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Faults that are over, newest first, out of the journal of a directory that another process may hold. It is read from its end,
 /// as far as it takes to find where these began.
 pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
+    // In this order: what becomes the previous one in between is missed by the other.
+    let current = Backwards::open(&dir.join(CURRENT))?;
+    over_in(current, Backwards::open(&dir.join(PREVIOUS))?, most)
+}
+
+fn over_in(current: Backwards, previous: Backwards, most: usize) -> io::Result<Vec<History>> {
+    // It may have become the previous one in between.
+    let previous = (!current.is_same(&previous)?).then_some(previous);
     let mut over = Vec::<Option<History>>::new();
     let mut wanted = BTreeMap::new();
-    for name in [CURRENT, PREVIOUS] {
-        let mut lines = Backwards::open(&dir.join(name))?;
+    for mut lines in [Some(current), previous].into_iter().flatten() {
         while over.len() < most || !wanted.is_empty() {
             match lines.line()? {
                 // One whose beginning is lost must not be given that of an older one.
@@ -401,6 +437,66 @@ mod tests {
         std::fs::rename(path(CURRENT), path(PREVIOUS)).unwrap();
         assert_eq!(Journal::open(dir.path()).unwrap().1, [begun("a")]);
         assert!(!path(NEXT).exists() && path(CURRENT).exists());
+    }
+
+    #[test]
+    fn a_history_that_is_read_across_a_rotation_has_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        for id in ["a", "b"] {
+            journal.inject(begun(id)).unwrap();
+            end(&mut journal, id);
+        }
+        let current = Backwards::open(&dir.path().join(CURRENT)).unwrap();
+        journal.most = 0;
+        journal.rotate().unwrap();
+        let over = over_in(current, Backwards::open(&dir.path().join(PREVIOUS)).unwrap(), 10).unwrap();
+        assert_eq!(over.iter().map(|over| over.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_rotation_that_fails_goes_on_where_it_was_and_one_without_a_file_makes_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("a")).unwrap();
+        std::fs::create_dir_all(path(PREVIOUS).join("in the way")).unwrap();
+        journal.most = 0;
+        assert!(journal.rotate().is_err());
+        journal.inject(begun("b")).unwrap();
+        std::fs::remove_dir_all(path(PREVIOUS)).unwrap();
+        std::fs::rename(path(CURRENT), path("elsewhere")).unwrap();
+        for _ in 0..2 {
+            journal.most = 0;
+            journal.rotate().unwrap();
+        }
+        end(&mut journal, "a");
+        drop(journal);
+        let (journal, open, _) = Journal::open(dir.path()).unwrap();
+        assert_eq!(open, [begun("b")]);
+        assert_eq!(journal.history(1).unwrap()[0].id.as_str(), "a");
+    }
+
+    #[test]
+    fn an_end_that_a_full_disk_had_no_room_for_is_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        journal.inject(begun("a")).unwrap();
+        journal.inject(begun("b")).unwrap();
+        let file = journal.lines.fill();
+        for id in ["a", "b"] {
+            let id = id.parse().unwrap();
+            assert!(journal.end("now".to_owned(), None, id, End::Deadline, Hits::default(), None).is_err());
+        }
+        journal.sync();
+        assert!(journal.inject(begun("c")).is_err(), "before the ends are written");
+        journal.lines.make_room(file);
+        journal.sync();
+        drop(journal);
+        let (journal, open, _) = Journal::open(dir.path()).unwrap();
+        assert_eq!(open, []);
+        let over = journal.history(10).unwrap();
+        assert_eq!(over.iter().map(|over| over.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]

@@ -33,12 +33,11 @@ impl<K: Kernel> Keeper<K> {
         }
         let mut timing = before;
         timing.renew(now);
-        let on = timing.on_for(now);
         // What comes into force later is given what is left then; and what ends sooner than the lease is not moved by it.
         let is_armed = fault.next_on.is_none_or(|next| next > now);
-        if is_armed && before.on_for(now).is_some_and(|was| Some(was) != on) {
+        if is_armed && before.on_for(now).is_some_and(|was| Some(was) != timing.on_for(now)) {
             let plans = fault.plans().cloned().collect();
-            self.move_deadline(id, plans, before, on).await?;
+            self.move_deadline(id, plans, before, timing).await?;
         }
         self.ledger.renewed(id, now);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;

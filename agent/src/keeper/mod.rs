@@ -4,6 +4,7 @@
 
 mod apply;
 mod follow;
+mod force;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing {
     pub use super::journal::fuzzing::journal;

@@ -29,6 +29,8 @@ pub struct World {
     pub refuse_undo: usize,
     /// Refuse this many replacements of a plan.
     pub refuse_replace: usize,
+    /// Refuse to put the plans in these slots into force; there is nothing of them then that could be given a new timeout.
+    pub refuse_arm: BTreeSet<u32>,
     /// Refuse new timeouts of the plans in these slots.
     pub refuse_rearm: BTreeMap<u32, Errno>,
     /// Refuse a second new timeout of the plan in this slot.
@@ -55,6 +57,10 @@ pub struct World {
     pub slow: Duration,
     /// How long a step of an end takes, and the move of a deadline or a start.
     pub hesitates: Duration,
+    /// How long something keeps the next one that is told a timeout from counting it.
+    pub stall: Duration,
+    /// How long the next reading takes after what it found.
+    pub slow_read: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -83,7 +89,7 @@ impl World {
     }
 
     /// What is left of it by now.
-    fn left(&self, slot: u32) -> Option<Duration> {
+    pub fn left(&self, slot: u32) -> Option<Duration> {
         let left = self.timeouts.get(&slot)?.checked_sub(self.told.get(&slot)?.elapsed())?;
         (!left.is_zero()).then_some(left)
     }
@@ -103,6 +109,12 @@ pub struct Fake {
 impl Fake {
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds its caller up, once.
+    async fn stall(&self) {
+        let stall = std::mem::take(&mut self.world().stall);
+        tokio::time::sleep(stall).await;
     }
 
     fn lacks(&self, need: Need) -> bool {
@@ -160,6 +172,7 @@ impl Kernel for Fake {
     }
 
     async fn apply(&mut self, plan: &Plan, step: &Step, _: &Guard) -> Result<(), Refusal> {
+        self.stall().await;
         let mut world = self.world();
         let done = world.steps.get(&plan.slot).map_or(0, Vec::len);
         let refuses = world.refuse_slot.is_none_or(|slot| slot == plan.slot);
@@ -198,16 +211,25 @@ impl Kernel for Fake {
     async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
         let hesitates = self.world().hesitates;
         tokio::time::sleep(hesitates).await;
-        self.world().time(plan);
+        self.stall().await;
+        let mut world = self.world();
+        if world.refuse_arm.contains(&plan.slot) {
+            return Err(Refusal::new("nft: add element", Errno::ENOMEM, None));
+        }
+        world.time(plan);
         Ok(())
     }
 
     async fn rearm(&mut self, plan: &Plan) -> Result<(), Refusal> {
         let hesitates = self.world().hesitates;
         tokio::time::sleep(hesitates).await;
+        self.stall().await;
         let mut world = self.world();
         if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
             return Err(Refusal::new("nft: add element", *errno, None));
+        }
+        if world.refuse_arm.contains(&plan.slot) && !world.timeouts.contains_key(&plan.slot) {
+            return Err(Refusal::new("nft: delete element", Errno::ENOENT, None));
         }
         world.time(plan);
         if world.refuse_rearm_again == Some(plan.slot) {
@@ -240,7 +262,7 @@ impl Kernel for Fake {
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
-        let world = self.world();
+        let mut world = self.world();
         let mut observed = Observed::default();
         for step in world.steps.get(&plan.slot).into_iter().flatten() {
             match step {
@@ -266,6 +288,9 @@ impl Kernel for Fake {
                 }
             }
         }
+        let slow = std::mem::take(&mut world.slow_read);
+        drop(world);
+        tokio::time::sleep(slow).await;
         Ok(observed)
     }
 

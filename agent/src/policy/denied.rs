@@ -25,6 +25,8 @@ pub enum Denied {
     Kind { allowed: BTreeSet<KindName>, kind: KindName },
     #[error("policy.scopes allows {}; this is on {}", list(allowed), place(*scope, which))]
     Scope { allowed: BTreeSet<ScopeName>, scope: ScopeName, which: String },
+    #[error("policy.scopes allows {}; {} is all of this host", list(allowed), place(*scope, which))]
+    AllOfHost { allowed: BTreeSet<ScopeName>, scope: ScopeName, which: String },
     #[error("policy.hours allows {} ({zone}); this would last from {start} to {end}", list(allowed))]
     Hours { allowed: Vec<Window>, zone: String, start: String, end: String },
     #[error(
@@ -49,6 +51,8 @@ pub enum Denied {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TooLong {
     Fault(Span),
+    /// From its start on, after all that it was prolonged by.
+    Altogether(Span),
     /// Until it starts.
     Start(Span),
     /// The same, by an instant that was given.
@@ -61,6 +65,7 @@ impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(asked) => write!(f, "this is to last {asked}"),
+            Self::Altogether(asked) => write!(f, "this would last {asked} altogether"),
             Self::Start(asked) => write!(f, "this is to start in {asked}"),
             Self::Instant(asked) => write!(f, "this is to start in {asked:.3?}"),
             Self::Patience(asked) => write!(f, "this is to wait {asked} for its start"),

@@ -94,12 +94,35 @@ impl Policy {
         self.hours(now, spec.start_in.map(Span::duration).unwrap_or_default(), spec.duration.duration())
     }
 
+    /// Whether a fault may act on all of this host, where its scope turns out to be that: by whatever name, the place counts.
+    ///
+    /// # Errors
+    /// [`Denied::AllOfHost`].
+    pub fn all_of_host(&self, spec: &FaultSpec) -> Result<(), Denied> {
+        // One interface of it is less.
+        let narrowed = spec.interface.is_some() && self.scopes.contains(&ScopeName::Interface);
+        if narrowed || self.scopes.contains(&ScopeName::Host) {
+            return Ok(());
+        }
+        let (scope, which) = (ScopeName::of(spec), ScopeName::argument(spec).to_owned());
+        Err(Denied::AllOfHost { allowed: self.scopes.clone(), scope, which })
+    }
+
     /// Whether a fault may last this long.
     ///
     /// # Errors
     /// [`Denied::TooLong`].
     pub fn lasts(&self, duration: Span) -> Result<(), Denied> {
         self.within_longest(TooLong::Fault(duration), duration.duration())
+    }
+
+    /// Whether a fault may last this long from its start, however often it was prolonged.
+    ///
+    /// # Errors
+    /// [`Denied::TooLong`].
+    pub fn lasts_altogether(&self, duration: Duration) -> Result<(), Denied> {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.within_longest(TooLong::Altogether(Span::from_millis(millis)), duration)
     }
 
     /// Whether a start may be this far away.
