@@ -150,7 +150,9 @@ pub async fn hold(
                         let left = left(now, host.may_end);
                         say(
                             &bar,
-                            &format!("{name}: {id} cannot be renewed: the kernel there ends it within {left}"),
+                            &format!(
+                                "{name}: {id} cannot be renewed: the kernel there ends it within {left}"
+                            ),
                         );
                     }
                 }
