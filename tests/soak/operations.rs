@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::clock::{Window, now};
 use crate::model::{Fault, Is, Phase, Room};
 use crate::observe::Seen;
+use crate::region::{Block, difference};
 use crate::routing::interfaces;
-use crate::soak::{CLOSE, Soak};
+use crate::soak::{CLOSE, PROTECTED_NET, Soak};
 use crate::wishes::Wish;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub enum Operation {
     Conflict,
     DryRun,
     Change,
+    Renew,
     Restore,
     RestoreAt,
     RestoreAll,
@@ -40,13 +42,14 @@ pub enum Operation {
 }
 
 /// How often each is done. Restarting the agent is left out where its memory is watched.
-const WEIGHTS: [(usize, Operation); 23] = [
+const WEIGHTS: [(usize, Operation); 24] = [
     (300, Operation::Inject),
     (60, Operation::Prepare),
     (20, Operation::Again),
     (10, Operation::Conflict),
     (10, Operation::DryRun),
     (130, Operation::Change),
+    (130, Operation::Renew),
     (140, Operation::Restore),
     (40, Operation::RestoreAt),
     (12, Operation::RestoreAll),
@@ -82,6 +85,9 @@ impl Soak {
         let operation = self.dice.weighed(&weights);
         self.do_one(operation);
         self.settle();
+        if self.dice.one_in(4) {
+            self.look_closely();
+        }
     }
 
     fn do_one(&mut self, operation: Operation) {
@@ -96,6 +102,7 @@ impl Soak {
             Operation::Conflict => self.conflict(),
             Operation::DryRun => self.dry_run(),
             Operation::Change => self.change(),
+            Operation::Renew => self.renew(),
             Operation::RestoreAt => self.restore_at(),
             Operation::RestoreAll => self.restore_all(),
             Operation::Commit => self.commit(),
@@ -167,7 +174,11 @@ impl Soak {
         let Some(netns) = self.rooms.get(&fault.room) else { return Is::Not };
         // Names need loopback only.
         let leads = fault.is_dns() || interfaces(&fault.spec, &fault.nets(), &Seen::look(netns)).is_some();
-        if !leads {
+        let is_protected = |net: &String| {
+            let (protected, net) = (Block::net(PROTECTED_NET), Block::net(net));
+            difference(&[protected.clone(), net], &[protected]).is_none()
+        };
+        if !leads || fault.nets().iter().all(is_protected) {
             return Is::Not;
         }
         let same_server = |other: &&Fault| {
@@ -208,17 +219,17 @@ impl Soak {
             None => {
                 let start = at
                     .plus(wish.spec.start_in.map(partition_agent_proto::Span::duration).unwrap_or_default());
-                Phase::Timed { start, deadline: start.plus(wish.spec.duration.duration()) }
+                Fault::timed(&wish.spec, start)
             }
         };
-        let (spec, room) = (wish.spec, wish.room);
-        let fault = Fault { id: id.clone(), spec, room, phase, is_settled: false, slot: None, was_on: false };
+        let room = wish.room;
+        let fault = Fault::new(id.clone(), wish.spec, room, phase);
         let expected = if raced { Is::Either } else { self.is_taken(&fault, at) };
         match (expected, status) {
             (Is::So | Is::Either, 201) => {
                 let verdict = &answer["verdict"]["is"];
                 // The shortest may be over before the kernel has been read back.
-                let short = fault.deadline().is_some_and(|deadline| deadline.earliest < at.latest + CLOSE);
+                let short = fault.end().is_some_and(|end| end.earliest < at.latest + CLOSE);
                 assert!(verdict == "confirmed" || short || raced, "{id}: {answer}\n{:#?}", self.log);
                 self.leftovers.remove(&room);
                 self.faults.insert(id, fault);
@@ -231,7 +242,7 @@ impl Soak {
     }
 
     /// One that is surely there, and will be for a moment.
-    fn lasting(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<String> {
+    pub fn lasting(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<String> {
         let soon = Window { earliest: now(), latest: now() + CLOSE };
         let fits = |fault: &&Fault| {
             fault.is_there(soon) == Is::So && !self.away.contains_key(&fault.room) && fits(fault)
@@ -280,11 +291,18 @@ impl Soak {
         assert_eq!(status, 200, "{id}: {answer}\n{:#?}", self.log);
         let duration = duration.parse::<partition_agent_proto::Span>().expect("a span").duration();
         let fault = self.faults.get_mut(id).expect("it is there");
-        if let Phase::Timed { start, deadline } = &mut fault.phase {
-            let from =
-                Window { earliest: at.earliest.max(start.earliest), latest: at.latest.max(start.latest) };
-            *deadline = from.plus(duration);
+        if let Phase::Timed { start, deadline, .. } = &mut fault.phase {
+            *deadline = at.or_later(*start).plus(duration);
         }
+    }
+
+    fn renew(&mut self) {
+        let leased = |fault: &Fault| fault.spec.lease.is_some();
+        let unleased = self.dice.one_in(10);
+        let Some(id) = self.lasting(|fault| leased(fault) != unleased) else { return };
+        let (status, answer, at) = self.ask("POST", &format!("/v1/faults/{id}/renew"), None);
+        assert_eq!(status, if unleased { 422 } else { 200 }, "{id}: {answer}\n{:#?}", self.log);
+        self.faults.get_mut(&id).expect("it is there").renew(at);
     }
 
     /// What is over by somebody's word.
@@ -315,7 +333,7 @@ impl Soak {
         assert_eq!(status, 200, "{answer}\n{:#?}", self.log);
         let fault = self.faults.get_mut(&id).expect("it is there");
         match &mut fault.phase {
-            Phase::Timed { start, deadline } if start.is_before(at) && at.latest < instant => {
+            Phase::Timed { start, deadline, .. } if start.is_before(at) && at.latest < instant => {
                 if instant < deadline.earliest {
                     *deadline = Window::at(instant);
                     fault.is_settled = true;
@@ -357,8 +375,9 @@ impl Soak {
             if is_near && let Some(fault) = self.faults.get_mut(&id) {
                 // Over by its own time, or by this: one of the two.
                 if !matches!(fault.phase, Phase::Over { .. }) {
+                    let ends = [vec!["restored"], fault.own_ends()].concat();
                     fault.phase = Phase::Over { ended: at };
-                    self.ends.push((id.clone(), vec!["restored", "deadline", "never committed"]));
+                    self.ends.push((id.clone(), ends));
                 }
             } else {
                 self.is_over(&id, at);
@@ -379,7 +398,8 @@ impl Soak {
         assert_eq!(status, 200, "{answer}\n{:#?}", self.log);
         let fault = self.faults.get_mut(&id).expect("it is there");
         let start = Window::at(start);
-        fault.phase = Phase::Timed { start, deadline: start.plus(fault.spec.duration.duration()) };
+        fault.phase = Fault::timed(&fault.spec, start);
+        fault.is_committed = true;
     }
 
     /// Until the next start or end, or for a moment.
@@ -464,5 +484,6 @@ impl Soak {
         self.clear_theirs();
         self.settle();
         self.judge_history();
+        assert!(self.ends.is_empty(), "these never ended: {:?}\n{:#?}", self.ends, self.faults);
     }
 }

@@ -95,7 +95,7 @@ impl Journal {
         let begun = open.values().filter_map(Line::begun).collect();
         let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
         // What the earlier agent has left open is ended now, so there is nothing to carry over.
-        let journal = Self { dir: dir.to_owned(), lines, open, most: ROTATE, _lock: lock };
+        let journal = Self { dir: dir.to_owned(), lines, open, most: crash::most(ROTATE), _lock: lock };
         crash::at(Point::JournalRead);
         Ok((journal, begun, unreadable))
     }
@@ -146,10 +146,14 @@ impl Journal {
         remove(&next)?;
         // Not synced: a crash of the host that could lose it takes the faults with it.
         Lines::create(&next, &bytes)?;
+        crash::at(Point::NextWritten);
         std::fs::rename(self.dir.join(CURRENT), self.dir.join(PREVIOUS))?;
+        crash::at(Point::CurrentMoved);
         finish_rotation(&self.dir)?;
+        crash::at(Point::NextMoved);
         self.lines.reopen()?;
-        self.most = self.lines.length() + ROTATE;
+        self.most = self.lines.length() + crash::most(ROTATE);
+        crash::at(Point::Rotated);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::ledger::Phase;
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::BootTime;
+use crate::crash::{self, Point};
 use crate::kernel::Kernel;
 
 impl<K: Kernel> Keeper<K> {
@@ -39,8 +40,10 @@ impl<K: Kernel> Keeper<K> {
         if is_armed && before.on_for(now).is_some_and(|was| Some(was) != on) {
             let plans = fault.plans().cloned().collect();
             self.move_deadline(id, plans, before, on).await?;
+            crash::at(Point::Rearmed);
         }
         self.ledger.renewed(id, now);
+        crash::at(Point::Renewed);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         Ok(status(fault, now))
     }
