@@ -305,7 +305,7 @@ fn restore_at(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "f", &cut("10m"));
     said.begin_here();
     let Some(clock) = said.ask(agent, "GET", "/v1/clock", None) else { return };
-    let at = clock["boot_ns"].as_u64().expect("a clock") + 300_000_000;
+    let at = clock["boot_ns"].as_u64().expect("a clock") + 700_000_000;
     said.ask(agent, "DELETE", &format!("/v1/faults/f?at_boot_ns={at}"), None);
     until_idle(agent);
 }
@@ -363,7 +363,7 @@ fn deadline(_: &Scene, agent: &mut Agent, said: &mut Said) {
 fn prepare_and_commit(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.ask(agent, "PUT", "/v1/faults/f?prepare=1m", Some(&cut("10m")));
     let Some(clock) = said.ask(agent, "GET", "/v1/clock", None) else { return };
-    let at = clock["boot_ns"].as_u64().expect("a clock") + 300_000_000;
+    let at = clock["boot_ns"].as_u64().expect("a clock") + 1_500_000_000;
     said.ask(agent, "POST", "/v1/faults/f/commit", Some(&format!(r#"{{"at_boot_ns":{at}}}"#)));
     until_or_dead(agent, "it is in force", |agent| {
         agent.try_ask("GET", "/v1/faults/f", None).is_ok_and(|(_, fault)| fault["started_boot_ns"].is_u64())

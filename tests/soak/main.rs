@@ -8,6 +8,7 @@ mod clock;
 mod closely;
 mod container;
 mod dice;
+mod flaps;
 mod foreign;
 mod judge;
 mod model;
@@ -16,6 +17,7 @@ mod operations;
 mod places;
 mod process;
 mod region;
+mod requests;
 mod routing;
 mod rules;
 mod soak;
@@ -81,6 +83,7 @@ fn random_operations_leave_in_the_kernel_what_a_model_says() {
         soak.looks
     );
     soak.end();
+    println!("they ended so: {:?}", soak.ended);
     before.assert_same(&Snapshot::take(&soak.lab.app), "at the end");
     let early = early.unwrap_or_else(|| at_start.clone());
     let most = early.resident_kib + process::more_kib(operations - last_restart);

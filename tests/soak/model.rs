@@ -1,12 +1,13 @@
 //! What must be so: every fault that was asked for, from when to when, and what it is to be in the kernel. It knows the
 //! words of the API and nothing of the agent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use partition_agent_proto::{FaultSpec, Flap, Hits, Host, Kind, Peer, Ports, Protocol, Scope};
+use partition_agent_proto::{FaultSpec, Hits, Host, Kind, Peer, Ports, Protocol, Scope};
 
 use crate::clock::Window;
+use crate::flaps::{Flaps, within_flap};
 use crate::region::Block;
 
 /// The network namespaces that faults are in.
@@ -56,21 +57,6 @@ pub struct Fault {
     pub hits: Hits,
     pub flaps: Flaps,
 }
-
-/// The periods of a flap, by number.
-#[derive(Debug, Clone, Default)]
-pub struct Flaps {
-    /// Those in which it was seen on.
-    pub on: BTreeSet<u128>,
-    /// Those that were looked at when it should have been on.
-    pub due: BTreeSet<u128>,
-}
-
-/// An agent on a busy machine may be late for some of them.
-const FLAPS: (usize, usize) = (2, 8);
-
-/// A flap that has lasted this long was on again.
-const FLAPPED: Duration = Duration::from_secs(10);
 
 /// How late the agent may put a fault into force whose start has come, on a busy machine.
 pub const ARMED_WITHIN: Duration = Duration::from_secs(3);
@@ -124,24 +110,6 @@ impl Fault {
         {
             *end = at.or_later(*start).plus(lease.duration());
         }
-    }
-
-    /// Notes what of a flap was seen; answers what is wrong with it.
-    pub fn note_flap(&mut self, seen: Window, is_on: bool) -> Option<String> {
-        let (Some(flap), Phase::Timed { start, .. }) = (self.spec.flap, self.phase) else { return None };
-        let (on, period) = (flap.on.duration(), flap.on.duration() + flap.off.duration());
-        // Into which period, and how far, at the earliest and at the latest.
-        let earliest = seen.earliest.checked_sub(start.latest)?;
-        let latest = seen.latest.checked_sub(start.earliest)?;
-        let nth = |into: Duration| into.as_nanos() / period.as_nanos();
-        if nth(earliest) == nth(latest) {
-            let far = latest.as_nanos() % period.as_nanos();
-            self.flaps.due.extend((far < on.as_nanos()).then_some(nth(latest)));
-            self.flaps.on.extend(is_on.then_some(nth(latest)));
-        }
-        let (least, due) = FLAPS;
-        let stays_off = earliest > FLAPPED && self.flaps.due.len() >= due && self.flaps.on.len() < least;
-        stays_off.then(|| format!("a flap that does not come again: {:?}", self.flaps))
     }
 
     /// Whether its ramp is at its end for good.
@@ -318,19 +286,6 @@ fn before(seen: Window, end: Window) -> Is {
     } else {
         Is::Either
     }
-}
-
-/// The kernel switches off in time; the agent switches on, and may be late.
-fn within_flap(flap: Flap, start: Window, seen: Window, late: Duration) -> Is {
-    let (on, period) = (flap.on.duration(), flap.on.duration() + flap.off.duration());
-    let into = |instant: Duration, start: Duration| {
-        let nanos = instant.saturating_sub(start).as_nanos() % period.as_nanos();
-        Duration::from_nanos(u64::try_from(nanos).expect("less than a period"))
-    };
-    // From what is surely past the end of a phase to what is surely before the next.
-    let (least, most) = (into(seen.earliest, start.latest + late), into(seen.latest, start.earliest));
-    let length = seen.latest - seen.earliest + (start.latest - start.earliest) + late;
-    if least >= on && most >= on && length < flap.off.duration() { Is::Not } else { Is::Either }
 }
 
 /// All of them, by id.

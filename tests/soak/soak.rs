@@ -39,6 +39,8 @@ pub struct Soak {
     pub log: VecDeque<String>,
     /// Ids and what the history may say of their ends.
     pub ends: Vec<(String, Vec<&'static str>)>,
+    /// How often each was.
+    pub ended: BTreeMap<&'static str, usize>,
     pub names: usize,
     /// Rooms that may have links of an agent that was killed, until the next one enters them.
     pub leftovers: BTreeSet<Room>,
@@ -107,6 +109,7 @@ impl Soak {
             foreign: BTreeMap::new(),
             log: VecDeque::new(),
             ends: Vec::new(),
+            ended: BTreeMap::new(),
             names: 0,
             leftovers: BTreeSet::new(),
             looks: Looks::default(),
@@ -386,8 +389,14 @@ impl Soak {
                 .filter(|over| over.id.as_str() == id)
                 .map(|over| over.end.to_string())
                 .collect::<Vec<_>>();
-            let fits = matches!(told.as_slice(), [told] if ends.iter().any(|end| told.contains(end)));
-            assert!(fits, "the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
+            let fits = match told.as_slice() {
+                [told] => ends.iter().find(|end| told.contains(**end)),
+                _ => None,
+            };
+            let Some(end) = fits else {
+                panic!("the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
+            };
+            *self.ended.entry(end).or_default() += 1;
             // The history cannot show two ends of one beginning.
             let written = journal.iter().filter(|ended| **ended == id).count();
             assert_eq!(written, 1, "the journal has so many ends of {id}\n{:#?}", self.log);

@@ -118,7 +118,7 @@ impl Wish {
             _ => {}
         }
         // Rarely renewed in time, sometimes, always.
-        if duration.ends_with('m') && dice.one_in(3) {
+        if matches!(duration, "5s" | "10m") && dice.one_in(2) {
             let lease = dice.pick(&["2s", "4s", "1m"]);
             more.push_str(&format!(r#","lease":"{lease}""#));
         }
