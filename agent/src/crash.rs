@@ -2,7 +2,8 @@
 //! can see. Without the feature `crash-points` nothing of this is in the program.
 //!
 //! The points that a process passes are numbered as it passes them. `PA_CRASH_AT=17` kills it at the 17th, with SIGKILL, as
-//! nothing else is as sudden. `PA_CRASH_TRACE=FILE` writes down the name of each.
+//! nothing else is as sudden. `PA_CRASH_TRACE=FILE` writes down the name of each. `PA_CRASH_ROTATE=1000` makes room in the journal
+//! after so many bytes.
 
 /// One boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,13 @@ pub enum Point {
     /// Half of it is in the file.
     LineBegun,
     LineWritten,
+    /// The journal that is to become the current one is there.
+    NextWritten,
+    /// There is no current journal.
+    CurrentMoved,
+    /// Both have their names, and the agent still writes into the former one.
+    NextMoved,
+    Rotated,
     StepApplied,
     AllApplied,
     ReadBack,
@@ -31,8 +39,12 @@ pub enum Point {
     Prepared,
     Committed,
     Armed,
+    /// The kernel has another deadline, and the ledger does not.
     Rearmed,
     Changed,
+    Renewed,
+    /// It is to be restored at an instant.
+    Settled,
 
     TransactionBegun,
     TransactionDone,
@@ -63,24 +75,22 @@ pub enum Point {
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{at, parts};
+pub use armed::{at, most, parts};
 
 #[cfg(feature = "crash-points")]
 mod armed {
-    use std::fs::OpenOptions;
+    use std::fs::File;
     use std::io::Write;
-    use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
+    use nix::sys::signal::{Signal, raise};
 
     use super::Point;
 
     struct Orders {
         at: Option<u64>,
-        trace: Option<PathBuf>,
+        trace: Option<File>,
     }
 
     static ORDERS: OnceLock<Orders> = OnceLock::new();
@@ -88,7 +98,7 @@ mod armed {
 
     impl Point {
         /// In the order in which a fault meets them, roughly.
-        pub const ALL: [Self; 45] = [
+        pub const ALL: [Self; 51] = [
             Self::StateDirMade,
             Self::SocketBound,
             Self::PrivilegesDropped,
@@ -102,6 +112,10 @@ mod armed {
             Self::Planned,
             Self::LineBegun,
             Self::LineWritten,
+            Self::NextWritten,
+            Self::CurrentMoved,
+            Self::NextMoved,
+            Self::Rotated,
             Self::StepApplied,
             Self::AllApplied,
             Self::ReadBack,
@@ -111,6 +125,8 @@ mod armed {
             Self::Armed,
             Self::Rearmed,
             Self::Changed,
+            Self::Renewed,
+            Self::Settled,
             Self::TransactionBegun,
             Self::TransactionDone,
             Self::IfbMade,
@@ -139,18 +155,21 @@ mod armed {
 
     /// Passed; or the end of this process.
     pub fn at(point: Point) {
+        // At the first point, and the file stays open: later the sandbox lets none be opened outside of the state directory.
+        // A trace that cannot be written shows as one that is too short.
         let orders = ORDERS.get_or_init(|| Orders {
             at: std::env::var("PA_CRASH_AT").ok().and_then(|text| text.parse().ok()),
-            trace: std::env::var_os("PA_CRASH_TRACE").map(PathBuf::from),
+            trace: std::env::var_os("PA_CRASH_TRACE")
+                .and_then(|trace| File::options().create(true).append(true).open(trace).ok()),
         });
         let nth = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Some(trace) = &orders.trace {
-            let file = OpenOptions::new().create(true).append(true).open(trace);
-            // A trace that cannot be written shows as one that is too short.
-            let _ = file.and_then(|mut file| writeln!(file, "{point:?}"));
+        if let Some(mut trace) = orders.trace.as_ref() {
+            // In one call: two threads may pass points at the same time.
+            let _ = trace.write_all(format!("{point:?}\n").as_bytes());
         }
         if orders.at == Some(nth) {
-            let _ = kill(Pid::this(), Signal::SIGKILL);
+            // The whole process dies of it. By `tgkill`, as the sandbox has no `kill`.
+            let _ = raise(Signal::SIGKILL);
             // Nothing more is done here until the kernel has done it.
             loop {
                 std::thread::park();
@@ -162,6 +181,11 @@ mod armed {
     pub fn parts(line: &[u8]) -> [&[u8]; 2] {
         let (first, second) = line.split_at(line.len() / 2);
         [first, second]
+    }
+
+    /// How many bytes a journal may have.
+    pub fn most(usual: u64) -> u64 {
+        std::env::var("PA_CRASH_ROTATE").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
     }
 
     #[cfg(test)]
@@ -188,4 +212,10 @@ pub fn at(_: Point) {}
 #[inline(always)]
 pub fn parts(line: &[u8]) -> [&[u8]; 1] {
     [line]
+}
+
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn most(usual: u64) -> u64 {
+    usual
 }

@@ -41,6 +41,7 @@ fn run(scenario: &Scenario, scene: &Scene, at: Option<usize>) -> Run {
     let trace = dir.path().join("trace");
     let mut by = vec!["env".to_owned(), format!("PA_CRASH_TRACE={}", trace.display())];
     by.extend(at.map(|at| format!("PA_CRASH_AT={at}")));
+    by.extend(scenario.room.map(|bytes| format!("PA_CRASH_ROTATE={bytes}")));
     let by = by.iter().map(String::as_str).collect::<Vec<_>>();
     let mut agent = Agent::doomed(&scene.lab.app, &by, scenario.config, dir);
     let mut said = Said::new(trace.clone());
@@ -124,10 +125,30 @@ fn inspect(scenario: &Scenario, scene: &Scene, before: &[Snapshot], run: Run, at
     for id in &run.said.restored {
         assert!(ends[id].starts_with("restored by"), "{at}: {id} was restored, and the history has {ends:?}");
     }
-    let dir = agent.kill_9();
-    let journal = lines(&dir.path().join("state/journal.jsonl"));
-    let torn = journal.iter().filter(|line| serde_json::from_str::<Value>(line).is_err()).count();
+    inspect_journal(&agent.kill_9().path().join("state"), &run.said, at);
+}
+
+/// Each fault has one beginning and one end, however often an agent or a rotation came in between. The history reads backwards
+/// and would show one of two ends.
+fn inspect_journal(state: &Path, said: &Said, at: &str) {
+    let journal = ["journal.1.jsonl", "journal.jsonl"].map(|name| lines(&state.join(name))).concat();
+    let read = journal.iter().map(|line| serde_json::from_str::<Value>(line)).collect::<Vec<_>>();
+    let torn = read.iter().filter(|line| line.is_err()).count();
     assert!(torn <= 1, "{at}: {journal:#?}");
+    let of = |op: &str| {
+        let lines = read.iter().flatten().filter(|line| line["op"] == op);
+        lines.map(|line| (line["id"].as_str().unwrap_or_default(), line)).collect::<Vec<_>>()
+    };
+    let ends = of("end");
+    // A line that was carried over is the same fault.
+    let begun = of("inject").into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>();
+    assert_eq!(begun.len(), ends.len(), "{at}: not one end for each: {journal:#?}");
+    assert_eq!(begun, ends.iter().map(|(id, _)| *id).collect(), "{at}: ends of others: {journal:#?}");
+    for (id, end) in ends {
+        let died = end["end"]["by"] == "agent_died";
+        assert!(!(died && said.restored.contains(id)), "{at}: {id} was restored: {journal:#?}");
+    }
+    assert!(!state.join("journal.next.jsonl").exists(), "{at}: a rotation is not finished");
 }
 
 /// What a sweep of one scenario came to.
@@ -152,7 +173,7 @@ fn sweep(scenario: &Scenario) -> Swept {
     let points = if scenario.is_start {
         (1..=ready).collect::<Vec<_>>()
     } else {
-        let (from, to) = whole.said.window(passed.len());
+        let (from, to) = whole.said.window(&passed);
         (from.max(ready) + 1..=to).collect()
     };
     assert!(points.len() >= scenario.least, "{}: {} points, {passed:?}", scenario.name, points.len());

@@ -12,6 +12,7 @@ use harness::name_server::{ELSE, NameServer};
 use harness::traffic::serve_tcp;
 use harness::until;
 use nix::sys::signal::Signal;
+use partition_agent_core::crash::Point;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -64,11 +65,20 @@ pub struct Said {
     trace: PathBuf,
     from: usize,
     to: Option<usize>,
+    /// Where a point is passed for the so manieth time.
+    to_point: Option<(Point, usize)>,
 }
 
 impl Said {
     pub fn new(trace: PathBuf) -> Self {
-        Self { in_force: BTreeSet::new(), restored: BTreeSet::new(), trace, from: 0, to: None }
+        Self {
+            in_force: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            trace,
+            from: 0,
+            to: None,
+            to_point: None,
+        }
     }
 
     /// From here on; another scenario has what was before.
@@ -80,8 +90,24 @@ impl Said {
         self.to = Some(lines(&self.trace).len());
     }
 
-    pub fn window(&self, passed: usize) -> (usize, usize) {
-        (self.from, self.to.unwrap_or(passed))
+    /// Until a point is passed so many times after the beginning, which is also as far as is swept: what comes after it may come
+    /// or not.
+    fn end_at(&mut self, agent: &mut Agent, point: Point, times: usize) {
+        self.to_point = Some((point, times));
+        let trace = self.trace.clone();
+        until_or_dead(agent, "it has passed its last point", |_| self.last(&lines(&trace)).is_some());
+    }
+
+    /// The last point of interest, if it is among these.
+    fn last(&self, passed: &[String]) -> Option<usize> {
+        let (point, times) = self.to_point?;
+        let name = format!("{point:?}");
+        let found = passed.iter().enumerate().skip(self.from).filter(|(_, passed)| **passed == name);
+        found.map(|(nth, _)| nth + 1).nth(times - 1)
+    }
+
+    pub fn window(&self, passed: &[String]) -> (usize, usize) {
+        (self.from, self.last(passed).or(self.to).unwrap_or(passed.len()))
     }
 
     /// Asks, and remembers what was promised. Whoever answers must not refuse.
@@ -106,6 +132,16 @@ impl Said {
         }
     }
 
+    /// The kernel refuses a step of it.
+    fn inject_in_vain(&mut self, agent: &Agent, id: &str, spec: &str) {
+        let Ok((status, answer)) = agent.try_ask("PUT", &format!("/v1/faults/{id}"), Some(spec)) else {
+            return;
+        };
+        let refused =
+            answer["code"] == "kernel-refused" && answer["detail"].to_string().contains("step 2 of");
+        assert!(refused, "{status} {answer}");
+    }
+
     fn restore(&mut self, agent: &Agent, id: &str) {
         self.ask(agent, "DELETE", &format!("/v1/faults/{id}"), None);
     }
@@ -127,6 +163,8 @@ fn until_idle(agent: &mut Agent) {
 pub struct Scenario {
     pub name: &'static str,
     pub config: &'static str,
+    /// How many bytes its journal may have, if not as many as always.
+    pub room: Option<u64>,
     /// Once.
     pub furnish: fn(&Scene),
     /// For each run: the directory that the agent gets.
@@ -146,6 +184,7 @@ impl Scenario {
         Self {
             name,
             config: "",
+            room: None,
             furnish: |_| {},
             begin,
             drive,
@@ -179,6 +218,17 @@ pub fn scenarios(netem: bool) -> Vec<Scenario> {
         Scenario::new("reject and reset", 12, reject),
         Scenario::new("cut", 14, whole_cut),
         Scenario::new("extend", 8, extend),
+        Scenario::new("lease", 8, lease),
+        Scenario::new("restore at", 12, restore_at),
+        Scenario::new("flap", 6, flap),
+        Scenario::new("ramp", 6, ramp),
+        Scenario { ends: &["failed"], ..Scenario::new("a step that is refused", 20, refused) },
+        Scenario {
+            config: "namespaces = true\n",
+            furnish: populate,
+            ..Scenario::new("leaving a place", 3, leave)
+        },
+        Scenario { room: Some(ROOM), ..Scenario::new("rotation", 14, rotate) },
     ];
     if netem {
         all.push(Scenario::new("delay by netem", 30, by_netem));
@@ -190,6 +240,11 @@ fn delay(engine: &str) -> String {
     format!(
         r#"{{"kinds":[{{"delay":{{"latency":"20ms"}}}}],"target":{{"peers":["{REDIS}"]}},"engine":"{engine}","for":"10m"}}"#
     )
+}
+
+/// A cut for ten minutes, with something more.
+fn with(more: &str) -> String {
+    cut("10m").replace(r#""for""#, &format!(r#"{more},"for""#))
 }
 
 fn failing_names() -> String {
@@ -237,6 +292,68 @@ fn extend(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.end_here();
 }
 
+fn lease(_: &Scene, agent: &mut Agent, said: &mut Said) {
+    said.inject(agent, "f", &with(r#""lease":"1m""#));
+    said.begin_here();
+    for _ in 0..2 {
+        said.ask(agent, "POST", "/v1/faults/f/renew", None);
+    }
+    said.end_here();
+}
+
+fn restore_at(_: &Scene, agent: &mut Agent, said: &mut Said) {
+    said.inject(agent, "f", &cut("10m"));
+    said.begin_here();
+    let Some(clock) = said.ask(agent, "GET", "/v1/clock", None) else { return };
+    let at = clock["boot_ns"].as_u64().expect("a clock") + 700_000_000;
+    said.ask(agent, "DELETE", &format!("/v1/faults/f?at_boot_ns={at}"), None);
+    until_idle(agent);
+}
+
+/// On by the agent twice, after the first time, which is its injection.
+fn flap(_: &Scene, agent: &mut Agent, said: &mut Said) {
+    said.inject(agent, "f", &with(r#""flap":{"on":"300ms","off":"300ms"}"#));
+    said.begin_here();
+    said.end_at(agent, Point::Armed, 2);
+}
+
+fn ramp(_: &Scene, agent: &mut Agent, said: &mut Said) {
+    said.inject(agent, "f", &with(r#""ramp":{"over":"20s"}"#));
+    said.begin_here();
+    said.end_at(agent, Point::Followed, 2);
+}
+
+/// Something has the name of the second link, so what was done before is undone.
+fn refused(scene: &Scene, agent: &mut Agent, said: &mut Said) {
+    scene.lab.app.sh("ip link add pa-f1-i0 type ifb");
+    said.inject_in_vain(agent, "f", &delay("emulator"));
+    scene.lab.app.sh("ip link del pa-f1-i0 2>/dev/null || true");
+}
+
+/// The last process of a group in one of two network namespaces ends.
+fn leave(scene: &Scene, agent: &mut Agent, said: &mut Said) {
+    let group = Group::new();
+    let stays = group.spawn(&scene.lab.redis, "exec sleep 600");
+    let leaves = group.spawn(&scene.lab.db, "exec sleep 600");
+    said.inject(agent, "f", &on_group(&group));
+    said.begin_here();
+    drop(leaves);
+    said.end_at(agent, Point::Followed, 1);
+    drop(stays);
+}
+
+/// More than two beginnings take, and less than they and one end.
+const ROOM: u64 = 550;
+
+/// The journal makes room when one fault has ended and another has not.
+fn rotate(_: &Scene, agent: &mut Agent, said: &mut Said) {
+    said.inject(agent, "stays", &cut("10m"));
+    said.inject(agent, "ends", &cut("10m").replace(REDIS, DB));
+    said.begin_here();
+    said.restore(agent, "ends");
+    said.end_at(agent, Point::Rotated, 1);
+}
+
 fn deadline(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.inject(agent, "f", &cut("300ms"));
     said.begin_here();
@@ -246,7 +363,7 @@ fn deadline(_: &Scene, agent: &mut Agent, said: &mut Said) {
 fn prepare_and_commit(_: &Scene, agent: &mut Agent, said: &mut Said) {
     said.ask(agent, "PUT", "/v1/faults/f?prepare=1m", Some(&cut("10m")));
     let Some(clock) = said.ask(agent, "GET", "/v1/clock", None) else { return };
-    let at = clock["boot_ns"].as_u64().expect("a clock") + 300_000_000;
+    let at = clock["boot_ns"].as_u64().expect("a clock") + 1_500_000_000;
     said.ask(agent, "POST", "/v1/faults/f/commit", Some(&format!(r#"{{"at_boot_ns":{at}}}"#)));
     until_or_dead(agent, "it is in force", |agent| {
         agent.try_ask("GET", "/v1/faults/f", None).is_ok_and(|(_, fault)| fault["started_boot_ns"].is_u64())
@@ -297,11 +414,15 @@ fn populate(scene: &Scene) {
 
 fn two_namespaces(scene: &Scene, agent: &mut Agent, said: &mut Said) {
     let (_, group) = scene.group.get().expect("populated");
+    said.inject(agent, "f", &on_group(group));
+    said.restore(agent, "f");
+}
+
+/// Between its processes and the host that the agent is on.
+fn on_group(group: &Group) -> String {
     let scope = format!(r#""scope":{{"cgroup":"{}"}},"target""#, group.path);
     let spec = cut("10m").replace(REDIS, APP_TO_REDIS).replace(r#""target""#, &scope);
-    let spec = spec.replace(APP_TO_REDIS, &format!(r#"{APP_TO_REDIS}","10.77.2.1"#));
-    said.inject(agent, "f", &spec);
-    said.restore(agent, "f");
+    spec.replace(APP_TO_REDIS, &format!(r#"{APP_TO_REDIS}","10.77.2.1"#))
 }
 
 /// Three faults of an agent that died.

@@ -1,6 +1,6 @@
 //! A thousand clients at once, half of them up to no good: nobody honest goes without an answer, and no fault is late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// How late the kernel may end a fault, with the time that reading it takes.
 const LATE: Duration = Duration::from_millis(500);
 
+const TICK: Duration = Duration::from_millis(10);
+
 /// How late the agent may start one while a thousand clients want something of it on two busy cores.
 const STARTED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -38,6 +40,10 @@ const STARTED_WITHIN: Duration = Duration::from_secs(5);
 /// written, and twice that because an allocator does not give back what lies between; and 16 MiB for some forty faults with
 /// their plans, their history and answers that list them all.
 const MORE_KIB: u64 = 48 << 10;
+
+/// What of that may stay when they are gone: what an allocator does not give back, and the events and history of some forty
+/// faults. One connection in four that is never let go of would be as much.
+const KEPT_KIB: u64 = 8 << 10;
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -173,7 +179,15 @@ async fn honest(nth: usize, to: To, told: Arc<Told>, faults: Arc<Mutex<BTreeMap<
                 faults.lock().expect("nobody panicked").insert(nth, window.plus(Duration::from_secs(4)));
                 put
             }
-            (true, 1) if nth.is_multiple_of(40) => to.get_answer("DELETE", &path, "", &told).await,
+            (true, 1) if nth.is_multiple_of(40) => {
+                let answer = to.get_answer("DELETE", &path, "", &told).await;
+                if answer.0 == 200 {
+                    let ended = Window::at(now());
+                    let mut faults = faults.lock().expect("nobody panicked");
+                    faults.entry(nth).and_modify(|end| *end = end.or_sooner(ended));
+                }
+                answer
+            }
             (_, 2) => to.get_answer("GET", "/v1/faults", "", &told).await,
             _ => to.get_answer("GET", "/v1/clock", "", &told).await,
         };
@@ -195,6 +209,8 @@ fn cut(nth: usize, duration: &str, more: &str) -> String {
 struct Watched {
     first: BTreeMap<String, Window>,
     last: BTreeMap<String, Window>,
+    /// The first look after it at which it was not.
+    gone: BTreeMap<String, Window>,
 }
 
 /// Looks at the kernel until it is told to stop.
@@ -202,9 +218,16 @@ fn watch(netns: &Netns, stop: &AtomicBool) -> Watched {
     let mut watched = Watched::default();
     while !stop.load(Ordering::Relaxed) {
         let (listed, at) = Window::around(|| netns.output("nft", &["list", "ruleset"]));
-        for word in text(&listed.stdout).split_whitespace().filter(|word| word.starts_with("198.18.")) {
-            watched.first.entry(word.to_owned()).or_insert(at);
-            watched.last.insert(word.to_owned(), at);
+        let listed = text(&listed.stdout);
+        let there = listed.split_whitespace().filter(|word| word.starts_with("198.18."));
+        let there = there.map(str::to_owned).collect::<BTreeSet<_>>();
+        for address in watched.first.keys().filter(|address| !there.contains(*address)) {
+            watched.gone.entry(address.clone()).or_insert(at);
+        }
+        for address in there {
+            watched.gone.remove(&address);
+            watched.first.entry(address.clone()).or_insert(at);
+            watched.last.insert(address, at);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -221,7 +244,7 @@ fn a_thousand_clients_half_of_them_hostile_keep_nobody_waiting_and_no_fault_from
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .expect("it is ours");
     let config = format!(
-        "listen = \"127.0.0.1:7433\"\ntoken_file = \"{}\"\nmost_faults = 500\nlongest = \"1h\"\n",
+        "listen = \"127.0.0.1:7433\"\ntoken_file = \"{}\"\n[policy]\nmost_faults = 500\nlongest = \"1h\"\n",
         token.display()
     );
     // As many files as a unit gives a service that asks for nothing.
@@ -320,13 +343,20 @@ fn a_thousand_clients_half_of_them_hostile_keep_nobody_waiting_and_no_fault_from
                 "{address} was in the kernel at {first:?}, and to start at {start:?}"
             );
             assert!(first.earliest < start.latest + STARTED_WITHIN, "{address}: at {first:?}, not {start:?}");
-            assert!(last.latest + LATE > end.earliest, "{address} was gone after {last:?}, before {end:?}");
+            let gone = watched.gone.get(&address);
+            // The kernel's own clock of timeouts has ticks of 10 ms at most.
+            let in_time = gone.is_none_or(|gone| gone.latest + TICK > end.earliest);
+            assert!(in_time, "{address} was gone at {gone:?}, before {end:?}");
         }
     }
     let most = u64::try_from(most.load(Ordering::Relaxed)).expect("64 bits");
     println!("{} KiB before, at most {most} KiB", before.resident_kib);
     assert!(most < before.resident_kib + MORE_KIB, "{most} KiB, and {} KiB before", before.resident_kib);
     agent.until_idle(Duration::from_secs(30));
-    let early = Process { resident_kib: most, ..before.clone() };
-    crate::process::assert_nothing_is_kept(&agent, &before, &early, Duration::from_secs(60));
+    crate::process::assert_nothing_is_kept(
+        &agent,
+        &before,
+        before.resident_kib + KEPT_KIB,
+        Duration::from_secs(60),
+    );
 }

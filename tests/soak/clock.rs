@@ -31,6 +31,16 @@ impl Window {
         Self { earliest: self.earliest + span, latest: self.latest + span }
     }
 
+    /// Whichever comes later.
+    pub fn or_later(self, other: Self) -> Self {
+        Self { earliest: self.earliest.max(other.earliest), latest: self.latest.max(other.latest) }
+    }
+
+    /// Whichever comes sooner.
+    pub fn or_sooner(self, other: Self) -> Self {
+        Self { earliest: self.earliest.min(other.earliest), latest: self.latest.min(other.latest) }
+    }
+
     pub fn is_before(self, other: Self) -> bool {
         self.latest < other.earliest
     }

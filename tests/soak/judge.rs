@@ -9,7 +9,7 @@ use crate::model::{Fault, Faults, Is, Room};
 use crate::observe::{Element, Rule, Seen, Table};
 use crate::region::{Block, difference};
 use crate::routing::interfaces;
-use crate::rules::{loss, reject, shape};
+use crate::rules::{guard, loss, reject, shape};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Of one namespace. Notes in the faults which number they have there.
+    /// Of one namespace. Notes in the faults which number they have there, and when flaps are on.
     pub fn judge(&self, faults: &mut Faults) -> Vec<Wrong> {
         let mut wrong = Vec::new();
         let mut parts = parts(self.seen);
@@ -175,6 +175,7 @@ impl Judge<'_> {
         if !self.stopped {
             wrong.extend(self.judge_hooks(&hooks, &may_hook));
         }
+        wrong.extend(guard(self.seen).into_iter().map(never));
         wrong
     }
 
@@ -213,6 +214,11 @@ impl Judge<'_> {
         if self.stopped {
             return wrong;
         }
+        if is_there == Is::So {
+            wrong.extend(
+                fault.note_flap(self.seen.at, part.has_targets()).map(|what| never(format!("{id}: {what}"))),
+            );
+        }
         match is_there {
             Is::Either => {}
             Is::So => wrong
@@ -225,7 +231,7 @@ impl Judge<'_> {
                 {
                     wrong.push(yet(format!("{id}: it is over, and rules of it are there")));
                 }
-                let drained = fault.deadline().map(|ended| ended.latest + fault.drains());
+                let drained = fault.end().map(|ended| ended.latest + fault.drains());
                 if drained.is_none_or(|drained| drained < self.seen.at.earliest)
                     && (part.back.is_some() || !part.links.is_empty())
                 {
@@ -317,7 +323,7 @@ impl Judge<'_> {
         if fault.steers() {
             for (way, letter) in fault.directions() {
                 if let Some(millionths) = fault.loses() {
-                    wrong.extend(loss(fault, part, way, millionths, on.as_ref()));
+                    wrong.extend(loss(fault, part, way, millionths, on.as_ref(), self.seen.at));
                 }
                 if fault.shapes() {
                     wrong.extend(shape(part, (way, letter), on.as_ref()));

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use partition_agent_proto::{FaultSpec, Flap, Host, Kind, Peer, Ports, Protocol, Scope};
+use partition_agent_proto::{FaultSpec, Hits, Host, Kind, Peer, Ports, Protocol, Scope};
 
 use crate::clock::Window;
+use crate::flaps::{Flaps, within_flap};
 use crate::region::Block;
 
 /// The network namespaces that faults are in.
@@ -23,8 +24,8 @@ pub enum Room {
 pub enum Phase {
     /// Built; it is over then, unless it is committed.
     Prepared { expires: Window },
-    /// It starts and it ends.
-    Timed { start: Window, deadline: Window },
+    /// It starts and it ends: at its deadline, or with its lease.
+    Timed { start: Window, deadline: Window, lease_end: Option<Window> },
     /// It ended then, and what it delayed may still be on its way.
     Over { ended: Window },
 }
@@ -50,12 +51,74 @@ pub struct Fault {
     pub slot: Option<u32>,
     /// Whether its targets were seen in the kernel.
     pub was_on: bool,
+    /// Committed to an instant, which an agent that is too slow may miss.
+    pub is_committed: bool,
+    /// What it has hit, as the API last said.
+    pub hits: Hits,
+    pub flaps: Flaps,
 }
 
 /// How late the agent may put a fault into force whose start has come, on a busy machine.
-const ARMED_WITHIN: Duration = Duration::from_secs(3);
+pub const ARMED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Fault {
+    /// Of what was asked for, in this phase.
+    pub fn new(id: String, spec: FaultSpec, room: Room, phase: Phase) -> Self {
+        let (hits, flaps) = (Hits::default(), Flaps::default());
+        Self {
+            id,
+            spec,
+            room,
+            phase,
+            is_settled: false,
+            slot: None,
+            was_on: false,
+            is_committed: false,
+            hits,
+            flaps,
+        }
+    }
+
+    /// In force from then on, for as long as was asked for.
+    pub fn timed(spec: &FaultSpec, start: Window) -> Phase {
+        let lease_end = spec.lease.map(|lease| start.plus(lease.duration()));
+        Phase::Timed { start, deadline: start.plus(spec.duration.duration()), lease_end }
+    }
+
+    /// What the history may say of its end, if it ends by itself.
+    pub fn own_ends(&self) -> Vec<&'static str> {
+        let in_time = if self.is_settled { "restored" } else { "deadline" };
+        let mut ends = match self.phase {
+            Phase::Prepared { .. } => vec!["never committed"],
+            Phase::Timed { deadline, lease_end: Some(lease_end), .. } if lease_end.is_before(deadline) => {
+                vec!["lease lost"]
+            }
+            Phase::Timed { deadline, lease_end: Some(lease_end), .. } if !deadline.is_before(lease_end) => {
+                vec![in_time, "lease lost"]
+            }
+            Phase::Timed { .. } => vec![in_time],
+            Phase::Over { .. } => vec![],
+        };
+        ends.extend(self.is_committed.then_some("missed"));
+        ends
+    }
+
+    /// Its lease is as long as ever, from then on.
+    pub fn renew(&mut self, at: Window) {
+        if let Phase::Timed { start, lease_end: Some(end), .. } = &mut self.phase
+            && let Some(lease) = self.spec.lease
+        {
+            *end = at.or_later(*start).plus(lease.duration());
+        }
+    }
+
+    /// Whether its ramp is at its end for good.
+    pub fn is_grown(&self, seen: Window) -> bool {
+        let Some(ramp) = &self.spec.ramp else { return true };
+        let Phase::Timed { start, .. } = self.phase else { return false };
+        start.latest + ramp.over.duration() + ARMED_WITHIN < seen.earliest
+    }
+
     pub fn kind(&self) -> &Kind {
         &self.spec.kinds[0]
     }
@@ -94,10 +157,13 @@ impl Fault {
         }
     }
 
-    pub fn deadline(&self) -> Option<Window> {
+    /// When nothing of it is in force any more.
+    pub fn end(&self) -> Option<Window> {
         match self.phase {
             Phase::Prepared { .. } => None,
-            Phase::Timed { deadline, .. } => Some(deadline),
+            Phase::Timed { deadline, lease_end, .. } => {
+                Some(lease_end.map_or(deadline, |lease_end| lease_end.or_sooner(deadline)))
+            }
             Phase::Over { ended } => Some(ended),
         }
     }
@@ -107,7 +173,7 @@ impl Fault {
         let at = match self.phase {
             Phase::Prepared { expires } => expires,
             Phase::Timed { start, .. } if start.earliest > now => start,
-            Phase::Timed { deadline, .. } => deadline,
+            Phase::Timed { .. } => self.end()?,
             Phase::Over { .. } => return None,
         };
         (at.latest > now).then_some(at)
@@ -116,18 +182,18 @@ impl Fault {
     /// Whether it is there, in force or about to be: what is built for it stands.
     pub fn is_there(&self, seen: Window) -> Is {
         let end = match self.phase {
-            Phase::Prepared { expires } => expires,
-            Phase::Timed { deadline, .. } => deadline,
-            Phase::Over { .. } => return Is::Not,
+            Phase::Prepared { expires } => Some(expires),
+            Phase::Timed { .. } => self.end(),
+            Phase::Over { .. } => None,
         };
-        before(seen, end)
+        end.map_or(Is::Not, |end| before(seen, end))
     }
 
     /// Whether the kernel holds its targets.
     pub fn is_on(&self, seen: Window, late: Duration) -> Is {
-        let Phase::Timed { start, deadline } = self.phase else { return Is::Not };
-        let deadline = Window { earliest: deadline.earliest, latest: deadline.latest + late };
-        match before(seen, deadline) {
+        let (Phase::Timed { start, .. }, Some(end)) = (self.phase, self.end()) else { return Is::Not };
+        let end = Window { earliest: end.earliest, latest: end.latest + late };
+        match before(seen, end) {
             Is::Not => return Is::Not,
             Is::Either => return Is::Either,
             Is::So => {}
@@ -149,11 +215,11 @@ impl Fault {
 
     /// How long the kernel may keep its targets from now: least and most.
     pub fn left(&self, seen: Window, late: Duration) -> Option<(Duration, Duration)> {
-        let Phase::Timed { deadline, .. } = self.phase else { return None };
-        let most = (deadline.latest + late).saturating_sub(seen.earliest);
+        let (Phase::Timed { .. }, Some(end)) = (self.phase, self.end()) else { return None };
+        let most = (end.latest + late).saturating_sub(seen.earliest);
         match self.spec.flap {
             Some(flap) => Some((Duration::ZERO, most.min(flap.on.duration() + late))),
-            None => Some((deadline.earliest.saturating_sub(seen.latest + late), most)),
+            None => Some((end.earliest.saturating_sub(seen.latest + late), most)),
         }
     }
 
@@ -220,19 +286,6 @@ fn before(seen: Window, end: Window) -> Is {
     } else {
         Is::Either
     }
-}
-
-/// The kernel switches off in time; the agent switches on, and may be late.
-fn within_flap(flap: Flap, start: Window, seen: Window, late: Duration) -> Is {
-    let (on, period) = (flap.on.duration(), flap.on.duration() + flap.off.duration());
-    let into = |instant: Duration, start: Duration| {
-        let nanos = instant.saturating_sub(start).as_nanos() % period.as_nanos();
-        Duration::from_nanos(u64::try_from(nanos).expect("less than a period"))
-    };
-    // From what is surely past the end of a phase to what is surely before the next.
-    let (least, most) = (into(seen.earliest, start.latest + late), into(seen.latest, start.earliest));
-    let length = seen.latest - seen.earliest + (start.latest - start.earliest) + late;
-    if least >= on && most >= on && length < flap.off.duration() { Is::Not } else { Is::Either }
 }
 
 /// All of them, by id.

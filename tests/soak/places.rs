@@ -86,15 +86,16 @@ impl Soak {
         for fault in std::mem::take(&mut self.faults).into_values() {
             // What was ending about then may have ended by itself, or may not have come to be written down.
             let ends = match fault.phase {
-                Phase::Over { .. } => vec![told, "restored", "deadline", "never committed", "missed"],
+                Phase::Over { .. } => {
+                    let known = self.ends.iter().find(|(id, _)| *id == fault.id);
+                    [vec![told], known.map(|(_, ends)| ends.clone()).unwrap_or_default()].concat()
+                }
                 _ if fault.is_there(Window { earliest: at.earliest, latest: at.latest + CLOSE })
                     == Is::So =>
                 {
                     vec![told]
                 }
-                Phase::Prepared { .. } | Phase::Timed { .. } => {
-                    vec![told, "deadline", "never committed", "restored", "missed"]
-                }
+                Phase::Prepared { .. } | Phase::Timed { .. } => [vec![told], fault.own_ends()].concat(),
             };
             let known = self.ends.iter().position(|(id, _)| *id == fault.id);
             known.map(|known| self.ends.remove(known));

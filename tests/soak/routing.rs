@@ -7,6 +7,7 @@ use partition_agent_proto::FaultSpec;
 
 use crate::observe::{Route, Seen};
 use crate::region::{self, Block};
+use crate::soak::PROTECTED_INTERFACE;
 
 /// The interfaces that lead to these networks; without a route to one, or for everybody, all that have an address. None: no
 /// interface leads there.
@@ -39,6 +40,8 @@ pub fn interfaces(spec: &FaultSpec, nets: &[String], seen: &Seen) -> Option<BTre
         chosen.extend(seen.addressed.iter().cloned());
     }
     chosen.remove("lo");
+    // Only this host has one of that name.
+    chosen.remove(PROTECTED_INTERFACE);
     chosen.remove("");
     (!chosen.is_empty()).then_some(chosen)
 }

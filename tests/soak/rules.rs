@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use partition_agent_proto::RejectWith;
 
+use crate::clock::Window;
 use crate::judge::{Part, bare, numbered};
 use crate::model::Fault;
-use crate::observe::{Rule, Table};
+use crate::observe::{Rule, Seen, Table};
+use crate::region::{Block, difference};
+use crate::soak::PROTECTED_NET;
 
 impl Fault {
     /// Whether packets are caught on interfaces for it.
@@ -68,6 +71,7 @@ pub fn loss(
     way: &str,
     millionths: u32,
     on: Option<&BTreeSet<String>>,
+    at: Window,
 ) -> Vec<String> {
     let name = format!("{way}_loss");
     let rules = chain(part, &name);
@@ -76,7 +80,7 @@ pub fn loss(
     let gone = if way == "egress" { " fwd to 0" } else { " drop" };
     let random = end.text.starts_with(&format!("numgen random mod 1000000 < {millionths} "));
     let certain = !end.text.contains("numgen");
-    let share = fault.spec.ramp.is_some() || if millionths == 1_000_000 { certain } else { random };
+    let share = !fault.is_grown(at) || if millionths == 1_000_000 { certain } else { random };
     if !end.text.ends_with(gone) || !share {
         wrong.push(format!("{name} ends with {}", end.text));
     }
@@ -126,6 +130,33 @@ pub fn shape(part: &Part<'_>, (way, letter): (&str, &str), on: Option<&BTreeSet<
         wrong.push(format!("{name} is on {:?}, not {on:?}", named(&rules)));
     }
     wrong
+}
+
+/// Wherever packets can be hit, those of the protected network have passed before.
+pub fn guard(seen: &Seen) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, table) in &seen.tables {
+        for chain in ["egress", "ingress", "egress_reject", "ingress_reject"] {
+            if !table.chains.contains_key(chain) {
+                continue;
+            }
+            let spares = |rule: &Rule| {
+                rule.chain == chain && goes_on(&rule.text) && rule.text.contains(" @guard_net4 ")
+            };
+            let elements = table.sets.get("guard_net4").into_iter().flatten();
+            let nets = elements.filter_map(|element| Block::element(&element.text)).collect::<Vec<_>>();
+            let differs = difference(&[Block::net(PROTECTED_NET)], &nets);
+            if !table.rules.iter().any(spares) || differs.is_some() {
+                wrong.push(format!("{chain} of {name} does not spare {PROTECTED_NET}: {nets:?}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Whether a packet that a rule is for goes on its way.
+fn goes_on(rule: &str) -> bool {
+    rule.ends_with(" accept") || rule.ends_with(" return")
 }
 
 pub fn reject(fault: &Fault, own: &Table, with: RejectWith) -> Option<String> {

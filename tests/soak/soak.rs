@@ -39,6 +39,8 @@ pub struct Soak {
     pub log: VecDeque<String>,
     /// Ids and what the history may say of their ends.
     pub ends: Vec<(String, Vec<&'static str>)>,
+    /// How often each was.
+    pub ended: BTreeMap<&'static str, usize>,
     pub names: usize,
     /// Rooms that may have links of an agent that was killed, until the next one enters them.
     pub leftovers: BTreeSet<Room>,
@@ -59,20 +61,29 @@ pub struct Looks {
 /// An end that is closer than this may come before the question does.
 pub const CLOSE: Duration = Duration::from_millis(400);
 
-pub const CONFIG: &str = "namespaces = true\n";
+/// Its targets are hit by nobody, and no fault on this host is on this interface.
+pub const PROTECTED_NET: &str = "10.77.1.128/25";
+pub const PROTECTED_INTERFACE: &str = "to-extra";
+
+pub const CONFIG: &str = r#"
+namespaces = true
+[policy]
+protected_networks = ["10.77.1.128/25"]
+protected_interfaces = ["to-extra"]
+"#;
 
 /// How long the agent may take to put right what it has to put right by itself: it follows a container within seconds, on a
 /// busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is still wrong after this has to be put right before its fault ends.
-const PROMPT: Duration = Duration::from_secs(3);
+pub const PROMPT: Duration = Duration::from_secs(3);
 
 /// A container or namespace that is gone counts as gone for good after this: docs/safety.md.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// An emulated machine is many times slower.
-fn slowness() -> u32 {
+pub fn slowness() -> u32 {
     if std::env::var_os("PA_ROUNDS_DIVISOR").is_some() { 10 } else { 1 }
 }
 
@@ -98,6 +109,7 @@ impl Soak {
             foreign: BTreeMap::new(),
             log: VecDeque::new(),
             ends: Vec::new(),
+            ended: BTreeMap::new(),
             names: 0,
             leftovers: BTreeSet::new(),
             looks: Looks::default(),
@@ -177,15 +189,13 @@ impl Soak {
         let now = now();
         for fault in self.faults.values_mut() {
             let end = match fault.phase {
-                Phase::Prepared { expires } => Some((expires, "never committed")),
-                Phase::Timed { deadline, .. } if fault.is_settled => Some((deadline, "restored")),
-                Phase::Timed { deadline, .. } => Some((deadline, "deadline")),
+                Phase::Prepared { expires } => Some(expires),
+                Phase::Timed { .. } => fault.end(),
                 Phase::Over { .. } => None,
             };
-            if let Some((ended, end)) = end.filter(|(end, _)| end.latest < now) {
+            if let Some(ended) = end.filter(|end| end.latest < now) {
+                self.ends.push((fault.id.clone(), fault.own_ends()));
                 fault.phase = Phase::Over { ended };
-                // Committed too close to its end, or kept from being on time.
-                self.ends.push((fault.id.clone(), vec![end, "missed"]));
             }
         }
     }
@@ -338,16 +348,20 @@ impl Soak {
         if !expected.contains(&status.state) {
             return Some(format!("the API says {}, not {expected:?}", status.state));
         }
-        if let (Phase::Timed { deadline, .. }, State::Active | State::Waiting) = (fault.phase, status.state) {
-            let left = Duration::from_millis(status.remaining_ms);
-            let (least, most) = (
-                deadline.earliest.saturating_sub(seen.latest),
-                deadline.latest.saturating_sub(seen.earliest),
-            );
-            let tick = Duration::from_millis(2);
-            if left + tick < least || left > most + tick {
-                return Some(format!("the API says {left:?} are left, not {least:?} to {most:?}"));
+        let lease = status.lease_remaining_ms;
+        match (fault.phase, fault.end(), status.state) {
+            (Phase::Timed { deadline, lease_end, .. }, Some(end), State::Active | State::Waiting) => {
+                let wrong = differs(status.remaining_ms, deadline, seen)
+                    .or_else(|| lease.and_then(|left| differs(left, end, seen)));
+                if wrong.is_some() || lease.is_some() != lease_end.is_some() {
+                    let wrong = wrong.unwrap_or_default();
+                    return Some(format!("the API says of its lease {lease:?} ms, and {wrong}"));
+                }
             }
+            _ if lease.is_some() => {
+                return Some(format!("the API says {lease:?} ms of a lease that has none"));
+            }
+            _ => {}
         }
         let steady = status.state == State::Active
             && self.theirs.link_is_there
@@ -363,8 +377,11 @@ impl Soak {
         // Those that are about to end are written down a moment later.
         std::thread::sleep(Duration::from_millis(50));
         let history = self.agent().history();
+        let journal = self.journal_of_ends();
         for (id, ends) in std::mem::take(&mut self.ends) {
+            // What it delayed is on its way: it is written down later.
             if self.faults.contains_key(&id) {
+                self.ends.push((id, ends));
                 continue;
             }
             let told = history
@@ -372,10 +389,28 @@ impl Soak {
                 .filter(|over| over.id.as_str() == id)
                 .map(|over| over.end.to_string())
                 .collect::<Vec<_>>();
-            let fits = told.iter().any(|told| ends.iter().any(|end| told.contains(end)));
-            assert!(fits, "the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
+            let fits = match told.as_slice() {
+                [told] => ends.iter().find(|end| told.contains(**end)),
+                _ => None,
+            };
+            let Some(end) = fits else {
+                panic!("the history says of {id}: {told:?}, not {ends:?}\n{:#?}", self.log);
+            };
+            *self.ended.entry(end).or_default() += 1;
+            // The history cannot show two ends of one beginning.
+            let written = journal.iter().filter(|ended| **ended == id).count();
+            assert_eq!(written, 1, "the journal has so many ends of {id}\n{:#?}", self.log);
         }
     }
+}
+
+/// What is wrong with the milliseconds that are said to be left.
+fn differs(left: u64, end: Window, seen: Window) -> Option<String> {
+    let left = Duration::from_millis(left);
+    let (least, most) = (end.earliest.saturating_sub(seen.latest), end.latest.saturating_sub(seen.earliest));
+    let tick = Duration::from_millis(2);
+    let fits = left + tick >= least && left <= most + tick;
+    (!fits).then(|| format!("{left:?} are left, not {least:?} to {most:?}"))
 }
 
 impl Drop for Soak {

@@ -56,6 +56,9 @@ fn target(dice: &mut Dice, room: Room) -> String {
             "10.77.1.2:80",
             "[fd77:2::2]:81",
             "10.77.2.2:80-81",
+            // Protected, so never the only ones.
+            "10.77.1.200",
+            "10.77.1.192/26",
         ],
         Room::Redis => &["10.77.1.1", "10.77.1.0/24", "10.77.1.1:80", "fd77:1::1"],
         Room::Extra => &["10.77.9.1", "10.77.9.0/24", "10.77.9.1:81-83"],
@@ -113,6 +116,11 @@ impl Wish {
             1 if long => more.push_str(r#","flap":{"on":"400ms","off":"500ms"}"#),
             2 if long && (kinds == LOSE || kinds == SLOW) => more.push_str(r#","ramp":{"over":"900ms"}"#),
             _ => {}
+        }
+        // Rarely renewed in time, sometimes, always.
+        if matches!(duration, "5s" | "10m") && dice.one_in(2) {
+            let lease = dice.pick(&["2s", "4s", "1m"]);
+            more.push_str(&format!(r#","lease":"{lease}""#));
         }
         if kinds.contains("delay") && dice.one_in(2) {
             more.push_str(r#","engine":"emulator""#);

@@ -88,10 +88,12 @@ impl<K: Kernel> Keeper<K> {
                     Err(refusal) if refusal.is_absent() => {}
                     done => refused = done.err().or(refused),
                 }
+                crash::at(Point::Rearmed);
             }
         }
         // Where the kernel refuses, the agent itself still ends it at the instant.
         self.ledger.restore_at(id, at, by);
+        crash::at(Point::Settled);
         self.tell(id, EventKind::Changed, format!("restored in {:.3?}", now.until(at)));
         if let Some(refusal) = refused {
             self.tell(id, EventKind::Failed, refusal.to_string());

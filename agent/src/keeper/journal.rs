@@ -98,8 +98,9 @@ impl Journal {
         let begun = open.values().filter_map(Line::begun).collect();
         let lines = Lines::open(&dir.join(CURRENT)).map_err(io)?;
         // What the earlier agent has left open is ended now, so there is nothing to carry over.
+        let most = crash::most(ROTATE);
         let journal =
-            Self { dir: dir.to_owned(), lines, open, unwritten: VecDeque::new(), most: ROTATE, _lock: lock };
+            Self { dir: dir.to_owned(), lines, open, unwritten: VecDeque::new(), most, _lock: lock };
         crash::at(Point::JournalRead);
         Ok((journal, begun, unreadable))
     }
@@ -165,20 +166,24 @@ impl Journal {
         remove(&next)?;
         // Not synced: a crash of the host that could lose it takes the faults with it.
         let lines = self.lines.next(&next, &bytes)?;
+        crash::at(Point::NextWritten);
         let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.dir.join(name));
         match std::fs::rename(&current, &previous) {
             // Somebody has taken it away; what is open goes on in the new one.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
+        crash::at(Point::CurrentMoved);
         if let Err(error) = std::fs::rename(&next, &current) {
             // What is written from now on still goes into the old one, so that one is to be found.
             std::fs::rename(&previous, &current)?;
             return Err(error);
         }
+        crash::at(Point::NextMoved);
         self.lines.sync();
         self.lines = lines;
-        self.most = self.lines.length() + ROTATE;
+        self.most = self.lines.length() + crash::most(ROTATE);
+        crash::at(Point::Rotated);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::fault::Phase;
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::BootTime;
+use crate::crash::{self, Point};
 use crate::kernel::Kernel;
 
 impl<K: Kernel> Keeper<K> {
@@ -38,8 +39,10 @@ impl<K: Kernel> Keeper<K> {
         if is_armed && before.on_for(now).is_some_and(|was| Some(was) != timing.on_for(now)) {
             let plans = fault.plans().cloned().collect();
             self.move_deadline(id, plans, before, timing).await?;
+            crash::at(Point::Rearmed);
         }
         self.ledger.renewed(id, now);
+        crash::at(Point::Renewed);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         Ok(status(fault, now))
     }

@@ -33,28 +33,29 @@ async fn a_fault_that_nobody_renews_ends_with_its_lease() {
 async fn a_renewal_gives_the_kernel_the_whole_lease_and_no_more_than_the_deadline() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, _alarm, world) = keeper(dir.path()).await;
-    let json = LEASED.replace("60s", "3s");
-    keeper.inject(request("f", &json)).await.unwrap();
-    let mut events = keeper.events.subscribe();
-    let deadline = keeper.ledger.get(&id()).unwrap().timing.deadline;
-    // The second one reaches the deadline.
-    for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        let left = BootTime::now().until(deadline);
+    let (lease, asked) = (Duration::from_secs(20), Span::from_secs(20));
+    keeper.inject(request("f", &LEASED.replace("2s", "20s"))).await.unwrap();
+    // As long as the lease, from later on: the second renewal reaches the deadline.
+    for lasts in [None, Some(asked)] {
+        if let Some(lasts) = lasts {
+            keeper.change(&id(), lasts, "me".to_owned()).await.unwrap();
+        }
+        let mut events = keeper.events.subscribe();
+        let lines = || std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap().lines().count();
+        let written = lines();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.lock().unwrap().timeouts.clear();
+        let left = BootTime::now().until(keeper.ledger.get(&id()).unwrap().timing.deadline);
         let status = keeper.renew(&id()).await.unwrap();
         let told = world.lock().unwrap().timeouts[&1];
-        assert!(told <= left && told <= Duration::from_secs(2), "{told:?} of {left:?}");
-        assert!(
-            told + Duration::from_millis(300) >= left.min(Duration::from_secs(2)),
-            "{told:?} of {left:?}"
-        );
+        assert!(told <= left && told <= lease, "{told:?} of {left:?}");
+        // The rest is for a busy machine.
+        assert!(told + Duration::from_secs(5) >= left.min(lease), "{told:?} of {left:?}");
         assert!(status.lease_remaining_ms.unwrap() <= status.remaining_ms);
         assert_eq!(keeper.get(&id()).await.unwrap().verdict, Verdict::Confirmed);
+        // Nobody is told of each, and it is not written down.
+        assert_eq!((kinds(&mut events), lines()), (Vec::new(), written));
     }
-    // Nobody is told of each, and it is not written down.
-    assert_eq!(kinds(&mut events), []);
-    let journal = std::fs::read_to_string(dir.path().join("journal.jsonl")).unwrap();
-    assert_eq!(journal.lines().count(), 1, "{journal}");
 }
 
 #[tokio::test]
@@ -103,10 +104,11 @@ async fn a_lease_of_a_prepared_fault_begins_with_its_start() {
     keeper.inject(prepared).await.unwrap();
     let status = keeper.renew(&id()).await.unwrap();
     assert_eq!((status.state, status.lease_remaining_ms), (State::Prepared, None));
-    let start = BootTime::now() + Duration::from_millis(500);
+    // Before that there are three things to be done.
+    let start = BootTime::now() + Duration::from_secs(4);
     keeper.commit(&id(), start, None, "me".to_owned()).unwrap();
     let status = keeper.renew(&id()).await.unwrap();
-    assert!((2_001..=2_500).contains(&status.lease_remaining_ms.unwrap()), "{status:?}");
+    assert!((2_001..=6_000).contains(&status.lease_remaining_ms.unwrap()), "{status:?}");
     assert!(world.lock().unwrap().timeouts.is_empty());
     until(&mut keeper, &mut alarm, |_| !world.lock().unwrap().timeouts.is_empty()).await;
     assert!(world.lock().unwrap().timeouts[&1] <= Duration::from_secs(2));
