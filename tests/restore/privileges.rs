@@ -135,7 +135,11 @@ fn it_takes_the_descriptors_that_it_may_have_and_does_not_start_with_too_few() {
         ("--nofile=512:512", &tcp, "512 connections over TCP take 960"),
         ("--nofile=512:512", &tcp, "lower `most_connections` to 64"),
     ] {
-        let told = text(&refused(&lab, &["prlimit", limit], flags).stderr);
+        // As its unit: what `refused` makes is nobody's.
+        let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        let net =
+            ["--inh-caps=+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin", "--"];
+        let told = text(&refused(&lab, &[&["prlimit", limit], &nobody[..], &net].concat(), flags).stderr);
         assert!(told.contains(said), "{told}");
     }
 }
