@@ -119,7 +119,7 @@ impl Wish {
         }
         // Rarely renewed in time, sometimes, always.
         if matches!(duration, "5s" | "10m") && dice.one_in(2) {
-            let lease = dice.pick(&["2s", "4s", "1m"]);
+            let lease = if duration == "5s" { "2s" } else { dice.pick(&["2s", "4s", "1m"]) };
             more.push_str(&format!(r#","lease":"{lease}""#));
         }
         if kinds.contains("delay") && dice.one_in(2) {
