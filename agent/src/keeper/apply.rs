@@ -7,7 +7,7 @@ use partition_agent_proto::{End, Engine, EventKind, FaultId, FaultStatus, Hits, 
 
 use super::journal::Begun;
 use super::ledger::{Admission, Fault, Part, Phase};
-use super::status::status;
+use super::status::{span, status};
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};
 use crate::clock::{BootTime, wall};
@@ -88,7 +88,7 @@ impl<K: Kernel> Keeper<K> {
             }
         }
         fault.verdict = self.read_back(&fault).await;
-        let text = format!("{}; the kernel ends it in {}", fault.spec, fault.spec.duration);
+        let text = format!("{}; the kernel ends it in {}", fault.spec, span(now.until(fault.timing.end())));
         let answer = status(&fault, now);
         crash::at(Point::ReadBack);
         self.ledger.activate(fault);
@@ -119,7 +119,7 @@ impl<K: Kernel> Keeper<K> {
         // To end sooner is always allowed.
         if timing.deadline > before.deadline {
             let wait = now.until(timing.start);
-            let lasts = duration.duration().saturating_sub(wait);
+            let lasts = now.max(timing.start).until(timing.deadline);
             self.settings.policy.hours(Timestamp::now(), wait, lasts)?;
         }
         let plans = fault.plans().cloned().collect::<Vec<_>>();
@@ -135,7 +135,8 @@ impl<K: Kernel> Keeper<K> {
         if let Err(error) = self.journal.change(wall(Duration::ZERO), id.clone(), ends_at, by) {
             tracing::warn!(%id, %error, "the change is in force, but the journal cannot be written");
         }
-        self.tell(id, EventKind::Changed, format!("the kernel now ends it in {duration}"));
+        let ends_in = span(now.until(timing.end()));
+        self.tell(id, EventKind::Changed, format!("the kernel now ends it in {ends_in}"));
         crash::at(Point::Changed);
         self.ledger
             .get(id)

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
 use super::ledger::{Fault, Part};
+use super::status::span;
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;
 use crate::crash::{self, Point};
@@ -144,7 +145,7 @@ impl<K: Kernel> Keeper<K> {
         if refused {
             return;
         }
-        let on = humantime(on);
+        let on = span(on);
         let text = format!("on for {on}; the kernel switches it off");
         if first {
             self.tell(id, EventKind::Started, text);
@@ -375,11 +376,4 @@ impl<K: Kernel> Keeper<K> {
 /// Whether there is no interface to act on, and no trouble in finding that out.
 fn leads_nowhere(refusal: &Refusal) -> bool {
     refusal.is_absent() || refusal.errno == Errno::ENETUNREACH
-}
-
-/// To the millisecond.
-fn humantime(duration: std::time::Duration) -> String {
-    let millis =
-        u64::try_from((duration + std::time::Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
-    partition_agent_proto::Span::from_millis(millis).to_string()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use partition_agent_proto::{FaultId, FaultStatus, PlaceStatus, Verdict};
+use partition_agent_proto::{FaultId, FaultStatus, PlaceStatus, Span, Verdict};
 
 use super::ledger::{Fault, Phase, state};
 use super::{Error, Keeper};
@@ -135,4 +135,10 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         hits: fault.hits(),
         plan: None,
     }
+}
+
+/// For people, to the millisecond.
+pub(super) fn span(duration: Duration) -> Span {
+    let rounded = duration + Duration::from_micros(500);
+    Span::from_millis(u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX))
 }

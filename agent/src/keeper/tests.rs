@@ -13,6 +13,7 @@ mod follow;
 mod force;
 mod instant;
 mod lease;
+mod limits;
 mod refused;
 mod timing;
 
