@@ -247,6 +247,7 @@ impl<K: Kernel> Keeper<K> {
         let mut secluded = None;
         for site in &request.sources.sites {
             self.check_servers(site)?;
+            self.check_place(&fault, site)?;
             self.kernel.enter(&site.place, site.netns.as_ref()).await?;
             let slot = self.ledger.next_slot();
             let survey = match self.survey(&fault, site).await {
@@ -265,6 +266,15 @@ impl<K: Kernel> Keeper<K> {
         match secluded {
             Some(error) if fault.parts.is_empty() => Err(error),
             Some(_) | None => Ok(fault),
+        }
+    }
+
+    /// A process of the host is in the host's own place, and so may a namespace be that somebody names: without a sender to tell
+    /// apart, that is all of the host.
+    pub(super) fn check_place(&self, fault: &Fault, site: &Site) -> Result<(), Denied> {
+        match (&site.place.id, &site.sender) {
+            (None, None) => self.settings.policy.all_of_host(&fault.spec),
+            (Some(_), _) | (None, Some(_)) => Ok(()),
         }
     }
 

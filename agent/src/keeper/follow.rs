@@ -352,6 +352,7 @@ impl<K: Kernel> Keeper<K> {
     }
 
     async fn join(&mut self, fault: &Fault, site: &Site) -> Result<Part, Error> {
+        self.check_place(fault, site)?;
         self.kernel.enter(&site.place, site.netns.as_ref()).await?;
         let slot = self.ledger.next_slot();
         let before = self.kernel.before(&site.place).await.ok();

@@ -25,6 +25,8 @@ pub enum Denied {
     Kind { allowed: BTreeSet<KindName>, kind: KindName },
     #[error("policy.scopes allows {}; this is on {}", list(allowed), place(*scope, which))]
     Scope { allowed: BTreeSet<ScopeName>, scope: ScopeName, which: String },
+    #[error("policy.scopes allows {}; {} is all of this host", list(allowed), place(*scope, which))]
+    AllOfHost { allowed: BTreeSet<ScopeName>, scope: ScopeName, which: String },
     #[error("policy.hours allows {} ({zone}); this would last from {start} to {end}", list(allowed))]
     Hours { allowed: Vec<Window>, zone: String, start: String, end: String },
     #[error(

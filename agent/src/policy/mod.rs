@@ -94,6 +94,20 @@ impl Policy {
         self.hours(now, spec.start_in.map(Span::duration).unwrap_or_default(), spec.duration.duration())
     }
 
+    /// Whether a fault may act on all of this host, where its scope turns out to be that: by whatever name, the place counts.
+    ///
+    /// # Errors
+    /// [`Denied::AllOfHost`].
+    pub fn all_of_host(&self, spec: &FaultSpec) -> Result<(), Denied> {
+        // One interface of it is less.
+        let narrowed = spec.interface.is_some() && self.scopes.contains(&ScopeName::Interface);
+        if narrowed || self.scopes.contains(&ScopeName::Host) {
+            return Ok(());
+        }
+        let (scope, which) = (ScopeName::of(spec), ScopeName::argument(spec).to_owned());
+        Err(Denied::AllOfHost { allowed: self.scopes.clone(), scope, which })
+    }
+
     /// Whether a fault may last this long.
     ///
     /// # Errors

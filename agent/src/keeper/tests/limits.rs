@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::follow::{id, texts};
+use super::follow::{Namespaces, id, in_places, sources, texts};
 use super::*;
 
 fn lasting(more: &str) -> String {
@@ -47,4 +47,31 @@ async fn people_are_told_when_the_kernel_ends_it() {
     // The start has come nearer meanwhile.
     let nearly = told[0].ends_with(" ends it in 25m") || told[0].contains(" ends it in 24m");
     assert!(nearly, "{told:?}");
+}
+
+/// Only the host's own namespace is everybody's: what it is called does not matter.
+#[tokio::test]
+async fn a_namespace_that_is_the_hosts_own_takes_leave_to_act_on_the_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let namespaces = Namespaces::new();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    keeper.settings.policy = toml::from_str("scopes = ['netns', 'interface']").unwrap();
+    let netns = lasting(r#""scope":{"netns":"pid:1"}"#);
+    let denied = keeper.inject(request("f", &netns)).await.unwrap_err().to_string();
+    assert_eq!(denied, "policy.scopes allows interface and netns; netns pid:1 is all of this host");
+    assert!(keeper.ledger.is_empty() && world.lock().unwrap().is_clean());
+    // One interface of it is allowed by that name, and another namespace by its own.
+    let narrowed = lasting(r#""scope":{"netns":"pid:1"},"interface":"eth0""#);
+    keeper.inject(request("e", &narrowed)).await.unwrap();
+    keeper.inject(in_places("f", &netns, namespaces.sites(&["a"]))).await.unwrap();
+    // It does not get there by a change of places, either.
+    let mut sites = namespaces.sites(&["a"]);
+    sites.push(Site::host());
+    keeper.follow(&id("f"), sources(&["10.0.0.5/32"], sites)).await.unwrap();
+    let status = keeper.get(&id("f")).await.unwrap();
+    assert_eq!(status.places.len(), 1);
+    let verdict = status.verdict.to_string();
+    assert!(verdict.contains("netns pid:1 is all of this host"), "{verdict}");
+    keeper.settings.policy = toml::from_str("scopes = ['netns', 'host']").unwrap();
+    keeper.inject(request("g", &netns)).await.unwrap();
 }
