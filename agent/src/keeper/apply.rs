@@ -167,6 +167,11 @@ impl<K: Kernel> Keeper<K> {
                 }
             }
         }
+        // It is nowhere in force yet, and comes into force for as long as it then should.
+        let awaits_its_start = self.ledger.get(id).is_some_and(|fault| fault.retry_arm.is_some());
+        if moved.is_empty() && awaits_its_start {
+            return Ok(());
+        }
         // The elements have timed out everywhere, and the agent has not tidied up yet. Those of a flap are only in their pause,
         // unless it was the last one: the kernel began to count before the agent did.
         if moved.is_empty() && !absent.is_empty() {
@@ -231,6 +236,7 @@ impl<K: Kernel> Keeper<K> {
             injected_at: wall(Duration::ZERO),
             timing,
             next_on: None,
+            retry_arm: None,
             next_step: None,
             started: None,
             ended: None,

@@ -110,7 +110,8 @@ impl<K: Kernel> Keeper<K> {
         let now = BootTime::now();
         let Some(fault) = self.ledger.get(id) else { return };
         let mut fault = fault.clone();
-        let first = fault.next_on == Some(fault.timing.start);
+        let first = fault.started.is_none();
+        let again = fault.retry_arm.is_some();
         let Some(on) = fault.timing.on_for(now) else { return self.ledger.armed(id, now, false) };
         let timing = fault.timing;
         let (mut refused, mut in_time) = (false, fault.parts.is_empty());
@@ -128,7 +129,7 @@ impl<K: Kernel> Keeper<K> {
         }
         crash::at(Point::Armed);
         let started = BootTime::now();
-        if first {
+        if first && !again {
             fault.not_reset = self.reset_connections(&mut fault).await;
             if let Some(refusal) = &fault.not_reset {
                 let text = format!("connections were not reset: {}", refusal.with_hint());

@@ -45,6 +45,8 @@ pub struct Fault {
     pub timing: Timing,
     /// When it has to be armed next.
     pub next_on: Option<BootTime>,
+    /// When that is tried again which was refused in some place.
+    pub retry_arm: Option<BootTime>,
     /// When it grows next.
     pub next_step: Option<BootTime>,
     /// When its targets were in the kernel for the first time, and when they were out of it.
@@ -137,6 +139,11 @@ impl Fault {
             return End::LeaseLost;
         }
         self.restored_by.clone().map_or(End::Deadline, |who| End::Restored { who })
+    }
+
+    /// When the agent arms it, for the first time or again.
+    fn arms(&self) -> Option<BootTime> {
+        [self.next_on, self.retry_arm].into_iter().flatten().min()
     }
 
     fn has_missed_its_start(&self, now: BootTime) -> bool {
@@ -316,8 +323,8 @@ impl Ledger {
     /// It was put into force; or that was refused in some place, and is tried again.
     pub fn armed(&mut self, id: &FaultId, now: BootTime, refused: bool) {
         if let Some(fault) = self.faults.get_mut(id) {
-            let again = refused.then_some(now + RETRY.0);
-            fault.next_on = [fault.timing.next_on(now), again].into_iter().flatten().min();
+            fault.next_on = fault.timing.next_on(now);
+            fault.retry_arm = refused.then_some(now + RETRY.0);
             fault.next_step = fault.timing.next_step(now);
         }
     }
@@ -360,7 +367,7 @@ impl Ledger {
             Phase::Active if fault.has_missed_its_start(now) => {
                 Some(Due::Unsteer(fault.id.clone(), End::Missed))
             }
-            Phase::Active if fault.next_on.is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
+            Phase::Active if fault.arms().is_some_and(|on| on <= now) => Some(Due::Arm(fault.id.clone())),
             Phase::Active if fault.behind.as_ref().is_some_and(|behind| behind.retry_at <= now) => {
                 Some(Due::Follow(fault.id.clone()))
             }
@@ -383,7 +390,7 @@ impl Ledger {
             Phase::Prepared { expires } => *expires,
             Phase::Active => {
                 let retry = fault.behind.as_ref().map(|behind| behind.retry_at);
-                let next = [fault.next_on, fault.next_step, retry];
+                let next = [fault.arms(), fault.next_step, retry];
                 next.into_iter().flatten().fold(fault.ends(), BootTime::min)
             }
             Phase::Draining { until, .. } => *until,

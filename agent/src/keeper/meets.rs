@@ -97,7 +97,8 @@ fn in_force(fault: &Fault, now: BootTime) -> Hit {
         return Hit::Never;
     }
     // It is about to be armed, or that was refused somewhere; or it has not grown to what was asked for.
-    let on_its_way = fault.next_on.is_some_and(|on| on <= now) || fault.next_step.is_some();
+    let to_be_armed = fault.retry_arm.is_some() || fault.next_on.is_some_and(|on| on <= now);
+    let on_its_way = to_be_armed || fault.next_step.is_some();
     match &fault.phase {
         Phase::Active if on_its_way => Hit::Maybe,
         Phase::Active => Hit::Always,

@@ -29,6 +29,8 @@ pub struct World {
     pub refuse_undo: usize,
     /// Refuse this many replacements of a plan.
     pub refuse_replace: usize,
+    /// Refuse to put the plans in these slots into force; there is nothing of them then that could be given a new timeout.
+    pub refuse_arm: BTreeSet<u32>,
     /// Refuse new timeouts of the plans in these slots.
     pub refuse_rearm: BTreeMap<u32, Errno>,
     /// Refuse a second new timeout of the plan in this slot.
@@ -202,7 +204,11 @@ impl Kernel for Fake {
 
     async fn arm(&mut self, plan: &Plan) -> Result<(), Refusal> {
         self.stall().await;
-        self.world().time(plan);
+        let mut world = self.world();
+        if world.refuse_arm.contains(&plan.slot) {
+            return Err(Refusal::new("nft: add element", Errno::ENOMEM, None));
+        }
+        world.time(plan);
         Ok(())
     }
 
@@ -211,6 +217,9 @@ impl Kernel for Fake {
         let mut world = self.world();
         if let Some(errno) = world.refuse_rearm.get(&plan.slot) {
             return Err(Refusal::new("nft: add element", *errno, None));
+        }
+        if world.refuse_arm.contains(&plan.slot) && !world.timeouts.contains_key(&plan.slot) {
+            return Err(Refusal::new("nft: delete element", Errno::ENOENT, None));
         }
         world.time(plan);
         if world.refuse_rearm_again == Some(plan.slot) {

@@ -57,6 +57,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         injected_at: String::new(),
         timing,
         next_on: None,
+        retry_arm: None,
         next_step: None,
         started: None,
         ended: None,
@@ -503,4 +504,18 @@ fn a_flap_is_due_at_every_start_and_a_wait_at_its_end() {
     }
     assert_eq!(ledger.next_due(), Some(at(13_020)));
     assert_eq!(ledger.due(at(13_020)), [Due::Unsteer(id, End::Deadline)]);
+}
+
+#[test]
+fn a_start_that_was_refused_is_tried_again_whatever_becomes_of_its_deadline() {
+    let mut ledger = Ledger::new(10);
+    let id = "f".parse::<FaultId>().unwrap();
+    ledger.activate(fault("f", 1, false, at(0), at(60_000)));
+    ledger.armed(&id, at(0), true);
+    ledger.rearmed(&id, at(500), Duration::from_secs(30));
+    ledger.renewed(&id, at(600));
+    assert_eq!((ledger.due(at(999)), ledger.next_due()), (vec![], Some(at(1_000))));
+    assert_eq!(ledger.due(at(1_000)), [Due::Arm(id.clone())]);
+    ledger.armed(&id, at(1_000), false);
+    assert_eq!(ledger.next_due(), Some(at(30_520)));
 }

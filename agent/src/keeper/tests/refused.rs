@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::follow::{Namespaces, entered, id, in_places};
-use super::timing::until;
+use super::timing::{kinds, until};
 use super::*;
 
 const RESET: &str = r#"{"kinds":[{"loss":{"percent":10}},{"reset":{}}],"target":{"peers":["10.0.0.5"]}}"#;
@@ -96,4 +96,28 @@ async fn a_journal_that_refuses_keeps_no_place_held() {
     let refused = keeper.inject(in_places("f", LOSS, namespaces.sites(&["a"]))).await;
     assert!(matches!(refused, Err(Error::Journal(_))), "{refused:?}");
     assert_eq!(entered(&world.lock().unwrap()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_start_that_a_place_refuses_is_tried_again_after_a_change_and_a_renewal() {
+    for places in [["a", "b"].as_slice(), &["b"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let namespaces = Namespaces::new();
+        let (mut keeper, mut alarm, world) = keeper(dir.path()).await;
+        let last = u32::try_from(places.len()).unwrap();
+        world.lock().unwrap().refuse_arm.insert(last);
+        let json = LOSS.replace("]}}", r#"]},"start_in":"200ms","for":"60s","lease":"30s"}"#);
+        keeper.inject(in_places("f", &json, namespaces.sites(places))).await.unwrap();
+        let mut events = keeper.events.subscribe();
+        let fault = |keeper: &Keeper<Fake>| keeper.ledger.get(&id("f")).unwrap().clone();
+        until(&mut keeper, &mut alarm, |keeper| fault(keeper).retry_arm.is_some()).await;
+        keeper.change(&id("f"), Span::from_secs(600), "me".to_owned()).await.unwrap();
+        keeper.renew(&id("f")).await.unwrap();
+        assert!(fault(&keeper).started.is_none() && !world.lock().unwrap().timeouts.contains_key(&last));
+        world.lock().unwrap().refuse_arm.clear();
+        until(&mut keeper, &mut alarm, |keeper| fault(keeper).retry_arm.is_none()).await;
+        assert!(fault(&keeper).started.is_some() && world.lock().unwrap().timeouts.contains_key(&last));
+        assert!(kinds(&mut events).contains(&EventKind::Started));
+        assert_eq!(keeper.get(&id("f")).await.unwrap().verdict, Verdict::Confirmed);
+    }
 }
