@@ -118,6 +118,7 @@ impl<K: Kernel> Keeper<K> {
         timing.end_in(now, duration.duration());
         // To end sooner is always allowed.
         if timing.deadline > before.deadline {
+            self.settings.policy.lasts_altogether(timing.start.until(timing.deadline))?;
             let wait = now.until(timing.start);
             let lasts = now.max(timing.start).until(timing.deadline);
             self.settings.policy.hours(Timestamp::now(), wait, lasts)?;

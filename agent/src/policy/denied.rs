@@ -51,6 +51,8 @@ pub enum Denied {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TooLong {
     Fault(Span),
+    /// From its start on, after all that it was prolonged by.
+    Altogether(Span),
     /// Until it starts.
     Start(Span),
     /// The same, by an instant that was given.
@@ -63,6 +65,7 @@ impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(asked) => write!(f, "this is to last {asked}"),
+            Self::Altogether(asked) => write!(f, "this would last {asked} altogether"),
             Self::Start(asked) => write!(f, "this is to start in {asked}"),
             Self::Instant(asked) => write!(f, "this is to start in {asked:.3?}"),
             Self::Patience(asked) => write!(f, "this is to wait {asked} for its start"),

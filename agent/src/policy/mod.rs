@@ -116,6 +116,15 @@ impl Policy {
         self.within_longest(TooLong::Fault(duration), duration.duration())
     }
 
+    /// Whether a fault may last this long from its start, however often it was prolonged.
+    ///
+    /// # Errors
+    /// [`Denied::TooLong`].
+    pub fn lasts_altogether(&self, duration: Duration) -> Result<(), Denied> {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.within_longest(TooLong::Altogether(Span::from_millis(millis)), duration)
+    }
+
     /// Whether a start may be this far away.
     ///
     /// # Errors

@@ -34,6 +34,26 @@ async fn the_hours_hold_for_what_is_prolonged_before_its_start() {
 }
 
 #[tokio::test]
+async fn a_fault_is_prolonged_to_the_longest_in_all_and_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, ..) = keeper(dir.path()).await;
+    keeper.settings.policy.longest = Span::from_secs(60);
+    keeper.inject(request("f", &lasting(r#""for":"30s""#))).await.unwrap();
+    // As if it had been in force for a while.
+    let since_boot = BootTime::now().since_boot();
+    let start = BootTime::after_boot(since_boot.saturating_sub(Duration::from_secs(20)));
+    keeper.ledger.get_mut(&id("f")).unwrap().timing.start = start;
+    let mut change =
+        async |seconds: u64| keeper.change(&id("f"), Span::from_secs(seconds), "me".to_owned()).await;
+    assert!(change(35).await.is_ok());
+    let denied = change(55).await.unwrap_err().to_string();
+    assert!(denied.starts_with("policy.longest allows 1m; this would last 1m"), "{denied}");
+    assert!(denied.ends_with(" altogether"), "{denied}");
+    // To end sooner is always allowed.
+    assert!(change(10).await.is_ok());
+}
+
+#[tokio::test]
 async fn people_are_told_when_the_kernel_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut keeper, ..) = keeper(dir.path()).await;
