@@ -153,6 +153,9 @@ impl<K: Kernel> Keeper<K> {
         before: Timing,
         timing: Timing,
     ) -> Result<(), Error> {
+        // Whether what is in force lasts until the end of the fault or of its lease, and is no turn of a flap before that.
+        let asked = BootTime::now();
+        let is_last = before.end() <= asked || before.on_for(asked) == Some(asked.until(before.end()));
         let (mut moved, mut absent) = (Vec::new(), Vec::new());
         for plan in &mut plans {
             match self.rearm_in_time(id, plan, &timing).await {
@@ -173,10 +176,9 @@ impl<K: Kernel> Keeper<K> {
         if moved.is_empty() && awaits_its_start {
             return Ok(());
         }
-        // The elements have timed out everywhere, and the agent has not tidied up yet. Those of a flap are only in their pause,
-        // unless it was the last one: the kernel began to count before the agent did.
+        // The elements have timed out everywhere, and the agent has not tidied up yet: the kernel began to count before the agent
+        // did. Those of a flap may only be in their pause.
         if moved.is_empty() && !absent.is_empty() {
-            let is_last = before.next_on(BootTime::now()).is_none();
             return if is_last { Err(Error::Over(id.clone())) } else { Ok(()) };
         }
         for plan in absent {

@@ -73,6 +73,28 @@ async fn a_renewal_that_one_place_refuses_is_in_force_in_none() {
     assert_eq!(keeper.ledger.get(&id()).unwrap().timing, before);
 }
 
+/// What the kernel has ended with the lease is over, though the next turn of the flap would be to come.
+#[tokio::test]
+async fn a_flap_that_ended_with_its_lease_is_over_and_one_in_its_pause_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    let flapping = |lease: &str| {
+        let flap = format!(r#""flap":{{"on":"20s","off":"10s"}},"lease":"{lease}""#);
+        LEASED.replace(r#""lease":"2s""#, &flap)
+    };
+    keeper.inject(request("f", &flapping("15s"))).await.unwrap();
+    keeper.inject(request("g", &flapping("25s"))).await.unwrap();
+    let absent = [1, 2].map(|slot| (slot, Errno::ENOENT));
+    world.lock().unwrap().refuse_rearm.extend(absent);
+    // A lease that is renewed at once would end when it does now, to the millisecond.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(matches!(keeper.renew(&id()).await, Err(Error::Over(_))));
+    // This one times out with its turn, and a new lease would not change that.
+    let other = "g".parse().unwrap();
+    assert!(keeper.renew(&other).await.is_ok());
+    assert!(keeper.change(&other, Span::from_secs(10), "me".to_owned()).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_lease_of_a_prepared_fault_begins_with_its_start() {
     let dir = tempfile::tempdir().unwrap();
