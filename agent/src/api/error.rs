@@ -130,6 +130,12 @@ pub fn problem(error: &Error) -> Problem {
         }
         Error::NoLease(_) => with(ProblemCode::Invalid)
             .hint("inject it with a lease (`lease` of the fault, `--lease` of the command line); `change` moves the deadline"),
+        Error::Uncommitted(_) => {
+            with(ProblemCode::Conflict).hint("commit it first; or restore it, and prepare one that lasts as long as it should")
+        }
+        Error::Restoring { .. } => {
+            with(ProblemCode::Conflict).hint("a restore is not taken back: inject it again when it is over")
+        }
         Error::Over(_) => with(ProblemCode::NotFound).hint("inject it again"),
         Error::Journal(_) => with(ProblemCode::Journal).hint("is the disk full or read-only?"),
         Error::Stopping => {

@@ -105,11 +105,17 @@ impl<K: Kernel> Keeper<K> {
     ) -> Result<FaultStatus, Error> {
         self.settings.policy.lasts(duration)?;
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
-        if fault.phase != Phase::Active || fault.restored_by.is_some() {
-            return Err(Error::Over(id.clone()));
-        }
         let now = BootTime::now();
         let mut timing = fault.timing;
+        match (&fault.phase, &fault.restored_by) {
+            (Phase::Active, None) => {}
+            (Phase::Active, Some(by)) => {
+                let left = now.until(timing.deadline);
+                return Err(Error::Restoring { id: id.clone(), left, by: by.clone() });
+            }
+            (Phase::Prepared { .. }, _) => return Err(Error::Uncommitted(id.clone())),
+            (Phase::Draining { .. } | Phase::Stuck { .. }, _) => return Err(Error::Over(id.clone())),
+        }
         // The kernel has ended it, and the agent has not tidied up yet.
         if timing.end() <= now {
             return Err(Error::Over(id.clone()));

@@ -93,6 +93,10 @@ pub enum Error {
     Journal(io::Error),
     #[error("{0} has just ended")]
     Over(FaultId),
+    #[error("{0} is prepared: it has no deadline that could be moved, until it is committed")]
+    Uncommitted(FaultId),
+    #[error("{id} is restored in {left:.1?}, because {by} said so: its deadline cannot be moved any more")]
+    Restoring { id: FaultId, left: Duration, by: String },
     #[error("{0} has no lease that could be renewed")]
     NoLease(FaultId),
     #[error("{id} cannot start {late:?} ago: nothing was started")]

@@ -28,6 +28,9 @@ async fn what_is_prepared_cuts_nothing_and_starts_at_the_instant_that_it_is_comm
     assert!(!keeper.inject(prepare("f", LOSS, MINUTE)).await.unwrap().0);
     assert!(matches!(keeper.inject(request("f", LOSS)).await, Err(Error::Taken { .. })));
 
+    let changed = keeper.change(&id(), Span::from_secs(30), "me".to_owned()).await;
+    assert!(matches!(changed, Err(Error::Uncommitted(_))), "{changed:?}");
+
     let at = BootTime::now() + Duration::from_millis(300);
     let committed = keeper.commit(&id(), at, None, "me".to_owned()).unwrap();
     assert_eq!(committed.state, State::Waiting);
@@ -98,7 +101,9 @@ async fn a_restore_at_an_instant_is_the_kernels_new_deadline_and_never_a_later_o
     assert_eq!(status.state, State::Active);
     assert!(world.lock().unwrap().timeouts[&1] <= Duration::from_millis(300));
     let extended = keeper.change(&id(), Span::from_secs(600), "you".to_owned()).await;
-    assert!(matches!(extended, Err(Error::Over(_))), "a restore is not taken back by an extension");
+    assert!(matches!(extended, Err(Error::Restoring { .. })), "it is not taken back by an extension");
+    let said = extended.unwrap_err().to_string();
+    assert!(said.contains(", because me said so: "), "{said}");
     until(&mut keeper, &mut alarm, |keeper| keeper.ledger.is_empty()).await;
     let over = &keeper.journal.history(1).unwrap()[0];
     assert_eq!(over.end, End::Restored { who: "me".to_owned() });
