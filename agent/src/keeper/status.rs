@@ -5,6 +5,7 @@ use std::time::Duration;
 use partition_agent_proto::{FaultId, FaultStatus, PlaceStatus, Span, Verdict};
 
 use super::ledger::{Fault, Phase, state};
+use super::timing::Timing;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
 use crate::kernel::Kernel;
@@ -73,14 +74,7 @@ impl<K: Kernel> Keeper<K> {
 
     pub(super) async fn read_back(&mut self, fault: &Fault) -> Verdict {
         for plan in fault.plans() {
-            // Reading takes a while, and what the kernel says is of its beginning. A deadline in between leaves nothing to expect.
-            let before = fault.timing.on_for(BootTime::now());
-            let observed = self.kernel.read_back(plan).await;
-            let left = before.filter(|_| fault.timing.on_for(BootTime::now()).is_some());
-            let verdict = match observed {
-                Ok(observed) => observed.verdict(plan, left),
-                Err(refusal) => Verdict::Inconclusive { why: refusal.to_string() },
-            };
+            let verdict = self.read_plan_back(plan, &fault.timing).await;
             if verdict != Verdict::Confirmed {
                 return verdict;
             }
@@ -96,6 +90,22 @@ impl<K: Kernel> Keeper<K> {
             return Verdict::Inconclusive { why: format!("{} is not there at the moment", fault.spec.scope) };
         }
         Verdict::Confirmed
+    }
+
+    /// Reading takes a while. Where the fault goes on or off in between, nobody knows which of the two was read: then once more.
+    async fn read_plan_back(&mut self, plan: &Plan, timing: &Timing) -> Verdict {
+        for _ in 0..2 {
+            let before = timing.on_for(BootTime::now());
+            let observed = match self.kernel.read_back(plan).await {
+                Ok(observed) => observed,
+                Err(refusal) => return Verdict::Inconclusive { why: refusal.to_string() },
+            };
+            let after = timing.on_for(BootTime::now());
+            if before.is_some() == after.is_some() {
+                return observed.verdict(plan, before);
+            }
+        }
+        Verdict::Inconclusive { why: "it went on or off while it was read".to_owned() }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct World {
     pub slow: Duration,
     /// How long something keeps the next one that is told a timeout from counting it.
     pub stall: Duration,
+    /// How long the next reading takes after what it found.
+    pub slow_read: Duration,
 }
 
 /// What is listed of a ruleset whose timed elements have this much time left; without any they are gone.
@@ -128,6 +130,36 @@ impl Fake {
             Check::Works
         };
         Feature { name: need.name().to_owned(), needed_for: "tests".to_owned(), check }
+    }
+
+    fn observe(&self, plan: &Plan) -> Observed {
+        let world = self.world();
+        let mut observed = Observed::default();
+        for step in world.steps.get(&plan.slot).into_iter().flatten() {
+            match step {
+                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) => {}
+                Step::StandIn(stand_in) => observed.stood_in_for.extend(&stand_in.servers),
+                Step::AddNetem { ifb, impairment } => {
+                    if let Some(netem) = netem::decode(&netem::encode(impairment)) {
+                        observed.queues.insert(ifb.clone(), QueueSeen { up: true, netem });
+                    }
+                }
+                Step::AddTap(tap) => {
+                    observed.emulators.insert(tap.name.clone(), tap.impairment.clone());
+                }
+                Step::Steer(steering) => {
+                    let last = world.left(plan.slot);
+                    (observed.sets, observed.rules) = seen(&steering.ruleset, last);
+                    if let Some(own) = &steering.own {
+                        (observed.own_sets, observed.own_rules) = seen(&own.ruleset, last);
+                    }
+                    for interface in &steering.interfaces {
+                        observed.hooked.extend(steering.hooks.iter().map(|hook| (*hook, interface.clone())));
+                    }
+                }
+            }
+        }
+        observed
     }
 
     fn refusal(step: &Step) -> Refusal {
@@ -252,32 +284,9 @@ impl Kernel for Fake {
     }
 
     async fn read_back(&mut self, plan: &Plan) -> Result<Observed, Refusal> {
-        let world = self.world();
-        let mut observed = Observed::default();
-        for step in world.steps.get(&plan.slot).into_iter().flatten() {
-            match step {
-                Step::AddIfb { .. } | Step::SetUp { .. } | Step::AddTable(_) => {}
-                Step::StandIn(stand_in) => observed.stood_in_for.extend(&stand_in.servers),
-                Step::AddNetem { ifb, impairment } => {
-                    if let Some(netem) = netem::decode(&netem::encode(impairment)) {
-                        observed.queues.insert(ifb.clone(), QueueSeen { up: true, netem });
-                    }
-                }
-                Step::AddTap(tap) => {
-                    observed.emulators.insert(tap.name.clone(), tap.impairment.clone());
-                }
-                Step::Steer(steering) => {
-                    let last = world.left(plan.slot);
-                    (observed.sets, observed.rules) = seen(&steering.ruleset, last);
-                    if let Some(own) = &steering.own {
-                        (observed.own_sets, observed.own_rules) = seen(&own.ruleset, last);
-                    }
-                    for interface in &steering.interfaces {
-                        observed.hooked.extend(steering.hooks.iter().map(|hook| (*hook, interface.clone())));
-                    }
-                }
-            }
-        }
+        let observed = self.observe(plan);
+        let slow = std::mem::take(&mut self.world().slow_read);
+        tokio::time::sleep(slow).await;
         Ok(observed)
     }
 

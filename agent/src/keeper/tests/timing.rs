@@ -103,6 +103,15 @@ async fn the_pause_of_a_flap_is_no_mismatch() {
     assert_eq!((status.verdict, status.state), (Verdict::Confirmed, State::Active));
 }
 
+#[tokio::test]
+async fn a_flap_that_ends_while_it_is_read_is_no_mismatch() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, _alarm, world) = keeper(dir.path()).await;
+    keeper.inject(request("f", &with(r#""flap":{"on":"2s","off":"10m"},"for":"20m""#))).await.unwrap();
+    world.lock().unwrap().slow_read = Duration::from_millis(2_500);
+    assert_eq!(keeper.get(&"f".parse().unwrap()).await.unwrap().verdict, Verdict::Confirmed);
+}
+
 /// The share of the packets that each rule of the loss takes, in millionths.
 fn share(world: &World) -> u32 {
     let Some(Step::Steer(steering)) = world.steps[&1].last() else { panic!("it steers last") };
