@@ -7,7 +7,7 @@ use partition_agent_core::api;
 use partition_agent_core::audit::Answered;
 use partition_agent_core::clock::wall;
 use partition_agent_core::config::Config;
-use partition_agent_core::keeper::{self, Handle, Request, Settings};
+use partition_agent_core::keeper::{self, Error, Handle, Request, Settings};
 use partition_agent_core::kernel::linux::Linux;
 use partition_agent_proto::{AuditRequest, Connection, End, FaultId, FaultSpec, FaultStatus, State};
 
@@ -22,6 +22,24 @@ pub fn is_possible() -> bool {
 pub struct Foreground {
     keeper: Handle,
     config: Config,
+}
+
+/// What became of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    Anew,
+    /// Refused, this time: the lease goes on as it was.
+    NotNow,
+    /// There is nothing to renew any more.
+    Never,
+}
+
+impl Renewed {
+    fn of(refused: &Error) -> Self {
+        let never =
+            matches!(refused, Error::Unknown(_) | Error::Over(_) | Error::NoLease(_) | Error::Stopping);
+        if never { Self::Never } else { Self::NotNow }
+    }
 }
 
 impl Foreground {
@@ -93,9 +111,11 @@ impl Foreground {
         Ok(status)
     }
 
-    /// Whether its lease begins anew, or it is over.
-    pub async fn renew(&self, id: &FaultId) -> bool {
-        self.keeper.renew(id.clone()).await.is_ok()
+    pub async fn renew(&self, id: &FaultId) -> Renewed {
+        match self.keeper.renew(id.clone()).await {
+            Ok(_) => Renewed::Anew,
+            Err(error) => Renewed::of(&error),
+        }
     }
 
     /// How a fault that is over ended.
@@ -116,5 +136,23 @@ impl Foreground {
         let left = self.keeper.restore_all(None, by).await.unwrap_or_default();
         self.keeper.shutdown().await;
         left.into_iter().filter(|fault| fault.state == State::Stuck).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use partition_agent_core::kernel::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_over_ends_the_renewals() {
+        let id = || "f".parse::<FaultId>().unwrap();
+        let refusal = Refusal::new("nft: add element", nix::errno::Errno::ENOBUFS, None);
+        let unmoved = Error::Unmoved { refusal, leftovers: Vec::new() };
+        assert_eq!(Renewed::of(&unmoved), Renewed::NotNow);
+        for error in [Error::Unknown(id()), Error::Over(id()), Error::NoLease(id()), Error::Stopping] {
+            assert_eq!(Renewed::of(&error), Renewed::Never, "{error}");
+        }
     }
 }

@@ -11,11 +11,11 @@ use partition_agent_proto::{End, FaultId, FaultSpec, FaultStatus, Span, State};
 use crate::args::InjectArgs;
 use crate::client::{Access, Client};
 use crate::exit::Failure;
-use crate::foreground::{self, Foreground};
+use crate::foreground::{self, Foreground, Renewed};
 use crate::interrupt::Interrupt;
 use crate::render;
 use crate::team::Member;
-use crate::team::hold::{Held, hold};
+use crate::team::hold::{Held, RENEWALS, RETRIES, hold};
 
 pub async fn run(access: Access, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let spec = args.spec().map_err(Failure::Usage)?;
@@ -117,8 +117,13 @@ async fn alone(json: bool, args: InjectArgs, spec: FaultSpec) -> Result<ExitCode
 /// For as long as it is there: whoever stops this process ends the fault.
 async fn renew(foreground: &Foreground, fault: &FaultStatus) -> Infallible {
     let Some(lease) = fault.spec.lease else { return std::future::pending().await };
-    while foreground.renew(&fault.id).await {
-        tokio::time::sleep(lease.duration() / 3).await;
+    let lease = lease.duration();
+    loop {
+        match foreground.renew(&fault.id).await {
+            Renewed::Anew => tokio::time::sleep(lease / RENEWALS).await,
+            Renewed::NotNow => tokio::time::sleep(lease / RETRIES).await,
+            Renewed::Never => break,
+        }
     }
     // How it ended is seen by whoever waits for it.
     std::future::pending().await

@@ -18,8 +18,8 @@ use crate::interrupt::Interrupt;
 use crate::render;
 
 /// A lease is renewed so many times before it is over, and where that fails, so many more times.
-const RENEWALS: u32 = 3;
-const RETRIES: u32 = 12;
+pub const RENEWALS: u32 = 3;
+pub const RETRIES: u32 = 12;
 
 /// How much later than its deadline a fault is asked for.
 const AFTER: Duration = Duration::from_millis(100);
