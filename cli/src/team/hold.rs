@@ -35,7 +35,8 @@ const HISTORY: usize = 64;
 pub enum Held {
     /// It is over everywhere, by its deadline or because somebody restored it.
     Over,
-    /// It is over everywhere, and somewhere before its time.
+    /// It is over everywhere, and somewhere before its time: told by the agent there; or nobody answered, and by now the lease of
+    /// the last renewal that may have arrived is over, too.
     Lost,
     Interrupted,
 }
@@ -47,7 +48,11 @@ struct Host {
     next: Instant,
     /// When its kernel ends the fault, as far as is known here.
     end: Instant,
+    /// The same, if all that was not answered has arrived: where only the answers are cut off, each try renews it.
+    may_end: Instant,
     failing: bool,
+    /// It is not renewed any more.
+    given_up: bool,
 }
 
 impl AsRef<Member> for Host {
@@ -59,7 +64,7 @@ impl AsRef<Member> for Host {
 /// What a host says.
 enum Said {
     Renewed(Box<FaultStatus>),
-    /// It ends there.
+    /// It is still there, and ends.
     Draining,
     /// It is over; how, where that is still known.
     Over(Option<End>),
@@ -74,7 +79,8 @@ pub async fn hold(
 ) -> Result<Held, Failure> {
     let lease = lease.duration();
     let now = Instant::now();
-    let host = |member| Host { member, next: now, end: now + lease, failing: false };
+    let end = now + lease;
+    let host = |member| Host { member, next: now, end, may_end: end, failing: false, given_up: false };
     let mut hosts =
         members.into_iter().map(|member| (member.name.clone(), host(member))).collect::<BTreeMap<_, _>>();
     let bar = ProgressBar::new_spinner();
@@ -92,8 +98,10 @@ pub async fn hold(
         let due = hosts.values().filter(|host| host.next <= asked).collect::<Vec<_>>();
         let quiet = Progress::new([], true);
         // Longer than this would keep the others from being renewed in time.
-        let answers =
-            fan_out(&due, lease / RENEWALS, &quiet, Step::Asked, |host| ask(&host.member.client, id));
+        let answers = fan_out(&due, lease / RENEWALS, &quiet, Step::Asked, |host| async {
+            let client = &host.member.client;
+            if host.given_up { see(client, id).await } else { ask(client, id).await }
+        });
         let answers = tokio::select! {
             () = interrupt.comes() => return Ok(finish(&bar, Held::Interrupted)),
             answers = answers => answers,
@@ -108,6 +116,7 @@ pub async fn hold(
                     let left = Duration::from_millis(fault.remaining_ms);
                     let leased = fault.lease_remaining_ms.map_or(left, Duration::from_millis);
                     (host.next, host.end) = (asked + (left + AFTER).min(lease / RENEWALS), asked + leased);
+                    host.may_end = host.end;
                     bar.set_message(format!("{id}: renewed, {} left", render::remaining(fault.remaining_ms)));
                     bar.tick();
                 }
@@ -118,19 +127,32 @@ pub async fn hold(
                     let end = end.map_or("over, and not known how".to_owned(), |end| end.to_string());
                     ends.insert(name, end);
                 }
-                Err(failure) if Instant::now() >= host.end => {
-                    hosts.remove(&name);
-                    lost = true;
-                    ends.insert(name, format!("lease lost, it could not be renewed ({failure})"));
-                }
                 Err(failure) => {
-                    host.next = Instant::now() + lease / RETRIES;
+                    let now = Instant::now();
+                    if !host.given_up && may_have_arrived(&failure) {
+                        host.may_end = now + lease;
+                    }
+                    if now >= host.may_end {
+                        hosts.remove(&name);
+                        lost = true;
+                        ends.insert(name, format!("lease lost, it could not be renewed ({failure})"));
+                        continue;
+                    }
+                    host.next = (now + lease / RETRIES).min(host.may_end);
                     if !std::mem::replace(&mut host.failing, true) {
-                        let left = host.end.saturating_duration_since(Instant::now()).as_millis();
-                        let left = render::remaining(u64::try_from(left).unwrap_or(u64::MAX));
+                        let left = left(now, host.end);
                         say(
                             &bar,
                             &format!("{name}: {id} cannot be renewed, trying for another {left}: {failure}"),
+                        );
+                    }
+                    if now >= host.end && !std::mem::replace(&mut host.given_up, true) {
+                        let left = left(now, host.may_end);
+                        say(
+                            &bar,
+                            &format!(
+                                "{name}: {id} cannot be renewed: the kernel there ends it within {left}"
+                            ),
                         );
                     }
                 }
@@ -146,16 +168,40 @@ pub async fn hold(
 
 /// Renews it, or finds out how it ended.
 async fn ask(client: &Client, id: &FaultId) -> Result<Said, Failure> {
-    let gone = |failure: &Failure| matches!(failure, Failure::Refused(problem) if problem.code == ProblemCode::NotFound);
     match client.renew(id).await {
         Ok(fault) => Ok(Said::Renewed(Box::new(fault))),
-        Err(failure) if gone(&failure) => match client.fault(id).await {
-            Ok(_) => Ok(Said::Draining),
-            Err(failure) if gone(&failure) => Ok(Said::Over(how_it_ended(client, id).await?)),
-            Err(failure) => Err(failure),
-        },
+        Err(failure) if is_gone(&failure) => see(client, id).await,
         Err(failure) => Err(failure),
     }
+}
+
+/// Finds out whether it is over there, and how it ended.
+async fn see(client: &Client, id: &FaultId) -> Result<Said, Failure> {
+    match client.fault(id).await {
+        Ok(_) => Ok(Said::Draining),
+        Err(failure) if is_gone(&failure) => Ok(Said::Over(how_it_ended(client, id).await?)),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(problem) if problem.code == ProblemCode::NotFound)
+}
+
+/// Whether a question that has no answer may have been heard all the same.
+fn may_have_arrived(failure: &Failure) -> bool {
+    match failure {
+        Failure::Unreachable { nobody_listens, .. } => !nobody_listens,
+        // An answer that makes no sense is one to a question that was heard.
+        Failure::Failed(_) => true,
+        Failure::Refused(_) | Failure::Usage(_) => false,
+    }
+}
+
+/// For people.
+fn left(now: Instant, then: Instant) -> String {
+    let left = then.saturating_duration_since(now).as_millis();
+    render::remaining(u64::try_from(left).unwrap_or(u64::MAX))
 }
 
 /// The last fault of this id that is over.
@@ -172,4 +218,26 @@ fn say(bar: &ProgressBar, what: &str) {
 fn finish(bar: &ProgressBar, held: Held) -> Held {
     bar.finish_and_clear();
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use partition_agent_proto::Problem;
+
+    use super::*;
+
+    #[test]
+    fn a_question_without_an_answer_may_have_been_heard() {
+        let unreachable = |nobody_listens| {
+            let (at, why, hint) = (String::new(), String::new(), Cow::Borrowed(""));
+            Failure::Unreachable { at, why, hint, nobody_listens }
+        };
+        assert!(may_have_arrived(&Failure::unanswered("h1".to_owned(), Duration::from_secs(1))));
+        assert!(may_have_arrived(&unreachable(false)));
+        assert!(!may_have_arrived(&unreachable(true)), "a dead agent's faults are over");
+        let refused = Problem::new(ProblemCode::KernelRefused, "no".to_owned());
+        assert!(!may_have_arrived(&refused.into()));
+    }
 }
