@@ -54,15 +54,35 @@ impl Lines {
         serde_json::to_writer(&mut bytes, line)?;
         bytes.push(b'\n');
         let mut written = 0;
+        let mut refused = None;
         for part in crash::parts(&bytes) {
-            written += self.write(part)?;
+            match self.write(part) {
+                Ok(count) => written += count,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
             crash::at(Point::LineBegun);
+        }
+        if written < bytes.len() {
+            self.take_back(written);
+            return Err(refused.unwrap_or_else(|| io::Error::from(io::ErrorKind::StorageFull)));
         }
         self.unsynced = true;
         self.length += u64::try_from(written).unwrap_or(u64::MAX);
-        self.torn = written < bytes.len();
+        self.torn = false;
         crash::at(Point::LineWritten);
-        if self.torn { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// What was refused must not be there: of a line that lacks nothing but its end, the end of the next one would make a whole
+    /// line.
+    fn take_back(&mut self, written: usize) {
+        if written > 0 && self.file.set_len(self.length).is_err() {
+            self.length += u64::try_from(written).unwrap_or(u64::MAX);
+            self.torn = true;
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -233,6 +253,32 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(Lines::open(&path).is_err());
+    }
+
+    /// The limit is far beyond what anything else here writes, since it is that of the whole process.
+    #[test]
+    fn a_line_that_lacks_its_end_only_is_not_there() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+        const FAR: u64 = 1 << 40;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let file = File::create(&path).unwrap();
+        // A file with a hole.
+        file.set_len(FAR - 1).unwrap();
+        file.write_all_at(b"\n", FAR - 1).unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        lines.append(&"one").unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, lines.length() + 5, hard).unwrap();
+        let short = lines.append(&"two");
+        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+        assert!(short.is_err());
+        assert_eq!(lines.length(), path.metadata().unwrap().len());
+        lines.append(&"three").unwrap();
+        let mut read = Backwards::open(&path).unwrap();
+        let newest = std::iter::from_fn(|| read.line::<String>().unwrap()).take(2);
+        assert_eq!(newest.collect::<Vec<_>>(), ["three", "one"]);
     }
 
     #[test]
