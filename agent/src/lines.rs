@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -165,6 +165,13 @@ impl Backwards {
         };
         let left = file.as_ref().map_or(Ok(0), |file| file.metadata().map(|there| there.len()))?;
         Ok(Self { file, left, lines: Vec::new(), tail: Vec::new() })
+    }
+
+    /// Whether both are one file, under the same name or not.
+    pub fn is_same(&self, other: &Self) -> io::Result<bool> {
+        let (Some(one), Some(other)) = (&self.file, &other.file) else { return Ok(false) };
+        let (one, other) = (one.metadata()?, other.metadata()?);
+        Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
     }
 
     /// The one before.

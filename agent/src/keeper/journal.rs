@@ -225,10 +225,17 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Faults that are over, newest first, out of the journal of a directory that another process may hold. It is read from its end,
 /// as far as it takes to find where these began.
 pub fn history(dir: &Path, most: usize) -> io::Result<Vec<History>> {
+    // In this order: what becomes the previous one in between is missed by the other.
+    let current = Backwards::open(&dir.join(CURRENT))?;
+    over_in(current, Backwards::open(&dir.join(PREVIOUS))?, most)
+}
+
+fn over_in(current: Backwards, previous: Backwards, most: usize) -> io::Result<Vec<History>> {
+    // It may have become the previous one in between.
+    let previous = (!current.is_same(&previous)?).then_some(previous);
     let mut over = Vec::<Option<History>>::new();
     let mut wanted = BTreeMap::new();
-    for name in [CURRENT, PREVIOUS] {
-        let mut lines = Backwards::open(&dir.join(name))?;
+    for mut lines in [Some(current), previous].into_iter().flatten() {
         while over.len() < most || !wanted.is_empty() {
             match lines.line()? {
                 // One whose beginning is lost must not be given that of an older one.
@@ -429,6 +436,21 @@ mod tests {
         std::fs::rename(path(CURRENT), path(PREVIOUS)).unwrap();
         assert_eq!(Journal::open(dir.path()).unwrap().1, [begun("a")]);
         assert!(!path(NEXT).exists() && path(CURRENT).exists());
+    }
+
+    #[test]
+    fn a_history_that_is_read_across_a_rotation_has_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, ..) = Journal::open(dir.path()).unwrap();
+        for id in ["a", "b"] {
+            journal.inject(begun(id)).unwrap();
+            end(&mut journal, id);
+        }
+        let current = Backwards::open(&dir.path().join(CURRENT)).unwrap();
+        journal.most = 0;
+        journal.rotate().unwrap();
+        let over = over_in(current, Backwards::open(&dir.path().join(PREVIOUS)).unwrap(), 10).unwrap();
+        assert_eq!(over.iter().map(|over| over.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]
