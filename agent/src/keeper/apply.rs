@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use partition_agent_proto::{End, Engine, EventKind, FaultId, FaultStatus, Hits, Span, State, Verdict};
 
+use super::fault::{Fault, Part, Phase};
 use super::journal::Begun;
-use super::ledger::{Admission, Fault, Part, Phase};
+use super::ledger::Admission;
 use super::status::{span, status};
 use super::timing::Timing;
 use super::{Error, Injected, Keeper, Request, Site};

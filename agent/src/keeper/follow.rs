@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use nix::errno::Errno;
 use partition_agent_proto::{End, EventKind, FaultId, Hits};
 
-use super::ledger::{Fault, Part};
+use super::fault::{Fault, Part};
 use super::status::span;
 use super::{Error, Keeper, Site, Sources};
 use crate::clock::BootTime;

@@ -3,7 +3,8 @@
 use partition_agent_proto::{Event, FaultId, FaultStatus, Feature, History, Meets, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Command, Error, Injected, Question, Reply, Request, Sources};
+use super::command::{Command, Reply};
+use super::{Error, Injected, Question, Request, Sources};
 use crate::audit::Audit;
 use crate::clock::BootTime;
 

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use partition_agent_proto::{EventKind, FaultId, FaultStatus, Span};
 
-use super::ledger::{Fault, Phase};
+use super::fault::{Fault, Phase};
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
@@ -101,16 +101,6 @@ impl<K: Kernel> Keeper<K> {
 
     /// Every fault; each says in its state how that went.
     pub(super) async fn restore_all_at(&mut self, at: BootTime, by: &str) -> Vec<FaultStatus> {
-        let ids = self.ledger.faults().map(|fault| fault.id.clone()).collect::<Vec<_>>();
-        let mut restored = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.restore_at(&id, at, by.to_owned()).await {
-                Ok(status) => restored.push(status),
-                Err(_told) => {
-                    restored.extend(self.ledger.get(&id).map(|fault| status(fault, BootTime::now())));
-                }
-            }
-        }
-        restored
+        self.each(async |keeper, id| keeper.restore_at(id, at, by.to_owned()).await).await
     }
 }

@@ -6,7 +6,7 @@
 
 use partition_agent_proto::{FaultId, FaultStatus};
 
-use super::ledger::Phase;
+use super::fault::Phase;
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::BootTime;

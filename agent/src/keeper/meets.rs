@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use partition_agent_proto::{Effect, Kind, Meets, Percent, Ports, Protocol};
 
-use super::ledger::{Fault, Next, Phase};
+use super::fault::{Fault, Next, Phase};
 use crate::clock::BootTime;
 use crate::plan::{Address, Guard, Hook, LOOPBACK};
 

@@ -3,6 +3,8 @@
 //! the kernel and the disk make it wait and nobody else should.
 
 mod apply;
+mod command;
+mod fault;
 mod follow;
 mod force;
 #[cfg(feature = "fuzz")]
@@ -24,8 +26,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use partition_agent_proto::{End, Event, EventKind, FaultId, FaultStatus, Feature, History, Meets, Span};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use partition_agent_proto::{End, Event, EventKind, FaultId, Feature};
+use tokio::sync::{broadcast, mpsc};
 
 pub use handle::Handle;
 pub use journal::{JournalError, history};
@@ -38,81 +40,10 @@ use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
 use crate::plan::{Guard, Plan};
 use crate::policy::Policy;
+use command::{Command, Reply};
+use fault::Phase;
 use journal::Journal;
-use ledger::{Due, Ledger, Phase};
-
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-enum Command {
-    Inject(Box<Request>, Reply<Injected>),
-    Change {
-        id: FaultId,
-        duration: Span,
-        by: String,
-        reply: Reply<FaultStatus>,
-    },
-    /// Its lease begins anew.
-    Renew {
-        id: FaultId,
-        reply: Reply<FaultStatus>,
-    },
-    /// A prepared fault starts at this instant.
-    Commit {
-        id: FaultId,
-        at: BootTime,
-        attempt: Option<u64>,
-        by: String,
-        reply: Reply<FaultStatus>,
-    },
-    /// What the fault was planned from is otherwise now.
-    Follow {
-        id: FaultId,
-        sources: Box<Sources>,
-        reply: Reply<()>,
-    },
-    /// What the fault acts on is gone for good.
-    Vanished {
-        id: FaultId,
-        what: String,
-        reply: Reply<()>,
-    },
-    Restore {
-        id: FaultId,
-        /// Now, without it.
-        at: Option<BootTime>,
-        /// Only if it came by this try.
-        attempt: Option<u64>,
-        by: String,
-        reply: Reply<FaultStatus>,
-    },
-    RestoreAll {
-        at: Option<BootTime>,
-        by: String,
-        reply: Reply<Vec<FaultStatus>>,
-    },
-    Get {
-        id: FaultId,
-        reply: Reply<FaultStatus>,
-    },
-    List {
-        reply: Reply<Vec<FaultStatus>>,
-    },
-    History {
-        most: usize,
-        reply: Reply<Vec<History>>,
-    },
-    Features {
-        reply: Reply<Vec<Feature>>,
-    },
-    Meets {
-        question: Question,
-        reply: Reply<Vec<Meets>>,
-    },
-    /// Restore everything, wait until it has drained, and end the task.
-    Shutdown {
-        reply: Reply<()>,
-    },
-}
+use ledger::{Due, Ledger};
 
 /// How the keeper is set up.
 pub struct Settings {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use partition_agent_proto::{End, EventKind, FaultId, FaultStatus, Hits, State, Verdict};
 
-use super::ledger::{Fault, Next, Phase};
+use super::fault::{Fault, Next, Phase};
 use super::status::status;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};
@@ -40,10 +40,18 @@ impl<K: Kernel> Keeper<K> {
 
     /// Every fault; each says in its state how that went.
     pub(super) async fn restore_all(&mut self, end: &End) -> Vec<FaultStatus> {
+        self.each(async |keeper, id| keeper.restore(id, end.clone()).await).await
+    }
+
+    /// In the order of the ids. What is refused has been told, and is in the state of the fault.
+    pub(super) async fn each(
+        &mut self,
+        restore: impl AsyncFn(&mut Self, &FaultId) -> Result<FaultStatus, Error>,
+    ) -> Vec<FaultStatus> {
         let ids = self.ledger.faults().map(|fault| fault.id.clone()).collect::<Vec<_>>();
         let mut restored = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.restore(&id, end.clone()).await {
+            match restore(self, &id).await {
                 Ok(status) => restored.push(status),
                 Err(_told) => {
                     restored.extend(self.ledger.get(&id).map(|fault| status(fault, BootTime::now())));
@@ -91,11 +99,7 @@ impl<K: Kernel> Keeper<K> {
         let Some(fault) = self.ledger.get(id) else { return Ok(None) };
         crash::at(Point::Drained);
         let plans = fault.plans().cloned().collect::<Vec<_>>();
-        let end = match &fault.phase {
-            Phase::Prepared { .. } => End::Expired,
-            Phase::Active => End::Deadline,
-            Phase::Draining { end, .. } | Phase::Stuck { end, .. } => end.clone(),
-        };
+        let end = fault.end();
         self.refresh_hits().await;
         let mut refused = None;
         for plan in plans.iter().rev() {

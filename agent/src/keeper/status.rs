@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use partition_agent_proto::{FaultId, FaultStatus, PlaceStatus, Span, Verdict};
 
-use super::ledger::{Fault, Phase, state};
+use super::fault::{Fault, Phase, state};
 use super::timing::Timing;
 use super::{Error, Keeper};
 use crate::clock::{BootTime, wall};

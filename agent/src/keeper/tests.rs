@@ -6,7 +6,8 @@ use super::*;
 use crate::kernel::fake::{Fake, World};
 use crate::plan::Address;
 use crate::policy::Policy;
-use partition_agent_proto::{State, Verdict};
+use partition_agent_proto::{Span, State, Verdict};
+use tokio::sync::oneshot;
 
 mod behind;
 mod follow;

@@ -2,7 +2,7 @@
 
 use super::timing::{kinds, until};
 use super::*;
-use crate::keeper::ledger::Phase;
+use crate::keeper::fault::Phase;
 
 fn prepare(id: &str, json: &str, patience: Duration) -> Request {
     Request { prepare: Some(Span::new(patience).unwrap()), ..request(id, json) }

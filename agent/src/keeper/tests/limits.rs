@@ -24,9 +24,8 @@ async fn the_hours_hold_for_what_is_prolonged_before_its_start() {
     let (mut keeper, ..) = keeper(dir.path()).await;
     keeper.settings.policy = open_for(100);
     keeper.inject(request("f", &lasting(r#""start_in":"60m","for":"10m""#))).await.unwrap();
-    let mut change = async |minutes: u64| {
-        keeper.change(&id("f"), Span::from_secs(minutes * 60), "me".to_owned()).await
-    };
+    let mut change =
+        async |minutes: u64| keeper.change(&id("f"), Span::from_secs(minutes * 60), "me".to_owned()).await;
     // To an hour and a half from now, and to an hour and three quarters.
     assert!(change(30).await.is_ok());
     let denied = change(45).await.unwrap_err().to_string();
