@@ -118,7 +118,7 @@ async fn a_change_in_the_pause_of_a_flap_does_not_switch_it_on() {
 async fn a_change_while_a_flap_is_on_does_not_lengthen_it() {
     let api = Api::start();
     api.put("flap", fault(LOSS, r#","flap":{"on":"20s","off":"20s"},"for":"10m""#)).await;
-    let _: FaultStatus = api.send("PATCH", "/v1/faults/flap", r#"{"for":"1h"}"#).await.json(200);
+    let _: FaultStatus = api.send("PATCH", "/v1/faults/flap", r#"{"for":"30m"}"#).await.json(200);
     assert!(timeout(&api).unwrap() <= Duration::from_secs(20), "{:?}", timeout(&api));
     let _: FaultStatus = api.send("PATCH", "/v1/faults/flap", r#"{"for":"5s"}"#).await.json(200);
     assert!(timeout(&api).unwrap() <= Duration::from_secs(5), "{:?}", timeout(&api));
@@ -312,9 +312,12 @@ async fn a_change_that_is_agreed_to_has_reached_the_kernel() {
         let api = Api::start();
         api.put("cut", fault(LOSS, r#","for":"50ms""#)).await;
         tokio::time::sleep(Duration::from_millis(40 + late)).await;
-        let reply = api.send("PATCH", "/v1/faults/cut", r#"{"for":"1h"}"#).await;
+        let reply = api.send("PATCH", "/v1/faults/cut", r#"{"for":"30m"}"#).await;
         if reply.status == 200 {
-            assert_eq!(timeout(&api), Some(Duration::from_secs(3600)), "{late}: {reply:?}");
+            // Counted from when the kernel is told.
+            let told = timeout(&api).unwrap();
+            let most = Duration::from_secs(1_800);
+            assert!(told <= most && told > most - Duration::from_secs(30), "{late}: {told:?} {reply:?}");
         } else {
             reply.refused(ProblemCode::NotFound, "cut");
         }
