@@ -89,7 +89,7 @@ impl Foreground {
         };
         let audit = self.keeper.audit();
         if !dry_run {
-            audit.asked(&line.by, line.clone()).map_err(|error| api::unrecorded(&error))?;
+            audit.asked(None, line.clone()).map_err(|error| api::unrecorded(&error))?;
         }
         let events = self.keeper.events();
         let injected = self.keeper.inject(request).await.map_err(|error| api::problem(&error));

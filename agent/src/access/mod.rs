@@ -54,14 +54,16 @@ impl Caller {
         Self { who: Who::Local { uid, pid }, role: Role::Admin }
     }
 
-    /// Whose share it counts for: the same from whatever process, port or address.
+    /// Whose share it counts for: the same from whatever process, port or address. Root has none: it can write what it likes into
+    /// the log.
     #[must_use]
-    pub fn account(&self) -> String {
+    pub fn account(&self) -> Option<String> {
         match &self.who {
-            Who::Local { uid, .. } => format!("uid {uid}"),
-            Who::Token { name, .. } => format!("token {name}"),
-            Who::Certificate { name, .. } => format!("certificate {name}"),
-            Who::Anybody(_) => "whoever asks over loopback".to_owned(),
+            Who::Local { uid: 0, .. } => None,
+            Who::Local { uid, .. } => Some(format!("uid {uid}")),
+            Who::Token { name, .. } => Some(format!("token {name}")),
+            Who::Certificate { name, .. } => Some(format!("certificate {name}")),
+            Who::Anybody(_) => Some("whoever asks over loopback".to_owned()),
         }
     }
 

@@ -125,7 +125,7 @@ pub fn asked(
         fault: fault.map(ToString::to_string),
         ..request_of(&By::Caller(caller.clone()), method, uri)
     };
-    let asked = agent.keeper.audit().asked(&caller.account(), line);
+    let asked = agent.keeper.audit().asked(caller.account().as_deref(), line);
     asked.map_err(|error| Refused(unrecorded(&error)))
 }
 
@@ -135,7 +135,7 @@ pub struct Overmuch;
 
 /// Takes room for the line of what moves an end.
 pub fn room(agent: &Agent, caller: &Caller) -> Result<(), Refused> {
-    agent.keeper.audit().room(&caller.account()).map_err(|error| Refused(unrecorded(&error)))
+    agent.keeper.audit().room(caller.account().as_deref()).map_err(|error| Refused(unrecorded(&error)))
 }
 
 /// A disk that is full or cannot be written, or a caller who has asked for too much.

@@ -93,7 +93,7 @@ impl Audit {
     ///
     /// # Errors
     /// It cannot be written, or the caller asks for too much: the fault must not come into force.
-    pub fn asked(&self, caller: &str, request: AuditRequest) -> Result<(), Unrecorded> {
+    pub fn asked(&self, caller: Option<&str>, request: AuditRequest) -> Result<(), Unrecorded> {
         self.room(caller)?;
         Ok(self.inner().write(&AuditEntry::Asked(bounded(request)))?)
     }
@@ -102,7 +102,8 @@ impl Audit {
     ///
     /// # Errors
     /// There is none.
-    pub fn room(&self, caller: &str) -> Result<(), Unrecorded> {
+    pub fn room(&self, caller: Option<&str>) -> Result<(), Unrecorded> {
+        let Some(caller) = caller else { return Ok(()) };
         let has_room = self.inner().asked.takes(caller, BootTime::now());
         has_room.then_some(()).ok_or_else(|| Unrecorded::Overmuch(caller.to_owned()))
     }

@@ -25,7 +25,7 @@ fn size(dir: &Path) -> u64 {
 fn what_comes_from_outside_is_escaped_and_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked("me", request(&format!("/a\n\x1b[2J\u{9b}m\u{202e}{}", "ä".repeat(100_000)))).unwrap();
+    audit.asked(Some("me"), request(&format!("/a\n\x1b[2J\u{9b}m\u{202e}{}", "ä".repeat(100_000)))).unwrap();
     let text = std::fs::read_to_string(dir.path().join("audit.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 1);
     let steers = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
@@ -38,7 +38,7 @@ fn what_comes_from_outside_is_escaped_and_bounded() {
 fn a_hundred_thousand_refusals_are_few_lines_and_the_number_of_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked("me", request("/first")).unwrap();
+    audit.asked(Some("me"), request("/first")).unwrap();
     let begun = BootTime::now();
     for _ in 0..100_000 {
         audit.answered(Answered::Stranger, request(&"x".repeat(10_000)));
@@ -102,7 +102,7 @@ fn a_rotation_that_fails_loses_nothing_and_keeps_nobody_from_asking() {
     for nth in 0..(log::ROTATE / 1_000 + 100) {
         audit.answered(Answered::Changed, AuditRequest { by: long.clone(), ..request(&format!("/{nth}")) });
     }
-    audit.asked("me", request("/first")).unwrap();
+    audit.asked(Some("me"), request("/first")).unwrap();
     assert!(path("audit.jsonl").metadata().unwrap().len() > log::ROTATE);
     assert_eq!(std::fs::read(path("audit.1.jsonl")).unwrap(), b"one");
     assert_eq!(std::fs::read(path("audit.2.jsonl")).unwrap(), b"two");
@@ -113,7 +113,7 @@ fn a_full_disk_refuses_what_is_asked_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
     audit.inner().log.fill();
-    assert!(audit.asked("me", request("/a")).is_err());
+    assert!(audit.asked(Some("me"), request("/a")).is_err());
     audit.answered(Answered::Changed, request("/b"));
     audit.event(&"cut".parse().unwrap(), EventKind::Ended, "over");
     assert_eq!(audit.newest(10).unwrap(), []);
@@ -123,15 +123,15 @@ fn a_full_disk_refuses_what_is_asked_and_nothing_else() {
 fn who_asks_for_too_much_is_refused_and_pushes_nobody_out() {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(dir.path()).unwrap();
-    audit.asked("me", request("/first")).unwrap();
+    audit.asked(Some("me"), request("/first")).unwrap();
     let begun = BootTime::now();
-    let written = (0..20_000).filter(|_| audit.asked("other", request("/again")).is_ok()).count();
+    let written = (0..20_000).filter(|_| audit.asked(Some("other"), request("/again")).is_ok()).count();
     let seconds = usize::try_from(begun.until(BootTime::now()).as_secs()).unwrap() + 1;
     assert!((1_000..=1_000 + 10 * seconds).contains(&written), "{written} in {seconds}s");
-    let refused = audit.asked("other", request("/again")).unwrap_err();
+    let refused = audit.asked(Some("other"), request("/again")).unwrap_err();
     assert!(matches!(refused, Unrecorded::Overmuch(_)), "{refused}");
     // Nobody else is in the way of that, and no answer.
-    audit.asked("me", request("/second")).unwrap();
+    audit.asked(Some("me"), request("/second")).unwrap();
     audit.answered(Answered::Changed, request("/restored"));
     for _ in 0..5 {
         audit.answered(Answered::Overmuch, request("/shorter"));
