@@ -71,7 +71,7 @@ fn four_files_are_kept_and_read_as_one() {
         audit.inner().asked = Shares::new(1, 1);
         audit
             .asked(
-                "me",
+                Some("me"),
                 AuditRequest { why: fault.clone(), by: long.clone(), fault, ..request(&format!("/{nth}")) },
             )
             .unwrap();
