@@ -46,7 +46,7 @@ async fn put_again_is_the_same_fault_and_its_deadline_stays() {
     let again: FaultStatus = api.send("PUT", "/v1/faults/cut", LOSS).await.json(200);
     assert!((MINUTE..=changed.remaining_ms).contains(&again.remaining_ms), "{again:?}");
     assert_eq!(again.injected_at, changed.injected_at);
-    assert_eq!(api.agent.world().timeouts[&1], Duration::from_secs(600));
+    assert_about(api.agent.world().timeouts[&1], Duration::from_secs(600));
     assert_eq!(api.faults().await.len(), 1);
 }
 
@@ -97,6 +97,11 @@ async fn one_fault_shows_its_plan_and_a_list_does_not() {
     assert!(list.iter().all(|fault| fault.plan.is_none()));
 }
 
+/// What the kernel is told is what is left when it is told: less than what was asked for by what it took until then.
+fn assert_about(timeout: Duration, asked: Duration) {
+    assert!(timeout <= asked && timeout + Duration::from_secs(20) > asked, "{timeout:?} for {asked:?}");
+}
+
 #[tokio::test]
 async fn patch_extends_and_shortens() {
     let api = Api::start();
@@ -107,7 +112,7 @@ async fn patch_extends_and_shortens() {
         assert!((1..=millis).contains(&fault.remaining_ms), "{fault:?}");
         assert!(fault.remaining_ms > millis - MINUTE / 3, "{fault:?}");
         assert_eq!(fault.verdict, Verdict::Confirmed);
-        assert_eq!(api.agent.world().timeouts[&1], Duration::from_millis(millis));
+        assert_about(api.agent.world().timeouts[&1], Duration::from_millis(millis));
     }
 }
 
