@@ -82,7 +82,11 @@ impl Agent {
         let arguments = [&program[1..], &serve].concat();
         let process = host.spawn(program[0], &arguments, Stdio::from(log));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let http = reqwest::Client::builder().unix_socket(PathBuf::from(&socket)).build().expect("a client");
+        // The agent closes what is idle for ten seconds, and a client that nobody runs meanwhile does not hear of it.
+        let http = reqwest::Client::builder()
+            .unix_socket(PathBuf::from(&socket))
+            .pool_idle_timeout(Duration::from_secs(5));
+        let http = http.build().expect("a client");
         Self { process, dir, http, runtime }
     }
 
