@@ -99,7 +99,9 @@ fn change_extends_and_shortens() {
         let in_time = [asked, soon_after].map(|left| format!("cut: now ends in {left}, at 20"));
         assert!(in_time.iter().any(|head| text.starts_with(head)), "{text}");
         assert!(text.ends_with("Z, by the kernel\n"), "{text}");
-        assert_eq!(agent.world().timeouts[&1].as_secs(), seconds);
+        let told = agent.world().timeouts[&1].as_secs();
+        // What is left when the kernel is told.
+        assert!((seconds - 20..=seconds).contains(&told), "{told} s for {asked}");
     }
     let fault: FaultStatus = run(&agent, "change cut --for 5m --json").json();
     assert!((30_001..=300_000).contains(&fault.remaining_ms), "{fault:?}");

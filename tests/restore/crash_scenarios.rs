@@ -219,16 +219,16 @@ pub fn scenarios(netem: bool) -> Vec<Scenario> {
         Scenario::new("cut", 14, whole_cut),
         Scenario::new("extend", 8, extend),
         Scenario::new("lease", 8, lease),
-        Scenario::new("restore at", 12, restore_at),
+        Scenario::new("restore at", 22, restore_at),
         Scenario::new("flap", 6, flap),
-        Scenario::new("ramp", 6, ramp),
-        Scenario { ends: &["failed"], ..Scenario::new("a step that is refused", 20, refused) },
+        Scenario::new("ramp", 10, ramp),
+        Scenario { ends: &["failed"], ..Scenario::new("a step that is refused", 32, refused) },
         Scenario {
             config: "namespaces = true\n",
             furnish: populate,
-            ..Scenario::new("leaving a place", 3, leave)
+            ..Scenario::new("leaving a place", 7, leave)
         },
-        Scenario { room: Some(ROOM), ..Scenario::new("rotation", 14, rotate) },
+        Scenario { room: Some(ROOM), ..Scenario::new("rotation", 20, rotate) },
     ];
     if netem {
         all.push(Scenario::new("delay by netem", 30, by_netem));

@@ -1,45 +1,57 @@
 //! Faults that go on and off: when they must be off, and that they come again.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partition_agent_proto::Flap;
 
-use crate::clock::Window;
+use crate::clock::{Window, now};
 use crate::model::{Fault, Is, Phase};
+use crate::soak::Soak;
+use crate::wishes::Wish;
 
-/// The periods of a flap, by number.
-#[derive(Debug, Clone, Default)]
-pub struct Flaps {
-    /// Those in which it was seen on.
-    pub on: BTreeSet<u128>,
-    /// Those that were looked at when it should have been on.
-    pub due: BTreeSet<u128>,
-}
-
-/// An agent on a busy machine may be late for some of them.
-const FLAPS: (usize, usize) = (2, 8);
-
-/// A flap that has lasted this long was on again.
-const FLAPPED: Duration = Duration::from_secs(10);
+/// Some periods of a flap or a ramp, with all the lateness of an agent on a busy machine.
+const LONGEST: Duration = Duration::from_secs(12);
 
 impl Fault {
-    /// Notes what of a flap was seen; answers what is wrong with it.
-    pub fn note_flap(&mut self, seen: Window, is_on: bool) -> Option<String> {
-        let (Some(flap), Phase::Timed { start, .. }) = (self.spec.flap, self.phase) else { return None };
-        let (on, period) = (flap.on.duration(), flap.on.duration() + flap.off.duration());
-        // Into which period, and how far, at the earliest and at the latest.
-        let earliest = seen.earliest.checked_sub(start.latest)?;
-        let latest = seen.latest.checked_sub(start.earliest)?;
-        let nth = |into: Duration| into.as_nanos() / period.as_nanos();
-        if nth(earliest) == nth(latest) {
-            let far = latest.as_nanos() % period.as_nanos();
-            self.flaps.due.extend((far < on.as_nanos()).then_some(nth(latest)));
-            self.flaps.on.extend(is_on.then_some(nth(latest)));
+    /// Notes the period in which a flap was seen on, where it is certain which one that was.
+    pub fn note_flap(&mut self, seen: Window) {
+        let (Some(flap), Phase::Timed { start, .. }) = (self.spec.flap, self.phase) else { return };
+        let period = (flap.on.duration() + flap.off.duration()).as_nanos();
+        let nth = |into: Duration| into.as_nanos() / period;
+        let earliest = seen.earliest.checked_sub(start.latest).map(nth);
+        let latest = seen.latest.checked_sub(start.earliest).map(nth);
+        self.seen_on.extend(earliest.filter(|_| earliest == latest));
+    }
+}
+
+impl Soak {
+    /// A flap comes again, and a ramp comes to its end: one of them is watched for as long as that may take.
+    pub fn watch(&mut self) {
+        let wish = Wish::changing(&mut self.dice);
+        self.inject_this(wish, None);
+        let id = self.lasting_for(LONGEST, |fault| {
+            let begun = matches!(fault.phase, Phase::Timed { start, .. } if start.latest < now());
+            begun && (fault.spec.flap.is_some() || !fault.is_grown(Window::at(now())))
+        });
+        let Some(id) = id else { return };
+        self.note(format!("watch {id}"));
+        let known = self.faults[&id].seen_on.clone();
+        let begun = Instant::now();
+        loop {
+            self.settle();
+            let fault = &self.faults[&id];
+            let is_done = match fault.spec.flap {
+                Some(_) => fault.seen_on.difference(&known).count() >= 2,
+                None => fault.is_grown(Window::at(now())),
+            };
+            if is_done {
+                // With what is so from now on.
+                return self.settle();
+            }
+            let what = "that flaps or grows has done neither";
+            assert!(begun.elapsed() < LONGEST, "{id} {what}, {:?}\n{:#?}", fault.seen_on, self.log);
+            std::thread::sleep(Duration::from_millis(30));
         }
-        let (least, due) = FLAPS;
-        let stays_off = earliest > FLAPPED && self.flaps.due.len() >= due && self.flaps.on.len() < least;
-        stays_off.then(|| format!("a flap that does not come again: {:?}", self.flaps))
     }
 }
 

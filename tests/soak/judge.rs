@@ -214,10 +214,8 @@ impl Judge<'_> {
         if self.stopped {
             return wrong;
         }
-        if is_there == Is::So {
-            wrong.extend(
-                fault.note_flap(self.seen.at, part.has_targets()).map(|what| never(format!("{id}: {what}"))),
-            );
+        if part.has_targets() {
+            fault.note_flap(self.seen.at);
         }
         match is_there {
             Is::Either => {}

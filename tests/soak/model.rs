@@ -1,13 +1,13 @@
 //! What must be so: every fault that was asked for, from when to when, and what it is to be in the kernel. It knows the
 //! words of the API and nothing of the agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use partition_agent_proto::{FaultSpec, Hits, Host, Kind, Peer, Ports, Protocol, Scope};
 
 use crate::clock::Window;
-use crate::flaps::{Flaps, within_flap};
+use crate::flaps::within_flap;
 use crate::region::Block;
 
 /// The network namespaces that faults are in.
@@ -55,7 +55,8 @@ pub struct Fault {
     pub is_committed: bool,
     /// What it has hit, as the API last said.
     pub hits: Hits,
-    pub flaps: Flaps,
+    /// The periods, by number, in which a flap was seen on.
+    pub seen_on: BTreeSet<u128>,
 }
 
 /// How late the agent may put a fault into force whose start has come, on a busy machine.
@@ -64,7 +65,7 @@ pub const ARMED_WITHIN: Duration = Duration::from_secs(3);
 impl Fault {
     /// Of what was asked for, in this phase.
     pub fn new(id: String, spec: FaultSpec, room: Room, phase: Phase) -> Self {
-        let (hits, flaps) = (Hits::default(), Flaps::default());
+        let (hits, seen_on) = (Hits::default(), BTreeSet::new());
         Self {
             id,
             spec,
@@ -75,7 +76,7 @@ impl Fault {
             was_on: false,
             is_committed: false,
             hits,
-            flaps,
+            seen_on,
         }
     }
 

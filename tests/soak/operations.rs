@@ -22,6 +22,7 @@ pub enum Operation {
     RestoreAll,
     Commit,
     Wait,
+    Watch,
     Stop,
     DownAndUp,
     MakeAnew,
@@ -37,7 +38,7 @@ pub enum Operation {
 }
 
 /// How often each is done. Restarting the agent is left out where its memory is watched.
-const WEIGHTS: [(usize, Operation); 24] = [
+const WEIGHTS: [(usize, Operation); 25] = [
     (300, Operation::Inject),
     (60, Operation::Prepare),
     (20, Operation::Again),
@@ -50,6 +51,7 @@ const WEIGHTS: [(usize, Operation); 24] = [
     (12, Operation::RestoreAll),
     (60, Operation::Commit),
     (60, Operation::Wait),
+    (25, Operation::Watch),
     (4, Operation::Stop),
     (20, Operation::DownAndUp),
     (14, Operation::MakeAnew),
@@ -99,6 +101,7 @@ impl Soak {
             Operation::RestoreAll => self.restore_all(),
             Operation::Commit => self.commit(),
             Operation::Wait => self.wait(),
+            Operation::Watch => self.watch(),
             Operation::Stop => self.stop(),
             Operation::DownAndUp => self.down_and_up(),
             Operation::MakeAnew => {

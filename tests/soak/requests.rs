@@ -94,6 +94,10 @@ impl Soak {
 
     pub fn inject(&mut self, prepare: Option<&str>) {
         let wish = self.wish();
+        self.inject_this(wish, prepare);
+    }
+
+    pub fn inject_this(&mut self, wish: Wish, prepare: Option<&str>) {
         if prepare.is_some() && wish.spec.start_in.is_some() {
             return;
         }
@@ -134,7 +138,11 @@ impl Soak {
 
     /// One that is surely there, and will be for a moment.
     pub fn lasting(&mut self, fits: impl Fn(&Fault) -> bool) -> Option<String> {
-        let soon = Window { earliest: now(), latest: now() + CLOSE };
+        self.lasting_for(CLOSE, fits)
+    }
+
+    pub fn lasting_for(&mut self, span: Duration, fits: impl Fn(&Fault) -> bool) -> Option<String> {
+        let soon = Window { earliest: now(), latest: now() + span };
         let fits = |fault: &&Fault| {
             fault.is_there(soon) == Is::So && !self.away.contains_key(&fault.room) && fits(fault)
         };

@@ -113,8 +113,8 @@ impl Wish {
         }
         match dice.below(12) {
             0 => more.push_str(r#","start_in":"300ms""#),
-            1 if long => more.push_str(r#","flap":{"on":"400ms","off":"500ms"}"#),
-            2 if long && (kinds == LOSE || kinds == SLOW) => more.push_str(r#","ramp":{"over":"900ms"}"#),
+            1 | 2 if long => more.push_str(r#","flap":{"on":"400ms","off":"500ms"}"#),
+            3..=6 if long && (kinds == LOSE || kinds == SLOW) => more.push_str(r#","ramp":{"over":"900ms"}"#),
             _ => {}
         }
         // Rarely renewed in time, sometimes, always.
@@ -126,6 +126,14 @@ impl Wish {
             more.push_str(r#","engine":"emulator""#);
         }
         Self::from(format!(r#"{{"kinds":[{kinds}],"target":{{{target}}},"for":"{duration}"{more}}}"#), room)
+    }
+
+    /// On this host, and for long: one that goes on and off, or grows.
+    pub fn changing(dice: &mut Dice) -> Self {
+        let kind = dice.pick(&[LOSE, SLOW]);
+        let how = dice.pick(&[r#""flap":{"on":"400ms","off":"500ms"}"#, r#""ramp":{"over":"900ms"}"#]);
+        let target = target(dice, Room::App);
+        Self::from(format!(r#"{{"kinds":[{kind}],"target":{{{target}}},"for":"10m",{how}}}"#), Room::App)
     }
 
     fn from(json: String, room: Room) -> Self {
