@@ -195,6 +195,9 @@ impl Scenario {
     }
 }
 
+/// The one scenario that takes a kernel with netem.
+pub const BY_NETEM: &str = "delay by netem";
+
 pub fn scenarios(netem: bool) -> Vec<Scenario> {
     let mut all = vec![
         Scenario {
@@ -231,7 +234,7 @@ pub fn scenarios(netem: bool) -> Vec<Scenario> {
         Scenario { room: Some(ROOM), ..Scenario::new("rotation", 20, rotate) },
     ];
     if netem {
-        all.push(Scenario::new("delay by netem", 30, by_netem));
+        all.push(Scenario::new(BY_NETEM, 30, by_netem));
     }
     all
 }
