@@ -125,6 +125,34 @@ fn an_interface_that_is_made_anew_is_slowed_again_and_the_newer_fault_is_still_t
     assert_eq!(shadowed.collect::<Vec<_>>(), [("old".to_owned(), 1), ("young".to_owned(), 0)]);
 }
 
+/// Whoever makes an interface may choose its index, and does it faster than the agent looks.
+#[test]
+fn an_interface_that_is_made_anew_with_the_index_that_it_had_is_another() {
+    let (lab, redis, agent) = slowed();
+    agent.restore("young");
+    let both = slow(250).replace(r#""direction":"egress","#, "");
+    agent.inject("both", &both);
+    let before = taps(&lab);
+    let index = lab.app.sh("cat /sys/class/net/to-redis/ifindex");
+    let batch = format!(
+        "link del to-redis\nlink add to-redis index {} type veth peer name eth0 netns {}\n\
+         addr add 10.77.1.1/24 dev to-redis\nlink set to-redis up\n",
+        index.trim(),
+        lab.redis.namespace
+    );
+    lab.app.sh(&format!("printf '{batch}' | ip -batch -"));
+    lab.redis.sh("ip addr add 10.77.1.2/24 dev eth0 && ip link set eth0 up");
+    assert_eq!(lab.app.sh("cat /sys/class/net/to-redis/ifindex"), index);
+    let here = |taps: &[String]| taps.iter().filter(|tap| before.contains(tap)).count();
+    // Those of the other interface stay: of "old" one, of "both" one for each direction.
+    until_taps(&lab, &agent, |taps| taps.len() == before.len() && here(taps) == before.len() / 2);
+    let begun = Instant::now();
+    while round_trips(&lab.app, redis, 1, MS).is_empty() {
+        assert!(begun.elapsed() < SLACK, "a latency has become a cut\n{}", agent.log());
+    }
+    newer_wins(&lab, redis, "on the new interface");
+}
+
 #[test]
 fn a_device_that_cannot_be_had_leaves_the_fault_as_it_is_and_is_tried_again() {
     let (lab, redis, agent) = slowed();

@@ -65,6 +65,7 @@ fn on_a_full_disk_nothing_new_comes_into_force_and_everything_ends() {
 fn kill_9_under_load_leaves_a_log_that_can_be_read() {
     let lab = Lab::new();
     let mut dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("state/audit.jsonl");
     for _ in 0..3 {
         let agent = Agent::start_in(&lab.app, "", dir);
         let address = agent.address();
@@ -73,8 +74,16 @@ fn kill_9_under_load_leaves_a_log_that_can_be_read() {
             "while curl -s -o /dev/null --unix-socket {socket} -X PUT -d '{CUT}' http://a/v1/faults/cut && \
              curl -s -o /dev/null --unix-socket {socket} -X DELETE http://a/v1/faults/cut; do :; done"
         );
+        let written = || std::fs::read_to_string(&log).unwrap().lines().count();
+        let before = written();
         let load = (0..3).map(|_| lab.app.spawn("bash", &["-c", &load], Stdio::null())).collect::<Vec<_>>();
+        // A second, or as long as an emulated machine takes to start so many programs.
         std::thread::sleep(Duration::from_secs(1));
+        let begun = Instant::now();
+        while written() < before + 15 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "there is no load\n{}", agent.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
         dir = agent.kill_9();
         drop(load);
     }

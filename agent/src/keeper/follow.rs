@@ -41,8 +41,8 @@ impl<K: Kernel> Keeper<K> {
         }
         let interfaces = self.settings.policy.interfaces(only, &survey.interfaces)?;
         let not_ethernet = survey.not_ethernet.into_iter().filter(|name| interfaces.contains(name)).collect();
-        let indexes = survey.indexes.into_iter().filter(|(name, _)| interfaces.contains(name)).collect();
-        Ok(Survey { interfaces, indexes, not_ethernet, ..survey })
+        let which = survey.which.into_iter().filter(|(name, _)| interfaces.contains(name)).collect();
+        Ok(Survey { interfaces, which, not_ethernet, ..survey })
     }
 
     /// Interfaces of the place that faults keep off: the names in the policy are those of this host.
@@ -82,7 +82,7 @@ impl<K: Kernel> Keeper<K> {
             place: &site.place,
             sender: site.sender.as_ref(),
             interfaces: &survey.interfaces,
-            indexes: &survey.indexes,
+            which: &survey.which,
             taps: &taps,
             left_out: self.left_out(site),
             not_ethernet: &survey.not_ethernet,
@@ -340,7 +340,7 @@ impl<K: Kernel> Keeper<K> {
                 let (was, is) = (interfaces(&part.plan), interfaces(&next));
                 if was != is {
                     went.changes.push(format!("in {}, it is now on {}", site.place.name, is.join(", ")));
-                } else if next.taps().any(|tap| part.survey.indexes.get(&tap.interface) != Some(&tap.index)) {
+                } else if next.taps().any(|tap| part.survey.which.get(&tap.interface) != Some(&tap.which)) {
                     went.changes.push(format!("in {}, its interfaces were made anew", site.place.name));
                 }
                 self.keep_time(&fault.id, &mut next, &fault.timing, now).await;

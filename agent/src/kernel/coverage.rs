@@ -8,7 +8,7 @@ use std::time::Duration;
 use partition_agent_proto::{Check, Coverage, FaultSpec, Feature, Kind, Target};
 
 use crate::plan::{
-    Address, Draft, Guard, Impairment, Impossible, MARK_BITS, Need, Place, Plan, Sender, Step,
+    Address, Draft, Guard, Impairment, Impossible, Incarnation, MARK_BITS, Need, Place, Plan, Sender, Step,
 };
 
 /// Scopes and interfaces that are one to the data plane.
@@ -92,7 +92,7 @@ fn sample(spec: &FaultSpec, place: &Where, emulated: bool) -> Result<Plan, Impos
         sender: place.sender.as_ref(),
         interfaces: &interfaces,
         left_out: &[],
-        indexes: &BTreeMap::from([(interfaces[0].clone(), 1)]),
+        which: &BTreeMap::from([(interfaces[0].clone(), Incarnation { index: 1, nth: 0 })]),
         taps: &[],
         not_ethernet: if place.ethernet { &[] } else { &interfaces },
         emulated,

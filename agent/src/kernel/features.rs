@@ -11,8 +11,8 @@ use super::sock_diag::SockDiag;
 use super::{Refusal, coverage, nft};
 use crate::emulator::Tap as Device;
 use crate::plan::{
-    Base, Chain, Expr, Family, Guard, Hook, Impairment, Need, Rule, Ruleset, Set, Shape, Spot, TableFamily,
-    Tap, hooked_chain,
+    Base, Chain, Expr, Family, Guard, Hook, Impairment, Incarnation, Need, Rule, Ruleset, Set, Shape, Spot,
+    TableFamily, Tap, hooked_chain,
 };
 
 /// The names of the links that are tried: ours by their prefix, swept like the others.
@@ -127,7 +127,7 @@ async fn emulator(rtnl: &Rtnl) -> Result<(), Refusal> {
         name: PROBE_TAP.to_owned(),
         hook: Hook::Ingress,
         interface: "lo".to_owned(),
-        index: 1,
+        which: Incarnation { index: 1, nth: 0 },
         impairment: Impairment::default(),
     })
     .await

@@ -87,8 +87,10 @@ impl Kernel for Linux {
             None if natted => all.everywhere(targets).await?,
             None => all.towards(targets).await?,
         };
-        let (indexes, not_ethernet) = (all.indexes(&interfaces), all.without_ethernet(&interfaces));
-        Ok(Survey { interfaces, indexes, not_ethernet, natted })
+        let which = all.indexes(&interfaces).into_iter();
+        let which = which.map(|(name, index)| (name, space.rtnl.which(index))).collect();
+        let not_ethernet = all.without_ethernet(&interfaces);
+        Ok(Survey { interfaces, which, not_ethernet, natted })
     }
 
     async fn has_netem(&mut self) -> bool {

@@ -30,15 +30,15 @@ pub use observed::{Observed, QueueSeen, SetSeen};
 pub use within::Within;
 
 use crate::netns::{Netns, NetnsId};
-use crate::plan::{Address, Guard, Need, Place, Plan, Step};
+use crate::plan::{Address, Guard, Incarnation, Need, Place, Plan, Step};
 
 /// What a plan must know of the place that it acts in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// The interfaces that a fault on the targets acts on.
     pub interfaces: Vec<String>,
-    /// Their numbers: an interface that was deleted and made anew has another.
-    pub indexes: BTreeMap<String, u32>,
+    /// Which of that name they are: an interface that was deleted and made anew is another.
+    pub which: BTreeMap<String, Incarnation>,
     /// Those of them whose frames the emulator cannot read.
     pub not_ethernet: Vec<String>,
     /// Addresses may be rewritten on their way out.

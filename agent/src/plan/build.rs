@@ -102,13 +102,13 @@ impl<'a> Build<'a> {
         let mut made = Vec::new();
         let ethernet = |interface: &&String| !self.draft.not_ethernet.contains(interface);
         for interface in self.draft.interfaces.iter().filter(ethernet) {
-            let (name, index) = self.draft.tap(hook, interface, &made);
+            let (name, which) = self.draft.tap(hook, interface, &made);
             made.push(name.clone());
             steps.push(Step::AddTap(Tap {
                 name: name.clone(),
                 hook,
                 interface: interface.clone(),
-                index,
+                which,
                 impairment: impairment.clone(),
             }));
             ends.push(vec![

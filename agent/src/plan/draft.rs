@@ -16,7 +16,9 @@ use super::expr::Expr;
 use super::guard::Guard;
 use super::impairment::{Impairment, Role};
 use super::ruleset::Hook;
-use super::{Address, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, TableFamily, Tap, mark};
+use super::{
+    Address, Incarnation, OwnTable, Place, Plan, Resets, Sender, StandIn, Step, TableFamily, Tap, mark,
+};
 
 /// Interfaces that one rule can name.
 const MOST_INTERFACES: usize = 120;
@@ -42,7 +44,7 @@ pub struct Draft<'a> {
     /// Where nothing is to happen, whatever leads there.
     pub left_out: &'a [String],
     /// The numbers of the interfaces.
-    pub indexes: &'a BTreeMap<String, u32>,
+    pub which: &'a BTreeMap<String, Incarnation>,
     /// What it has of TAPs already: one whose interface is still there stays as it is.
     pub taps: &'a [Tap],
     /// Those of them whose frames the emulator cannot read.
@@ -258,13 +260,13 @@ impl Draft<'_> {
 
     /// The TAP of an interface: the one that there is, or one by a name that none has. So the two may stand side by side
     /// while packets are led from one to the other.
-    pub fn tap(&self, hook: Hook, interface: &str, made: &[String]) -> (String, u32) {
-        let index = self.indexes.get(interface).copied().unwrap_or_default();
-        let of = |tap: &&Tap| (tap.hook, tap.interface.as_str(), tap.index) == (hook, interface, index);
+    pub fn tap(&self, hook: Hook, interface: &str, made: &[String]) -> (String, Incarnation) {
+        let which = self.which.get(interface).copied().unwrap_or_default();
+        let of = |tap: &&Tap| (tap.hook, tap.interface.as_str(), tap.which) == (hook, interface, which);
         let taken = |name: &String| self.taps.iter().any(|tap| tap.name == *name) || made.contains(name);
         let names = (0..).map(|nth| self.link(hook, Some(nth)));
         let name = self.taps.iter().find(of).map(|tap| tap.name.clone());
-        (name.or_else(|| names.into_iter().find(|name| !taken(name))).unwrap_or_default(), index)
+        (name.or_else(|| names.into_iter().find(|name| !taken(name))).unwrap_or_default(), which)
     }
 
     /// At most 15 bytes (`IFNAMSIZ` less its terminator).

@@ -39,7 +39,7 @@ pub fn planned(spec: &FaultSpec) {
             sender: None,
             interfaces: &interfaces,
             left_out: &[],
-            indexes: &BTreeMap::new(),
+            which: &BTreeMap::new(),
             taps: &[],
             not_ethernet: &[],
             emulated: natted,

@@ -151,9 +151,17 @@ pub struct Tap {
     pub name: String,
     pub hook: Hook,
     pub interface: String,
-    /// The number of the interface: the way back leads to this one, and not to another of the name.
-    pub index: u32,
+    /// Which interface: the way back leads to this one, and not to another of the name.
+    pub which: Incarnation,
     pub impairment: Impairment,
+}
+
+/// One interface among all that have had its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Incarnation {
+    pub index: u32,
+    /// How many with this index are gone. Who makes an interface may choose its index, also that of one just deleted.
+    pub nth: u32,
 }
 
 /// What answers in the place of name servers.

@@ -42,7 +42,7 @@ fn try_plan(json: &str, targets: &[&str], except: &[&str], with: &With) -> Resul
         place: &Place::host(),
         sender: with.sender.as_ref(),
         interfaces: &["eth0".to_owned()],
-        indexes: &std::collections::BTreeMap::new(),
+        which: &std::collections::BTreeMap::new(),
         taps: &[],
         left_out: &[],
         not_ethernet: &with.not_ethernet,

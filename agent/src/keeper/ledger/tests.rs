@@ -35,7 +35,7 @@ pub fn fault(id: &str, slot: u32, latency: bool, now: BootTime, deadline: BootTi
         place: &Place::host(),
         sender: None,
         interfaces: &[],
-        indexes: &BTreeMap::new(),
+        which: &BTreeMap::new(),
         taps: &[],
         left_out: &[],
         not_ethernet: &[],

@@ -10,16 +10,16 @@ mod routes;
 use std::collections::BTreeMap;
 use std::io;
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use netlink_packet_core::{
     DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, Nla,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
     LinkMessage,
 };
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption, TcStats2};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use rtnetlink::sys::AsyncSocket;
 use rtnetlink::{Error, Handle, LinkIfb, LinkUnspec, MulticastGroup};
@@ -29,7 +29,7 @@ use super::error::errno_of;
 use super::nft::ext_ack_text;
 use super::{QueueSeen, Refusal, Within};
 use crate::crash::{self, Point};
-use crate::plan::Impairment;
+use crate::plan::{Impairment, Incarnation};
 
 pub use routes::Interfaces;
 
@@ -55,13 +55,20 @@ const TCA_OPTIONS: u16 = 2;
 /// A connection for questions and changes, and one that hears of interfaces, addresses and routes.
 pub struct Rtnl {
     handle: Handle,
-    news: LinkNews,
+    news: News,
+    /// How many interfaces of an index were deleted, as far as the news have been taken.
+    gone: BTreeMap<u32, u32>,
     /// Ended with this. The listening one would not end by itself before it hears something more, and keeps its network
     /// namespace alive until then: that of a container that is gone, for ever.
     _connections: JoinSet<()>,
 }
 
-type LinkNews = futures_util::stream::BoxStream<'static, ()>;
+/// Changes; where an interface was deleted, with its index.
+type News = futures_util::stream::BoxStream<'static, Option<u32>>;
+
+/// Indexes are seldom used again, and hosts that start many containers have many that were used once. What is forgotten costs
+/// an exchange of TAPs that would not have been needed.
+const MOST_GONE: usize = 65_536;
 
 /// A link, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +100,38 @@ impl Rtnl {
             connections.spawn(connection);
             let (connection, _, news) = rtnetlink::new_multicast_connection(&NEWS)?;
             connections.spawn(connection);
-            Ok(Self { handle, news: news.map(|_| ()).boxed(), _connections: connections })
+            Ok(Self {
+                handle,
+                news: news.map(|(message, _)| deleted(&message)).boxed(),
+                gone: BTreeMap::new(),
+                _connections: connections,
+            })
         })?
     }
 
     /// Returns when the kernel has announced a change, and takes what it announced with it.
     pub async fn changed(&mut self) {
-        if self.news.next().await.is_none() {
+        let Some(first) = self.news.next().await else {
             // The listening socket is gone; without it there is no news, and that is no reason to spin.
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
+        };
+        self.note(first);
+        while let Some(Some(more)) = self.news.next().now_or_never() {
+            self.note(more);
         }
-        while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.news.next()) {}
+    }
+
+    fn note(&mut self, deleted: Option<u32>) {
+        let Some(index) = deleted else { return };
+        if self.gone.len() >= MOST_GONE {
+            self.gone.clear();
+        }
+        *self.gone.entry(index).or_default() += 1;
+    }
+
+    /// The interface that has this index now.
+    pub fn which(&self, index: u32) -> Incarnation {
+        Incarnation { index, nth: self.gone.get(&index).copied().unwrap_or_default() }
     }
 
     pub async fn links(&self) -> Result<Vec<Link>, Refusal> {
@@ -308,6 +336,16 @@ fn dropped_by_qdisc(qdisc: &TcMessage) -> u64 {
         _ => None,
     });
     u64::from(stats.unwrap_or_default())
+}
+
+/// The index of an interface that is gone. A bridge tells of a port that leaves it in the same words, but of its own family.
+fn deleted(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<u32> {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
+            (link.header.interface_family == AddressFamily::Unspec).then_some(link.header.index)
+        }
+        _ => None,
+    }
 }
 
 /// The kernel's interface indexes are positive `int`s; rtnetlink has them as `u32` here and `i32` there.

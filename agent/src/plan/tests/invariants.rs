@@ -38,7 +38,7 @@ fn the_names_of_links_fit_and_differ() {
                 place: &Place::host(),
                 sender: None,
                 interfaces: &interfaces[..most],
-                indexes: &std::collections::BTreeMap::new(),
+                which: &std::collections::BTreeMap::new(),
                 taps: &[],
                 left_out: &[],
                 not_ethernet: &[],
@@ -81,7 +81,10 @@ fn a_device_of_the_emulator_stays_with_its_interface_and_shares_its_name_with_no
             place: &Place::host(),
             sender: None,
             interfaces: &there.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(),
-            indexes: &there.iter().map(|(name, index)| ((*name).to_owned(), *index)).collect(),
+            which: &there
+                .iter()
+                .map(|(name, index)| ((*name).to_owned(), Incarnation { index: *index, nth: 0 }))
+                .collect(),
             taps: before,
             left_out: &[],
             not_ethernet: &[],

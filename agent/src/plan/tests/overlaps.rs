@@ -241,7 +241,7 @@ pub fn plan(fault: &Fault, guard: &Guard) -> Plan {
         place: &Place::host(),
         sender: fault.sender.as_ref(),
         interfaces: &fault.interfaces,
-        indexes: &std::collections::BTreeMap::new(),
+        which: &std::collections::BTreeMap::new(),
         taps: &[],
         left_out: &[],
         not_ethernet: &[],

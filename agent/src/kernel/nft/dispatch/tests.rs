@@ -46,7 +46,7 @@ impl Kernel {
             place: &Place::host(),
             sender: None,
             interfaces: &["lo".to_owned()],
-            indexes: &BTreeMap::new(),
+            which: &BTreeMap::new(),
             taps: &[],
             left_out: &[],
             not_ethernet: &[],
