@@ -133,16 +133,17 @@ fn an_interface_that_is_made_anew_with_the_index_that_it_had_is_another() {
     let both = slow(250).replace(r#""direction":"egress","#, "");
     agent.inject("both", &both);
     let before = taps(&lab);
-    let index = lab.app.sh("cat /sys/class/net/to-redis/ifindex");
+    let index = || lab.app.sh("ip -o link show to-redis | cut -d: -f1");
+    let had = index();
     let batch = format!(
         "link del to-redis\nlink add to-redis index {} type veth peer name eth0 netns {}\n\
          addr add 10.77.1.1/24 dev to-redis\nlink set to-redis up\n",
-        index.trim(),
+        had.trim(),
         lab.redis.namespace
     );
     lab.app.sh(&format!("printf '{batch}' | ip -batch -"));
     lab.redis.sh("ip addr add 10.77.1.2/24 dev eth0 && ip link set eth0 up");
-    assert_eq!(lab.app.sh("cat /sys/class/net/to-redis/ifindex"), index);
+    assert_eq!(index(), had);
     let here = |taps: &[String]| taps.iter().filter(|tap| before.contains(tap)).count();
     // Those of the other interface stay: of "old" one, of "both" one for each direction.
     until_taps(&lab, &agent, |taps| taps.len() == before.len() && here(taps) == before.len() / 2);
