@@ -43,7 +43,7 @@ const MORE_KIB: u64 = 48 << 10;
 
 /// What of that may stay when they are gone: an allocator keeps most of what it had at the peak, which is some 12 MiB. Some
 /// 40,000 connections have come and gone by then; if each left a KiB, it would be more than this.
-const KEPT_KIB: u64 = 24 << 10;
+const KEPT_KIB: u64 = 36 << 10;
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
