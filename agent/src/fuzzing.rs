@@ -7,5 +7,6 @@ pub use crate::dns::fuzzing::{dns, dns_tcp};
 pub use crate::emulator::fuzzing::frame;
 pub use crate::keeper::fuzzing::journal;
 pub use crate::kernel::fuzzing::{nft_replies, rtnl_replies, sock_diag};
+pub use crate::lines::fuzzing::audit;
 pub use crate::probe::fuzzing::datagram;
 pub use crate::scope::fuzzing::texts;

@@ -209,6 +209,32 @@ impl Backwards {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub mod fuzzing {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use partition_agent_proto::AuditEntry;
+
+    use super::*;
+
+    /// An audit log of whatever bytes: read from its end it has the lines that can be read, and they would be written the same.
+    pub fn audit(bytes: &[u8]) {
+        let file = memfd_create("audit", MFdFlags::empty()).expect("memory");
+        let mut file = File::from(file);
+        file.write_all(bytes).expect("memory");
+        let left = u64::try_from(bytes.len()).expect("64 bits");
+        let mut lines = Backwards { file: Some(file), left, lines: Vec::new(), tail: Vec::new() };
+        let read = std::iter::from_fn(|| lines.line::<AuditEntry>().expect("nothing can fail but the disk"));
+        let read = read.collect::<Vec<_>>();
+        let legible = |line: &[u8]| serde_json::from_slice::<AuditEntry>(line).ok();
+        let there = bytes.split(|byte| *byte == b'\n').rev().filter_map(legible);
+        assert_eq!(read, there.collect::<Vec<_>>());
+        for entry in &read {
+            let again = serde_json::to_vec(entry).expect("it was JSON");
+            assert_eq!(legible(&again).as_ref(), Some(entry));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -7,7 +7,8 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// By name; the seeds of each are in `seeds/NAME`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
+    ("audit", partition_agent_core::fuzzing::audit),
     ("config", partition_agent_core::fuzzing::config),
     ("datagram", partition_agent_core::fuzzing::datagram),
     ("dns", partition_agent_core::fuzzing::dns),
