@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod fleet;
 mod foreground;
+mod gameday;
 mod http;
 mod interrupt;
 mod render;
