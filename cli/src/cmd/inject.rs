@@ -15,7 +15,8 @@ use crate::foreground::{self, Foreground, Renewed};
 use crate::interrupt::Interrupt;
 use crate::render;
 use crate::team::Member;
-use crate::team::hold::{Held, RENEWALS, RETRIES, hold};
+use crate::team::hold::{Held, RENEWALS, RETRIES};
+use crate::team::stay;
 
 pub async fn run(access: Access, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let spec = args.spec().map_err(Failure::Usage)?;
@@ -59,7 +60,7 @@ async fn held(
         render::renewing(lease)?;
     }
     let member = Member { name: client.address(), client: client.clone() };
-    match hold(vec![member], &fault.id, lease, &mut interrupt, json).await? {
+    match stay(vec![member], &fault.id, lease, &mut interrupt, json).await? {
         Held::Over => {}
         Held::Lost => return Ok(ExitCode::FAILURE),
         Held::Interrupted => {

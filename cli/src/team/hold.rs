@@ -2,10 +2,8 @@
 //! or cuts it off from a host, the kernel of each host ends the fault there.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use partition_agent_proto::{End, FaultId, FaultStatus, ProblemCode, Span};
 use tokio::time::Instant;
 
@@ -14,7 +12,6 @@ use super::members::Member;
 use super::progress::{Progress, Step};
 use crate::client::Client;
 use crate::exit::Failure;
-use crate::interrupt::Interrupt;
 use crate::render;
 
 /// A lease is renewed so many times before it is over, and where that fails, so many more times.
@@ -70,28 +67,33 @@ enum Said {
     Over(Option<End>),
 }
 
+/// Who hears what becomes of it meanwhile.
+pub trait Listener {
+    /// Renewed on some host; milliseconds until its deadline.
+    fn renewed(&self, left_ms: u64);
+    /// Something that somebody may have to do something about.
+    fn warn(&self, what: &str);
+}
+
+/// Until it is over on every host, or until `stop`: how each of them says that it ended.
 pub async fn hold(
     members: Vec<Member>,
     id: &FaultId,
     lease: Span,
-    interrupt: &mut Interrupt,
-    json: bool,
-) -> Result<Held, Failure> {
+    mut stop: impl AsyncFnMut(),
+    listener: &impl Listener,
+) -> (Held, BTreeMap<String, String>) {
     let lease = lease.duration();
     let now = Instant::now();
     let end = now + lease;
     let host = |member| Host { member, next: now, end, may_end: end, failing: false, given_up: false };
     let mut hosts =
         members.into_iter().map(|member| (member.name.clone(), host(member))).collect::<BTreeMap<_, _>>();
-    let bar = ProgressBar::new_spinner();
-    if json || !std::io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
     let mut ends = BTreeMap::<String, String>::new();
     let mut lost = false;
     while let Some(next) = hosts.values().map(|host| host.next).min() {
         tokio::select! {
-            () = interrupt.comes() => return Ok(finish(&bar, Held::Interrupted)),
+            () = stop() => return (Held::Interrupted, ends),
             () = tokio::time::sleep_until(next) => {}
         }
         let asked = Instant::now();
@@ -103,7 +105,7 @@ pub async fn hold(
             if host.given_up { see(client, id).await } else { ask(client, id).await }
         });
         let answers = tokio::select! {
-            () = interrupt.comes() => return Ok(finish(&bar, Held::Interrupted)),
+            () = stop() => return (Held::Interrupted, ends),
             answers = answers => answers,
         };
         for (name, answer) in answers {
@@ -111,14 +113,13 @@ pub async fn hold(
             match answer {
                 Ok(Said::Renewed(fault)) => {
                     if std::mem::take(&mut host.failing) {
-                        say(&bar, &format!("{name}: {id} is renewed again"));
+                        listener.warn(&format!("{name}: {id} is renewed again"));
                     }
                     let left = Duration::from_millis(fault.remaining_ms);
                     let leased = fault.lease_remaining_ms.map_or(left, Duration::from_millis);
                     (host.next, host.end) = (asked + (left + AFTER).min(lease / RENEWALS), asked + leased);
                     host.may_end = host.end;
-                    bar.set_message(format!("{id}: renewed, {} left", render::remaining(fault.remaining_ms)));
-                    bar.tick();
+                    listener.renewed(fault.remaining_ms);
                 }
                 Ok(Said::Draining) => host.next = asked + DRAINING,
                 Ok(Said::Over(end)) => {
@@ -141,29 +142,21 @@ pub async fn hold(
                     host.next = (now + lease / RETRIES).min(host.may_end);
                     if !std::mem::replace(&mut host.failing, true) {
                         let left = left(now, host.end);
-                        say(
-                            &bar,
-                            &format!("{name}: {id} cannot be renewed, trying for another {left}: {failure}"),
-                        );
+                        listener.warn(&format!(
+                            "{name}: {id} cannot be renewed, trying for another {left}: {failure}"
+                        ));
                     }
                     if now >= host.end && !std::mem::replace(&mut host.given_up, true) {
                         let left = left(now, host.may_end);
-                        say(
-                            &bar,
-                            &format!(
-                                "{name}: {id} cannot be renewed: the kernel there ends it within {left}"
-                            ),
-                        );
+                        listener.warn(&format!(
+                            "{name}: {id} cannot be renewed: the kernel there ends it within {left}"
+                        ));
                     }
                 }
             }
         }
     }
-    let held = finish(&bar, if lost { Held::Lost } else { Held::Over });
-    if lost || !json {
-        render::team::ended(id, &ends, lost)?;
-    }
-    Ok(held)
+    (if lost { Held::Lost } else { Held::Over }, ends)
 }
 
 /// Renews it, or finds out how it ended.
@@ -208,16 +201,6 @@ fn left(now: Instant, then: Instant) -> String {
 pub async fn how_it_ended(client: &Client, id: &FaultId) -> Result<Option<End>, Failure> {
     let over = client.history(HISTORY).await?;
     Ok(over.into_iter().find(|over| over.id == *id).map(|over| over.end))
-}
-
-/// Beside the line that changes.
-fn say(bar: &ProgressBar, what: &str) {
-    bar.suspend(|| render::complain(&what));
-}
-
-fn finish(bar: &ProgressBar, held: Held) -> Held {
-    bar.finish_and_clear();
-    held
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use partition_agent_proto::{FaultId, FaultSpec, Percent, Span};
 
 use super::Team;
 use super::fan_out::fan_out;
-use super::hold::{Held, hold};
+use super::hold::Held;
+use super::stay::stay;
 use super::members::Order;
 use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
@@ -43,6 +44,13 @@ pub struct Command {
 }
 
 pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
+    let dry_run = args.dry_run;
+    let command = command(team, args)?;
+    if dry_run { plans(&team.orders(command.specs), json).await } else { begin(team, json, command).await }
+}
+
+/// What was typed, for each of the hosts that were chosen.
+pub fn command(team: &Team, args: InjectArgs) -> Result<Command, Failure> {
     let usage = |error: super::orders::OrderError| Failure::Usage(error.to_string());
     let names = team.hosts.iter().cloned().collect::<BTreeSet<_>>();
     let mut specs = match &args.link {
@@ -62,14 +70,11 @@ pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, 
     for spec in specs.values_mut() {
         spec.start_in = None;
     }
-    if args.dry_run {
-        return plans(&team.orders(specs), json).await;
-    }
     let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
     let hit = specs.keys().cloned().collect();
     let hold = args.timing.held();
     let (id, together, start_in, wait) = (args.id, args.together, args.timing.start_in, args.wait);
-    begin(team, json, Command { id, what, specs, hit, together, start_in, wait, hold }).await
+    Ok(Command { id, what, specs, hit, together, start_in, wait, hold })
 }
 
 /// Puts it into force everywhere, or nowhere.
@@ -116,7 +121,7 @@ pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode
         }
         let started = team.members.iter().filter(|member| outcome.started.contains_key(&member.name));
         let members = started.cloned().collect();
-        match hold(members, &how.id, lease, &mut interrupt, json).await? {
+        match stay(members, &how.id, lease, &mut interrupt, json).await? {
             Held::Over => {}
             Held::Lost => return Ok(ExitCode::FAILURE),
             Held::Interrupted => withdraw(&start, json).await?,

@@ -15,17 +15,18 @@ mod partition;
 mod progress;
 mod renew;
 pub mod start;
+mod stay;
 
 use std::collections::BTreeMap;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use partition_agent_proto::FaultSpec;
-use partition_agent_proto::fleet::Fleet;
+use partition_agent_proto::fleet::{Fleet, Selector};
+use partition_agent_proto::{FaultSpec, Percent};
 
 use crate::args::FleetArgs;
 use crate::client::{Access, Client, is_tls};
 use crate::exit::Failure;
-use crate::fleet;
+use crate::fleet::{self, Loaded};
 use fan_out::AT_ONCE;
 use members::Order;
 
@@ -34,6 +35,7 @@ pub use look::{change, doctor, history, matrix, restore, status};
 pub use members::Member;
 pub use partition::run as partition;
 pub use renew::run as renew;
+pub use stay::stay;
 
 /// Hosts of a fleet, and the ways to their agents.
 pub struct Team {
@@ -53,6 +55,14 @@ impl Team {
     /// A fleet that cannot be used, or nobody in it to ask.
     pub async fn gather(args: &FleetArgs, access: &Access) -> Result<Self, Failure> {
         let loaded = fleet::load(args.source.as_ref(), access.tls.is_named()).await?;
+        Self::of(loaded, args, access)
+    }
+
+    /// Of a fleet that is known.
+    ///
+    /// # Errors
+    /// Nobody in it to ask.
+    pub fn of(loaded: Loaded, args: &FleetArgs, access: &Access) -> Result<Self, Failure> {
         let fleet = loaded.fleet;
         let names = match &args.on {
             Some(on) => fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?,
@@ -83,6 +93,30 @@ impl Team {
         let flags = [source, on, everybody].into_iter().flatten().collect();
         let hosts = names.into_iter().collect();
         Ok(Self { fleet, hosts, members, flags, chosen: args.on.is_some() })
+    }
+
+    /// One agent by itself, which is no fleet: what it is told needs no choice of hosts.
+    pub fn alone(client: Client) -> Self {
+        let name = client.address();
+        let members = vec![Member { name: name.clone(), client }];
+        let (fleet, flags) = (Fleet { max_share: Percent::ALL, ..Fleet::default() }, String::new());
+        Self { fleet, hosts: vec![name], members, flags, chosen: true }
+    }
+
+    /// Those of them that somebody chose; without a choice everybody, as nobody's choice.
+    ///
+    /// # Errors
+    /// A selector that selects nobody.
+    pub fn on(&self, on: Option<&Selector>) -> Result<Self, Failure> {
+        let (hosts, chosen) = match on {
+            Some(on) => {
+                let names = self.fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?;
+                (self.hosts.iter().filter(|host| names.contains(*host)).cloned().collect(), true)
+            }
+            None => (self.hosts.clone(), self.chosen),
+        };
+        let members = self.members.iter().filter(|member| hosts.contains(&member.name)).cloned().collect();
+        Ok(Self { fleet: self.fleet.clone(), hosts, members, flags: self.flags.clone(), chosen })
     }
 
     /// What is to happen on those that have something to do.

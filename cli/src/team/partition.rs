@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-use partition_agent_proto::fleet::{Ends, Fleet, Party, Selector, compile};
+use partition_agent_proto::fleet::{Cuts, Ends, Fleet, Partition, Party, Selector, compile};
 use partition_agent_proto::{FaultId, FaultSpec};
 
 use super::Team;
@@ -14,6 +14,32 @@ use crate::exit::Failure;
 use crate::render;
 
 pub async fn run(team: &Team, json: bool, args: PartitionArgs) -> Result<ExitCode, Failure> {
+    let dry_run = args.dry_run;
+    let Parted { parties, partition, cuts, command } = command(team, args)?;
+    if !dry_run {
+        return begin(team, json, command).await;
+    }
+    if json {
+        let (partition, cuts) = (partition.to_string(), cuts.iter().collect::<Vec<_>>());
+        let plan = serde_json::json!({ "partition": partition, "cuts": cuts, "faults": command.specs });
+        render::json(&plan)?;
+    } else {
+        render::line(&format!("# {}: nothing was changed", command.what))?;
+        render::write(&render::cuts::matrix(&parties, &cuts))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A partition, and what it takes.
+pub struct Parted {
+    parties: Vec<String>,
+    partition: Partition,
+    cuts: Cuts,
+    pub command: Command,
+}
+
+/// What was typed, for each of the hosts that have a part in it.
+pub fn command(team: &Team, args: PartitionArgs) -> Result<Parted, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let fault = args.fault().map_err(|error| usage(&error))?;
     let parting = args.who.parting().map_err(|error| usage(&error))?;
@@ -32,18 +58,6 @@ pub async fn run(team: &Team, json: bool, args: PartitionArgs) -> Result<ExitCod
     let specs = specs.collect::<BTreeMap<_, _>>();
     let kinds = fault.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
     let what = format!("{partition}: {kinds}");
-    if args.dry_run {
-        if json {
-            let cuts = cuts.iter().collect::<Vec<_>>();
-            let plan =
-                serde_json::json!({ "partition": partition.to_string(), "cuts": cuts, "faults": specs });
-            render::json(&plan)?;
-        } else {
-            render::line(&format!("# {what}: nothing was changed"))?;
-            render::write(&render::cuts::matrix(&parties, &cuts))?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
     let id = match args.id {
         Some(id) => id,
         None => FaultId::partition(fastrand::u64(..)),
@@ -58,7 +72,7 @@ pub async fn run(team: &Team, json: bool, args: PartitionArgs) -> Result<ExitCod
         wait: args.wait,
         hold: args.timing.held(),
     };
-    begin(team, json, command).await
+    Ok(Parted { parties, partition, cuts, command })
 }
 
 /// A service that is no host has a part in a partition, where a group is nothing but its name.
