@@ -51,10 +51,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabRespond(respond) => demo::lab::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
+        Verb::Run(args) => gameday::run(&args, access, fleet, json),
+        Verb::Note(args) => block_on(gameday::note(args)),
         Verb::Ca(args) => cmd::ca::run(&args.verb, json),
         Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
         Verb::Partition(args) => {
-            block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })
+            block_on(async { team::partition::run(&Team::gather(&fleet, &access).await?, json, *args).await })
         }
         Verb::Matrix(args) => {
             block_on(async { team::matrix(&Team::gather(&fleet, &access).await?, json, args).await })
@@ -65,11 +67,11 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
                 return Err(one_or_many());
             }
             if args.link.is_some() {
-                return team::inject(&Team::gather(&fleet, &access).await?, json, *args).await;
+                return team::inject::run(&Team::gather(&fleet, &access).await?, json, *args).await;
             }
             match whom(access, &fleet).await? {
                 Whom::One(access) => cmd::inject::run(access, json, *args).await,
-                Whom::Many(team) => team::inject(&team, json, *args).await,
+                Whom::Many(team) => team::inject::run(&team, json, *args).await,
             }
         }),
         Verb::Restore(args) => block_on(async {
@@ -133,6 +135,6 @@ fn one_or_many() -> Failure {
     )
 }
 
-fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+pub fn block_on(verb: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
 }

@@ -2,6 +2,7 @@
 
 mod ca;
 mod fleet;
+mod gameday;
 mod inject;
 mod kinds;
 mod parting;
@@ -22,6 +23,7 @@ use crate::tls::TlsFiles;
 
 pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
+pub use gameday::{NoteArgs, RunArgs};
 pub use inject::{InjectArgs, TogetherArgs};
 pub use partition::PartitionArgs;
 pub use target::PeerArg;
@@ -78,6 +80,10 @@ pub enum Verb {
     Doctor,
     /// Show the fleet, or what is wrong with it
     Fleet(FleetVerbArgs),
+    /// Run a game day: steady state, faults on a timeline, recovery, and a report
+    Run(Box<RunArgs>),
+    /// Write something down in the report of a game day that is running
+    Note(NoteArgs),
     /// Make certificates for agents and for those who ask them over TLS
     Ca(CaArgs),
     /// List the links that `inject --profile` knows

@@ -94,7 +94,8 @@ fn text(matrix: &Matrix) -> String {
     text
 }
 
-fn symbol(cell: &Cell) -> char {
+/// One character for what was found.
+pub fn symbol(cell: &Cell) -> char {
     match (cell.verdict, cell.found, cell.expected) {
         (Verdict::UnexpectedlyOpen, ..) => 'O',
         (Verdict::UnexpectedlyCut, ..) => 'C',

@@ -45,17 +45,17 @@ pub struct Command {
 
 pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
     let dry_run = args.dry_run;
-    let command = command(team, args)?;
+    let command = command(team, &args)?;
     if dry_run { plans(&team.orders(command.specs), json).await } else { begin(team, json, command).await }
 }
 
 /// What was typed, for each of the hosts that were chosen.
-pub fn command(team: &Team, args: InjectArgs) -> Result<Command, Failure> {
+pub fn command(team: &Team, args: &InjectArgs) -> Result<Command, Failure> {
     let usage = |error: super::orders::OrderError| Failure::Usage(error.to_string());
     let names = team.hosts.iter().cloned().collect::<BTreeSet<_>>();
     let mut specs = match &args.link {
-        Some(link) => link_orders(&team.fleet, link, &args).map_err(usage)?,
-        None if team.chosen => orders(&team.fleet, &names, &args).map_err(usage)?,
+        Some(link) => link_orders(&team.fleet, link, args).map_err(usage)?,
+        None if team.chosen => orders(&team.fleet, &names, args).map_err(usage)?,
         None => {
             let why = "on which hosts? --on '*' is all of them, and --link NAME those at its end";
             return Err(Failure::Usage(why.to_owned()));
@@ -73,25 +73,13 @@ pub fn command(team: &Team, args: InjectArgs) -> Result<Command, Failure> {
     let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
     let hit = specs.keys().cloned().collect();
     let hold = args.timing.held();
-    let (id, together, start_in, wait) = (args.id, args.together, args.timing.start_in, args.wait);
+    let (id, together, start_in, wait) = (args.id.clone(), args.together, args.timing.start_in, args.wait);
     Ok(Command { id, what, specs, hit, together, start_in, wait, hold })
 }
 
 /// Puts it into force everywhere, or nowhere.
 pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode, Failure> {
-    check_share(team, &command)?;
-    if let Some(spec) = command.specs.values().find(|spec| spec.duration < SHORTEST) {
-        let asked = spec.duration;
-        return Err(Failure::Usage(format!(
-            "{asked} is over before every host could tell that it has started: --for 5s at least"
-        )));
-    }
-    if let Some(lease) = command.specs.values().find_map(|spec| spec.lease.filter(|lease| *lease < SHORTEST))
-    {
-        return Err(Failure::Usage(format!(
-            "a lease of {lease} may be over before every host has told that it has started: --lease 5s at least"
-        )));
-    }
+    check(team, &command)?;
     let orders = team.orders(command.specs);
     let first = orders.first().ok_or_else(|| Failure::Usage("there is no host to tell".to_owned()))?;
     let id = command.id.clone().unwrap_or_else(|| FaultId::unique(&first.spec, fastrand::u64(..)));
@@ -146,12 +134,26 @@ impl Outcome {
     }
 }
 
-fn check_share(team: &Team, command: &Command) -> Result<(), Failure> {
+/// Refuses what would hit too many at once, or be over before everybody could tell that it has started.
+pub fn check(team: &Team, command: &Command) -> Result<(), Failure> {
     let most = command.together.max_share.unwrap_or(team.fleet.max_share);
-    if most == Percent::ALL {
-        return Ok(());
+    if most != Percent::ALL {
+        let share = team.fleet.check_share(&command.hit, most);
+        share.map_err(|error| Failure::Usage(error.to_string()))?;
     }
-    team.fleet.check_share(&command.hit, most).map_err(|error| Failure::Usage(error.to_string()))
+    if let Some(spec) = command.specs.values().find(|spec| spec.duration < SHORTEST) {
+        let asked = spec.duration;
+        return Err(Failure::Usage(format!(
+            "{asked} is over before every host could tell that it has started: --for 5s at least"
+        )));
+    }
+    if let Some(lease) = command.specs.values().find_map(|spec| spec.lease.filter(|lease| *lease < SHORTEST))
+    {
+        return Err(Failure::Usage(format!(
+            "a lease of {lease} may be over before every host has told that it has started: --lease 5s at least"
+        )));
+    }
+    Ok(())
 }
 
 /// What every agent would do; nothing is touched.

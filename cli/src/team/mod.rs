@@ -4,15 +4,15 @@ mod clocks;
 pub mod fan_out;
 pub mod heal;
 pub mod hold;
-mod inject;
+pub mod inject;
 pub mod judge;
 mod look;
 pub mod matrix;
 mod members;
 pub mod offset;
 mod orders;
-mod partition;
-mod progress;
+pub mod partition;
+pub mod progress;
 mod renew;
 pub mod start;
 mod stay;
@@ -28,12 +28,9 @@ use crate::client::{Access, Client, is_tls};
 use crate::exit::Failure;
 use crate::fleet::{self, Loaded};
 use fan_out::AT_ONCE;
-use members::Order;
 
-pub use inject::run as inject;
 pub use look::{change, doctor, history, matrix, restore, status};
-pub use members::Member;
-pub use partition::run as partition;
+pub use members::{Member, Order};
 pub use renew::run as renew;
 pub use stay::stay;
 
@@ -120,7 +117,7 @@ impl Team {
     }
 
     /// What is to happen on those that have something to do.
-    fn orders(&self, specs: BTreeMap<String, FaultSpec>) -> Vec<Order> {
+    pub fn orders(&self, specs: BTreeMap<String, FaultSpec>) -> Vec<Order> {
         let mut specs = specs;
         let order =
             |member: &Member| Some(Order { member: member.clone(), spec: specs.remove(&member.name)? });

@@ -15,7 +15,7 @@ use crate::render;
 
 pub async fn run(team: &Team, json: bool, args: PartitionArgs) -> Result<ExitCode, Failure> {
     let dry_run = args.dry_run;
-    let Parted { parties, partition, cuts, command } = command(team, args)?;
+    let Parted { parties, partition, cuts, command } = command(team, &args)?;
     if !dry_run {
         return begin(team, json, command).await;
     }
@@ -39,7 +39,7 @@ pub struct Parted {
 }
 
 /// What was typed, for each of the hosts that have a part in it.
-pub fn command(team: &Team, args: PartitionArgs) -> Result<Parted, Failure> {
+pub fn command(team: &Team, args: &PartitionArgs) -> Result<Parted, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let fault = args.fault().map_err(|error| usage(&error))?;
     let parting = args.who.parting().map_err(|error| usage(&error))?;
@@ -58,8 +58,8 @@ pub fn command(team: &Team, args: PartitionArgs) -> Result<Parted, Failure> {
     let specs = specs.collect::<BTreeMap<_, _>>();
     let kinds = fault.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
     let what = format!("{partition}: {kinds}");
-    let id = match args.id {
-        Some(id) => id,
+    let id = match &args.id {
+        Some(id) => id.clone(),
         None => FaultId::partition(fastrand::u64(..)),
     };
     let command = Command {

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub failed: BTreeMap<String, Failure>,
     /// Hosts that could not be told to revoke: their kernels end the fault at its deadline, if it started there at all.
     pub unknown: BTreeMap<String, Failure>,
+    /// The instant that everybody was told, on our clock.
+    pub at: Option<BootTime>,
     /// How far apart the starts were.
     pub spread: Option<Spread>,
     /// Whether it was in force anywhere, and has been restored since.
@@ -129,6 +131,7 @@ impl<'a> Start<'a> {
         // Preparing is more work than committing, so what it took is enough for a commit; a third of it is left to revoke in.
         let lead = begun.until(BootTime::now()).clamp(LEAD.0, LEAD.1);
         let at = BootTime::now() + lead + self.how.start_in.map(Span::duration).unwrap_or_default();
+        outcome.at = Some(at);
         for (name, answer) in self.commit(&ready, at, lead * 2 / 3).await {
             if let Err(failure) = answer {
                 outcome.failed.insert(name, failure);

@@ -1,0 +1,178 @@
+//! What a round came to: from what was seen, to figures, to whether they are as promised. Pure.
+
+use super::file::{Round, Targets};
+use super::report::model::{Check, MarkerReport, Measures, Outcome};
+use super::watch::millis;
+
+/// What was seen of a round. Times are milliseconds from the start of the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub first_fault: Option<u64>,
+    pub healed: Option<u64>,
+    pub detected: Option<u64>,
+    pub alerted: Option<u64>,
+    /// Since when everything had recovered, and stayed so.
+    pub recovered: Option<u64>,
+    /// When a guard or a person ended it.
+    pub aborted: Option<u64>,
+}
+
+impl Seen {
+    pub fn measures(self, rpo_ms: Option<u64>) -> Measures {
+        let after = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+        Measures {
+            first_fault_ms: self.first_fault,
+            healed_ms: self.healed,
+            detect_ms: after(self.first_fault, self.detected),
+            alert_ms: after(self.first_fault, self.alerted),
+            rto_ms: after(self.first_fault, self.recovered),
+            recovery_ms: after(self.healed, self.recovered),
+            rpo_ms,
+            abort_ms: after(self.aborted, self.healed),
+        }
+    }
+}
+
+/// Every target against what was measured. What has neither a target nor a figure is left out.
+pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[MarkerReport]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut time = |what: &str, target: Option<std::time::Duration>, measured: Option<u64>, possible: bool| {
+        if !possible || (target.is_none() && measured.is_none()) {
+            return;
+        }
+        checks.push(Check {
+            what: what.to_owned(),
+            target: target.map(|target| format!("at most {}", span(millis(target)))).unwrap_or_default(),
+            measured: measured.map_or_else(|| "never".to_owned(), span),
+            met: target.map(|target| measured.is_some_and(|measured| measured <= millis(target))),
+        });
+    };
+    time("time to detect", targets.detect, measures.detect_ms, round.detected.is_some());
+    time("time to alert", targets.alert, measures.alert_ms, round.alerted.is_some());
+    let recovers = !round.recovery.holds.is_empty();
+    time("RTO: from the first fault to recovered", targets.rto, measures.rto_ms, recovers);
+    let within = Some(round.recovery.within);
+    time("recovery: from healed to recovered", within, measures.recovery_ms, recovers);
+    time("RPO: from the first lost marker to the last", targets.rpo, measures.rpo_ms, !markers.is_empty());
+    for marker in markers {
+        let mut count = |what: &str, target: Option<u64>, found: &[u64]| {
+            let found = u64::try_from(found.len()).unwrap_or(u64::MAX);
+            let unread = marker.unread.is_some();
+            checks.push(Check {
+                what: format!("{}: {what} markers", marker.name),
+                target: target.map(|target| format!("at most {target}")).unwrap_or_default(),
+                measured: if unread { "not read back".to_owned() } else { found.to_string() },
+                met: target.map(|target| !unread && found <= target),
+            });
+        };
+        count("lost", targets.lost, &marker.lost);
+        count("duplicated", targets.duplicated, &marker.duplicated);
+    }
+    checks
+}
+
+/// Of a round that ran to its end.
+pub fn outcome(checks: &[Check]) -> Outcome {
+    if checks.iter().any(|check| check.met == Some(false)) { Outcome::Failed } else { Outcome::Passed }
+}
+
+/// A line for each check that is not met.
+pub fn unmet(checks: &[Check]) -> impl Iterator<Item = String> {
+    let unmet = checks.iter().filter(|check| check.met == Some(false));
+    unmet.map(|Check { what, target, measured, .. }| match target.as_str() {
+        "" => format!("{what}: {measured}"),
+        target => format!("{what}: {measured}, and it should be {target}"),
+    })
+}
+
+/// `850ms`, `2.1s`, `4m 10s`.
+pub fn span(millis: u64) -> String {
+    if millis < 1_000 { format!("{millis}ms") } else { crate::render::remaining(millis) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::file::{Condition, Recovery};
+    use super::*;
+
+    fn round() -> Round {
+        let up = Condition { probe: "up".to_owned(), holds: true };
+        Round {
+            scenario: None,
+            about: String::new(),
+            steady: Vec::new(),
+            steady_within: Duration::from_secs(1),
+            detected: Some(Condition { probe: "up".to_owned(), holds: false }),
+            alerted: None,
+            guards: Vec::new(),
+            steps: Vec::new(),
+            recovery: Recovery { holds: vec![up], stable: Duration::ZERO, within: Duration::from_secs(20) },
+        }
+    }
+
+    fn marker(lost: &[u64]) -> MarkerReport {
+        MarkerReport {
+            name: "orders".to_owned(),
+            written: 9,
+            acknowledged: 9,
+            found: 9,
+            lost: lost.to_vec(),
+            duplicated: Vec::new(),
+            uncertain: Vec::new(),
+            phases: Default::default(),
+            unread: None,
+        }
+    }
+
+    #[test]
+    fn times_are_from_the_first_fault_and_the_recovery_from_its_end() {
+        let seen = Seen {
+            first_fault: Some(1_000),
+            detected: Some(3_500),
+            healed: Some(11_000),
+            recovered: Some(13_000),
+            ..Seen::default()
+        };
+        let measures = seen.measures(Some(0));
+        assert_eq!((measures.detect_ms, measures.rto_ms), (Some(2_500), Some(12_000)));
+        assert_eq!((measures.recovery_ms, measures.alert_ms), (Some(2_000), None));
+        // What failed over while it was cut needed no recovery.
+        let early = Seen { recovered: Some(5_000), ..seen }.measures(None);
+        assert_eq!((early.rto_ms, early.recovery_ms), (Some(4_000), Some(0)));
+    }
+
+    #[test]
+    fn what_is_promised_and_never_comes_is_not_met() {
+        let targets = Targets { detect: Some(Duration::from_secs(2)), rto: Some(Duration::from_secs(10)), ..Targets::default() };
+        let seen = Seen { first_fault: Some(0), healed: Some(5_000), detected: Some(1_999), ..Seen::default() };
+        let checks = checks(&round(), &targets, &seen.measures(None), &[]);
+        let told = checks.iter().map(|check| (check.what.as_str(), check.measured.as_str(), check.met));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("time to detect", "2s", Some(true)),
+                ("RTO: from the first fault to recovered", "never", Some(false)),
+                ("recovery: from healed to recovered", "never", Some(false)),
+            ]
+        );
+        assert_eq!(outcome(&checks), Outcome::Failed);
+        assert_eq!(
+            unmet(&checks).next().unwrap(),
+            "RTO: from the first fault to recovered: never, and it should be at most 10s"
+        );
+    }
+
+    #[test]
+    fn markers_are_counted_against_their_targets_and_those_that_were_not_read_are_not_met() {
+        let targets = Targets { lost: Some(1), ..Targets::default() };
+        let check = |marker: MarkerReport| {
+            let all = checks(&round(), &targets, &Measures::default(), &[marker]);
+            all.into_iter().find(|check| check.what == "orders: lost markers").unwrap().met
+        };
+        assert_eq!(check(marker(&[4])), Some(true));
+        assert_eq!(check(marker(&[4, 5])), Some(false));
+        assert_eq!(check(MarkerReport { unread: Some("refused".to_owned()), ..marker(&[]) }), Some(false));
+    }
+}

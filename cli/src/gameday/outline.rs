@@ -1,0 +1,68 @@
+//! A game day before it runs, for people: what happens when.
+
+use super::file::{Action, Condition, GameDay, Round, Step};
+use super::measure::span;
+
+pub fn outline(day: &GameDay) -> String {
+    let rounds = day.rounds.len();
+    let many = if rounds == 1 { "one round".to_owned() } else { format!("{rounds} rounds") };
+    let mut text = format!("{}: {many}, severity {}\n", day.name, day.severity);
+    for (name, probe) in &day.probes {
+        text.push_str(&format!("probe   {name}: {probe}, every {:?}\n", probe.every));
+    }
+    for (name, marker) in &day.markers {
+        text.push_str(&format!("marker  {name}: every {:?}: {}\n", marker.every, marker.write));
+    }
+    for round in &day.rounds {
+        text.push_str(&self::round(round));
+    }
+    text
+}
+
+fn round(round: &Round) -> String {
+    let mut text = match &round.scenario {
+        Some(scenario) => format!("\n{scenario}\n"),
+        None => "\n".to_owned(),
+    };
+    text.push_str(&format!("  steady    {}\n", list(&round.steady)));
+    for guard in &round.guards {
+        text.push_str(&format!("  abort     when `{}` for {:?}: {}\n", guard.when, guard.lasts, guard.because));
+    }
+    for step in &round.steps {
+        text.push_str(&format!("  {:9} {}: {}\n", time(step.at_ms), step.name, what(step)));
+    }
+    let within = round.recovery.within;
+    text.push_str(&format!("  recovered when {}, within {within:?}\n", list(&round.recovery.holds)));
+    text
+}
+
+/// `T-1m`, `T+0`, `T+1m 30s`.
+fn time(at_ms: i64) -> String {
+    match at_ms {
+        0 => "T+0".to_owned(),
+        before if before < 0 => format!("T-{}", span(before.unsigned_abs())),
+        after => format!("T+{}", span(after.unsigned_abs())),
+    }
+}
+
+fn what(step: &Step) -> String {
+    let action = step.action.as_ref().map(|action| match action {
+        Action::Inject { words, .. } => format!("inject {words}"),
+        Action::Partition { words, .. } => format!("partition {words}"),
+        Action::Restore(steps) if steps.is_empty() => "restore all".to_owned(),
+        Action::Restore(steps) => format!("restore {}", steps.join(", ")),
+        Action::Run { command, .. } => format!("run {command}"),
+        Action::Confirm(question) => format!("confirm {question}"),
+        Action::Observe(question) => format!("observe {question}"),
+        Action::Matrix(_) => "who reaches whom".to_owned(),
+    });
+    let expect = (!step.expect.is_empty()).then(|| format!("expect {}", list(&step.expect)));
+    action.into_iter().chain(expect).collect::<Vec<_>>().join("; ")
+}
+
+fn list(conditions: &[Condition]) -> String {
+    if conditions.is_empty() {
+        return "-".to_owned();
+    }
+    conditions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,304 @@
+//! One pass through steady state, timeline and recovery.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use partition_agent_proto::FaultId;
+use tokio::sync::watch as signal;
+
+use super::command;
+use super::course::{Abort, Course};
+use super::faults;
+use super::file::{Action, Look, Round, Step};
+use super::matrix;
+use super::measure::{checks, outcome, unmet};
+use super::report::model::{Check, EventKind, MatrixReport, Outcome, RoundReport};
+use super::stage::Stage;
+use super::watch::millis;
+use crate::team::{inject, partition};
+
+/// A round, and why it did not pass.
+pub struct Gone {
+    pub report: RoundReport,
+    pub why: Vec<String>,
+}
+
+/// # Errors
+/// A probe that cannot be asked.
+pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
+    let places = &stage.places;
+    let day = Rc::clone(&stage.day);
+    stage.markers.begin(&day.markers, |from| places.of(from), &stage.run, &stage.log)?;
+    let mut course = Course::new(stage, round)?;
+    let mut matrices = Vec::new();
+    course.phase("steady");
+    steady(&mut course).await;
+    if course.aborted.is_none() {
+        course.guarded = true;
+        look(&mut course, Look::Before, &mut matrices).await;
+        timeline(&mut course, &mut matrices).await;
+    }
+    if course.aborted.is_some() {
+        course.end(&[]).await;
+    }
+    while course.anything_stands() {
+        course.next(None).await;
+        if course.aborted.is_some() {
+            course.end(&[]).await;
+        }
+    }
+    course.guarded = false;
+    recover(&mut course).await;
+    if course.aborted.is_none() {
+        look(&mut course, Look::After, &mut matrices).await;
+    }
+    Ok(finish(course, matrices).await)
+}
+
+/// Waits until everything is as it should be before anything is cut.
+async fn steady(course: &mut Course<'_>) {
+    let until = course.log.now() + millis(course.round.steady_within);
+    while course.aborted.is_none() && course.watch.all_since(&course.round.steady).is_none() {
+        if course.log.now() >= until {
+            let wrong = course.watch.wrong(&course.round.steady).join("; ");
+            return course.abort(format!("no steady state, so nothing was cut: {wrong}"));
+        }
+        course.next(Some(until)).await;
+    }
+}
+
+async fn timeline(course: &mut Course<'_>, matrices: &mut Vec<MatrixReport>) {
+    let round = course.round;
+    let first = round.steps.first().map_or(0, |step| step.at_ms.min(0));
+    // The moment T. It moves on by as long as somebody had to be waited for.
+    let mut zero = course.log.now() + first.unsigned_abs();
+    for step in &round.steps {
+        let at = zero.saturating_add_signed(step.at_ms);
+        course.coming = Some((step.name.clone(), at));
+        while course.log.now() < at && course.aborted.is_none() {
+            course.next(Some(at)).await;
+        }
+        if course.aborted.is_some() {
+            return;
+        }
+        let begun = course.log.now();
+        perform(course, step, matrices).await;
+        if let Some(Action::Confirm(_)) = step.action {
+            zero += course.log.now() - begun;
+        }
+        if course.aborted.is_none() {
+            expect(course, step);
+        }
+    }
+    course.coming = None;
+}
+
+async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<MatrixReport>) {
+    let Some(action) = &step.action else { return };
+    let name = step.name.as_str();
+    let team = Rc::clone(&course.stage.team);
+    match action {
+        Action::Inject { words, on, args } => {
+            let command = team.on(on.as_ref()).and_then(|team| Ok((inject::command(&team, args)?, team)));
+            cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
+        }
+        Action::Partition { words, on, args } => {
+            let command =
+                team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?.command, team)));
+            cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
+        }
+        Action::Restore(steps) => {
+            let what = if steps.is_empty() { "all".to_owned() } else { steps.join(", ") };
+            course.log.event(EventKind::Step, Some(name), format!("restore {what}"));
+            course.end(steps).await;
+        }
+        Action::Run { command, timeout } => execute(course, name, command, *timeout).await,
+        Action::Confirm(question) => course.ask(name, question).await,
+        Action::Observe(question) => course.log.event(EventKind::Observation, Some(name), question),
+        Action::Matrix(when) => look(course, *when, matrices).await,
+    }
+}
+
+/// Puts a fault into force.
+async fn cut(
+    course: &mut Course<'_>,
+    step: &Step,
+    words: &str,
+    command: Result<(inject::Command, crate::team::Team), String>,
+    matrices: &mut Vec<MatrixReport>,
+) {
+    let refused = |why: String| format!("{} was refused: {why}", step.name);
+    let (command, team) = match command {
+        Ok(command) => command,
+        Err(why) => return course.abort(refused(why)),
+    };
+    let is_first = course.seen.first_fault.is_none();
+    let wrong = course.watch.wrong(&course.round.steady);
+    if is_first && !wrong.is_empty() {
+        return course.abort(format!("no steady state, so nothing was cut: {}", wrong.join("; ")));
+    }
+    let duration = command.specs.values().map(|spec| spec.duration.duration()).max().unwrap_or_default();
+    let id = fault_id(course.round.scenario.as_deref(), &step.name, &course.stage.run);
+    let stop = course.stop.subscribe();
+    match course.during(faults::begin(&team, id, command, stop)).await {
+        Ok(standing) => course.stands(&step.name, words, duration, standing),
+        Err(why) => return course.abort(refused(why)),
+    }
+    let looks_itself = |step: &Step| matches!(step.action, Some(Action::Matrix(Look::During)));
+    if is_first && !course.round.steps.iter().any(looks_itself) {
+        look(course, Look::During, matrices).await;
+    }
+}
+
+/// `backend-database-cut-1f2e3d4c`, of at most 64 characters that an id may have.
+fn fault_id(scenario: Option<&str>, step: &str, run: &str) -> FaultId {
+    let name = scenario.map(|scenario| format!("{scenario}-{step}")).unwrap_or_else(|| step.to_owned());
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name = name.chars().map(plain).take(48).collect::<String>();
+    let name = name.trim_matches('-');
+    let id = format!("{}-{run}", if name.is_empty() { "fault" } else { name });
+    id.parse().unwrap_or_else(|_| FaultId::partition(fastrand::u64(..)))
+}
+
+async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Duration) {
+    course.log.event(EventKind::Command, Some(step), line);
+    let context = course.stage.context(step);
+    let mut stop = course.stop.subscribe();
+    let output = course.during(until_stopped(command::run(line, &context, timeout), &mut stop)).await;
+    let Some(output) = output else { return };
+    let told = output.summary();
+    course.log.event(EventKind::Command, Some(step), &told);
+    let met = Some(output.is_success());
+    course.checks.push(Check { what: format!("{step}: {line}"), target: String::new(), measured: told, met });
+}
+
+/// Nothing, if the run is aborted meanwhile.
+async fn until_stopped<T>(doing: impl Future<Output = T>, stop: &mut signal::Receiver<bool>) -> Option<T> {
+    let mut doing = pin!(doing);
+    tokio::select! {
+        done = &mut doing => Some(done),
+        _ = stop.wait_for(|stop| *stop) => None,
+    }
+}
+
+fn expect(course: &mut Course<'_>, step: &Step) {
+    for condition in &step.expect {
+        let met = course.watch.since(condition).is_some();
+        let says = course.watch.says(&condition.probe);
+        let text = format!("{condition}: {}", if met { "as expected" } else { says.as_str() });
+        course.log.event(EventKind::Expectation, Some(&step.name), text);
+        let what = format!("{}: {condition}", step.name);
+        course.checks.push(Check { what, target: String::new(), measured: says, met: Some(met) });
+    }
+}
+
+/// Who reaches whom, where there is more than one to ask.
+async fn look(course: &mut Course<'_>, when: Look, matrices: &mut Vec<MatrixReport>) {
+    let team = Rc::clone(&course.stage.team);
+    if team.members.len() < 2 {
+        return;
+    }
+    let at_ms = course.log.now();
+    match course.during(async { matrix::look(&team, when, at_ms).await }).await {
+        Ok((report, check)) => {
+            course.checks.push(check);
+            matrices.push(report);
+        }
+        Err(why) => course.log.warn(format!("who reaches whom is not known: {why}")),
+    }
+}
+
+/// Waits until everything holds again, at the latest until its time is up.
+async fn recover(course: &mut Course<'_>) {
+    let Some(healed) = course.seen.healed else { return };
+    let by_hand = course.interrupts();
+    let until = healed + millis(course.round.recovery.within) + millis(course.round.recovery.stable);
+    while course.seen.recovered.is_none() && course.log.now() < until {
+        // Who has pressed Ctrl-C wants to go.
+        if by_hand > 0 || course.interrupts() > by_hand {
+            return;
+        }
+        course.next(Some(until)).await;
+    }
+}
+
+async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
+    let day = Rc::clone(&course.stage.day);
+    let patient = course.aborted.is_none();
+    if patient {
+        let settled = course.log.now() + millis(course.stage.markers.settle());
+        while course.log.now() < settled && course.aborted.is_none() {
+            course.next(Some(settled)).await;
+        }
+    }
+    let (markers, rpo_ms) = {
+        let read = course.stage.markers.finish();
+        course.during(read).await
+    };
+    let members = course.stage.team.members.clone();
+    let hosts = course.during(async { faults::look_back(&members).await }).await;
+    for fault in &mut course.faults {
+        let on = hosts.iter().filter_map(|(host, faults)| {
+            let (_, told) = faults.iter().find(|(id, _)| id.as_str() == fault.id)?;
+            Some((host.clone(), told.clone()))
+        });
+        fault.hosts = on.collect::<BTreeMap<_, _>>();
+    }
+    let measures = course.seen.measures(rpo_ms);
+    let mut all = checks(course.round, &day.targets, &measures, &markers);
+    all.append(&mut course.checks);
+    if course.seen.recovered.is_some() {
+        let wrong = course.watch.wrong(&course.round.recovery.holds);
+        all.extend(wrong.into_iter().map(|measured| Check {
+            what: "still recovered at the end".to_owned(),
+            target: String::new(),
+            measured,
+            met: Some(false),
+        }));
+    }
+    let (outcome, why) = match &course.aborted {
+        Some(Abort { why, not_started: true, .. }) => (Outcome::NotStarted, vec![why.clone()]),
+        Some(Abort { why, not_started: false, .. }) => (Outcome::Aborted, vec![why.clone()]),
+        None => (outcome(&all), unmet(&all).collect()),
+    };
+    let now = course.log.now();
+    let mut phases = std::mem::take(&mut course.phases);
+    if let Some(last) = phases.last_mut() {
+        last.to_ms = now;
+    }
+    let named = |why: String| match &course.round.scenario {
+        Some(scenario) => format!("{scenario}: {why}"),
+        None => why,
+    };
+    let why = why.into_iter().map(named).collect();
+    let report = RoundReport {
+        scenario: course.round.scenario.clone(),
+        about: course.round.about.clone(),
+        outcome,
+        phases,
+        faults: std::mem::take(&mut course.faults),
+        probes: course.watch.reports(),
+        events: course.log.take_events(),
+        checks: all,
+        measures,
+        markers,
+        matrices,
+    };
+    Gone { report, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_called_after_its_step() {
+        let id = |scenario, step| fault_id(scenario, step, "0011aabb").to_string();
+        assert_eq!(id(None, "Cut the DB off!"), "cut-the-db-off-0011aabb");
+        assert_eq!(id(Some("a"), "cut"), "a-cut-0011aabb");
+        assert_eq!(id(None, "切断"), "fault-0011aabb");
+        assert!(id(None, &"x".repeat(99)).len() <= 64);
+    }
+}
