@@ -11,6 +11,7 @@ mod foreground;
 mod gameday;
 mod http;
 mod interrupt;
+mod lab;
 mod render;
 mod team;
 mod tls;
@@ -46,9 +47,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Serve(serve) => cmd::serve::run(&serve, access.token_file, access.tls),
         Verb::Demo(demo) => demo::run(&demo),
-        Verb::LabHost(host) => demo::lab::host(&host),
-        Verb::LabExec(exec) => Err(demo::lab::exec(&exec)),
-        Verb::LabRespond(respond) => demo::lab::respond(&respond),
+        Verb::Lab(args) => cmd::lab::run(args, &fleet, json),
+        Verb::LabHold(args) => cmd::lab::hold(&args),
+        Verb::LabHost(host) => lab::host::hold(&host),
+        Verb::LabEnter(args) => Err(lab::host::become_program(&args)),
+        Verb::LabInit(args) => lab::offspring::init(&args),
+        Verb::LabRespond(respond) => demo::redis::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
         Verb::Run(args) => gameday::run(&args, access, fleet, json),

@@ -5,6 +5,7 @@ mod fleet;
 mod gameday;
 mod inject;
 mod kinds;
+mod lab;
 mod parting;
 mod partition;
 mod scope;
@@ -12,7 +13,7 @@ mod target;
 mod timing;
 mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,10 @@ pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use gameday::{NoteArgs, RunArgs};
 pub use inject::{InjectArgs, TogetherArgs};
+pub use lab::{
+    LabArgs, LabEnterArgs, LabExecArgs, LabHoldArgs, LabHostArgs, LabNameArgs, LabRespondArgs, LabUpArgs,
+    LabVerb,
+};
 pub use partition::PartitionArgs;
 pub use target::PeerArg;
 
@@ -90,10 +95,16 @@ pub enum Verb {
     Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root
     Demo(DemoArgs),
+    /// Have the hosts of a fleet in network namespaces of this machine; needs no root
+    Lab(LabArgs),
+    #[command(hide = true)]
+    LabHold(LabHoldArgs),
     #[command(hide = true)]
     LabHost(LabHostArgs),
     #[command(hide = true)]
-    LabExec(LabExecArgs),
+    LabEnter(LabEnterArgs),
+    #[command(hide = true)]
+    LabInit(LabEnterArgs),
     #[command(hide = true)]
     LabRespond(LabRespondArgs),
 }
@@ -189,24 +200,6 @@ pub struct DemoArgs {
     /// Use the built-in responder even where redis-server is installed
     #[arg(long)]
     pub no_redis: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct LabHostArgs {
-    pub address: IpAddr,
-    pub prefix: u8,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct LabExecArgs {
-    pub pid: i32,
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-    pub command: Vec<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct LabRespondArgs {
-    pub at: SocketAddr,
 }
 
 #[cfg(test)]

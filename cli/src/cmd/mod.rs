@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod fleet;
 pub mod history;
 pub mod inject;
+pub mod lab;
 pub mod profiles;
 pub mod renew;
 pub mod restore;

@@ -1,7 +1,6 @@
 //! `demo`: the promise, on three hosts in network namespaces of their own. Nothing outside of them is touched.
 
-pub mod lab;
-mod links;
+pub mod redis;
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,9 +12,9 @@ use nix::unistd::Pid;
 
 use crate::args::DemoArgs;
 use crate::exit::Failure;
-use crate::render;
-use lab::Host;
-use links::Bridge;
+use crate::lab::host::{Host, Running, SELF};
+use crate::lab::links::Bridge;
+use crate::{lab, render};
 
 const PORT: u16 = 6379;
 const SOCKET: &str = "/run/partition-agent/agent.sock";
@@ -37,16 +36,6 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     runtime.block_on(tell(args))
 }
 
-/// A process that is killed when the demo is over.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 struct Demo {
     app: Host,
     redis: SocketAddr,
@@ -57,19 +46,17 @@ struct Demo {
 async fn tell(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let address = |last| IpAddr::V4(Ipv4Addr::new(10, 71, 0, last));
     let bridge = Bridge::create("lab0").await?;
-    let app = Host::start("app", address(2), &bridge).await?;
-    let redis = Host::start("redis", address(3), &bridge).await?;
-    let db = Host::start("db", address(4), &bridge).await?;
-    let (_redis, what) = server(&redis, !args.no_redis)?;
-    let (_db, _) = server(&db, false)?;
-    render::line(&format!(
-        "three hosts: {} (app), {} ({what}), {} (db)",
-        app.address, redis.address, db.address
-    ))?;
-    let [redis, db] = [redis.address, db.address].map(|address| SocketAddr::new(address, PORT));
+    let app = host("app", address(2), &bridge).await?;
+    let redis_host = host("redis", address(3), &bridge).await?;
+    let db_host = host("db", address(4), &bridge).await?;
+    let [redis, db] = [3, 4].map(|last| SocketAddr::new(address(last), PORT));
+    let (_redis, what) = server(&redis_host, redis, !args.no_redis)?;
+    let (_db, _) = server(&db_host, db, false)?;
+    let [app_at, redis_at, db_at] = [2, 3, 4].map(address);
+    render::line(&format!("three hosts: {app_at} (app), {redis_at} ({what}), {db_at} (db)"))?;
     let mut demo = Demo { app, redis, db, wrong: 0 };
     for to in [redis, db] {
-        demo.app.until_answer(to, Duration::from_secs(10));
+        redis::until_answer(demo.app.namespace(), to, Duration::from_secs(10));
     }
     std::fs::write(CONFIG, format!("[peers]\nredis = [\"{redis}\"]\ndb = [\"{db}\"]\n"))?;
     let mut agent = demo.agent()?;
@@ -81,7 +68,7 @@ async fn tell(args: &DemoArgs) -> Result<ExitCode, Failure> {
     demo.inject(&["--loss", "100%", "--peer", "redis", "--for", "3s"])?;
     demo.check("cut", false, true)?;
     kill(pid(&agent.0), Signal::SIGSTOP)?;
-    let healed = demo.app.until_answer(redis, FAULT + SLACK).map(|_| begun.elapsed());
+    let healed = redis::until_answer(demo.app.namespace(), redis, FAULT + SLACK).map(|_| begun.elapsed());
     demo.expect("redis answers again", healed, FAULT.saturating_sub(SLACK)..FAULT + SLACK)?;
     kill(pid(&agent.0), Signal::SIGCONT)?;
     demo.verb(&["status", "--wait"])?;
@@ -91,7 +78,7 @@ async fn tell(args: &DemoArgs) -> Result<ExitCode, Failure> {
     demo.check("cut", false, true)?;
     let begun = Instant::now();
     agent.0.kill()?;
-    let healed = demo.app.until_answer(redis, SLACK).map(|_| begun.elapsed());
+    let healed = redis::until_answer(demo.app.namespace(), redis, SLACK).map(|_| begun.elapsed());
     demo.expect("redis answers again", healed, Duration::ZERO..SLACK)?;
     agent.0.wait()?;
 
@@ -110,7 +97,7 @@ async fn tell(args: &DemoArgs) -> Result<ExitCode, Failure> {
 impl Demo {
     fn agent(&self) -> Result<Running, Failure> {
         let log = File::create(LOG)?;
-        let serve = [lab::SELF, "serve", "--config", CONFIG, "--socket", SOCKET, "--state-dir", STATE];
+        let serve = [SELF, "serve", "--config", CONFIG, "--socket", SOCKET, "--state-dir", STATE];
         let agent = Running(self.app.command(&serve).stdout(Stdio::null()).stderr(log).spawn()?);
         let begun = Instant::now();
         while std::os::unix::net::UnixStream::connect(SOCKET).is_err() {
@@ -130,7 +117,7 @@ impl Demo {
     /// Types a command, so that the reader sees what to type.
     fn verb(&self, arguments: &[&str]) -> Result<(), Failure> {
         render::line(&format!("$ partition-agent {}", arguments.join(" ")))?;
-        let mut command = Command::new(lab::SELF);
+        let mut command = Command::new(SELF);
         command.args(["--agent", &format!("unix:{SOCKET}")]).args(arguments);
         if command.status()?.success() {
             Ok(())
@@ -142,7 +129,7 @@ impl Demo {
     fn check(&mut self, when: &str, redis: bool, db: bool) -> Result<(), Failure> {
         let mut cells = Vec::new();
         for (name, to, wanted) in [("redis", self.redis, redis), ("db", self.db, db)] {
-            let answers = self.app.ping(to, PATIENCE);
+            let answers = redis::ping(self.app.namespace(), to, PATIENCE);
             let word = if answers { "answers" } else { "silent" };
             let mark = self.mark(answers == wanted);
             cells.push(format!("app -> {name} {word}{mark}"));
@@ -176,8 +163,15 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }
 
+async fn host(name: &str, address: IpAddr, bridge: &Bridge) -> Result<Host, Failure> {
+    let mut host = Host::begin(name, &[address], Stdio::inherit())?;
+    host.plug_into(bridge, name).await?;
+    host.wait_until_up()?;
+    Ok(host)
+}
+
 /// A real redis where there is one, and what stands for it elsewhere.
-fn server(host: &Host, real: bool) -> Result<(Running, &'static str), Failure> {
+fn server(host: &Host, at: SocketAddr, real: bool) -> Result<(Running, &'static str), Failure> {
     let port = PORT.to_string();
     let redis = ["redis-server", "--port", &port, "--save", "", "--protected-mode", "no", "--dir", "/run"];
     let quiet = |mut command: Command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -188,6 +182,5 @@ fn server(host: &Host, real: bool) -> Result<(Running, &'static str), Failure> {
             return Ok((Running(child), "redis-server"));
         }
     }
-    let at = SocketAddr::new(host.address, PORT).to_string();
-    Ok((Running(quiet(host.command(&[lab::SELF, "lab-respond", &at]))?), "a responder for redis"))
+    Ok((Running(quiet(host.command(&[SELF, "lab-respond", &at.to_string()]))?), "a responder for redis"))
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::lab::{LabServer, RawServer};
 use super::lines::Lines;
 use super::sources::{AgentOf, Found, Source, Usual};
 use super::values::{Address, Agent, Several, Text};
@@ -22,6 +23,9 @@ pub struct FleetFile {
     pub tls: TlsFiles,
     pub usual: Usual,
     pub from: Vec<Source>,
+    /// What runs on the hosts of a lab.
+    servers: BTreeMap<String, LabServer>,
+    directory: PathBuf,
     /// The file and its sources, for people.
     described: String,
     lines: Lines,
@@ -36,6 +40,7 @@ enum Part {
     Groups,
     Services,
     Links,
+    Servers,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +89,8 @@ impl FleetFile {
             tls: TlsFiles::default(),
             usual: Usual { port: DEFAULT_PORT, tls },
             from: Vec::new(),
+            servers: BTreeMap::new(),
+            directory: beside.clone(),
             described: path.display().to_string(),
             lines,
             broken: None,
@@ -116,10 +123,11 @@ impl FleetFile {
                 "groups" => drop(parts.insert(Part::Groups, value)),
                 "services" => drop(parts.insert(Part::Services, value)),
                 "links" => drop(parts.insert(Part::Links, value)),
+                "lab" => drop(parts.insert(Part::Servers, value)),
                 unknown => {
                     let what = format!(
                         "unknown key `{unknown}`: a fleet file has token_file, max_share, tls, port, from, hosts, groups, \
-                         services and links"
+                         services, links and lab"
                     );
                     file.lines.wrong_at(key.span().start, what);
                 }
@@ -131,6 +139,7 @@ impl FleetFile {
                 Part::Groups => file.entries(part, value, Self::group),
                 Part::Services => file.entries(part, value, Self::service),
                 Part::Links => file.entries(part, value, Self::link),
+                Part::Servers => file.entries(part, value, Self::server),
             }
         }
         Ok(file)
@@ -179,6 +188,16 @@ impl FleetFile {
                 self.lines.wrong_key(&mistake.at, mistake.to_string());
             }
         }
+        // What is wrong with links is nothing to a server.
+        let follows = self.broken.is_some_and(|broken| broken < Part::Links);
+        for (name, server) in &self.servers {
+            match server.check(name, &self.fleet) {
+                Err((key, what)) if !follows => {
+                    self.lines.wrong_key(&format!("lab.{name}{key}"), format!("lab.{name}{key}: {what}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
         if self.usual.tls {
             for (host, mistake) in in_the_clear(&self.fleet) {
                 self.lines.wrong_key(&format!("hosts.{host}.agent"), mistake);
@@ -187,8 +206,8 @@ impl FleetFile {
         if !self.lines.is_right() {
             return Err(self.lines.mistakes());
         }
-        let Self { fleet, token_file, tls, described, .. } = self;
-        Ok(Loaded { fleet, token_file, tls, described })
+        let Self { fleet, token_file, tls, described, servers, directory, .. } = self;
+        Ok(Loaded { fleet, token_file, tls, described, servers, directory })
     }
 
     fn value<'de, T: Deserialize<'de>>(&mut self, at: &str, value: Spanned<DeValue<'de>>) -> Option<T> {
@@ -207,6 +226,7 @@ impl FleetFile {
             Part::Groups => "groups",
             Part::Services => "services",
             Part::Links => "links",
+            Part::Servers => "lab",
         };
         let span = table.span();
         let DeValue::Table(table) = table.into_inner() else {
@@ -251,9 +271,26 @@ impl FleetFile {
     }
 
     fn link(&mut self, name: String, RawLink { from: Text(from), to: Text(to) }: RawLink) {
-        let service = to.host().filter(|name| self.fleet.services.contains_key(*name)).map(str::to_owned);
-        let to = service.map_or(LinkEnd::Hosts(to), LinkEnd::Service);
+        let to = self.end(to);
         self.fleet.links.insert(name, Link { from, to });
+    }
+
+    fn server(&mut self, name: String, raw: RawServer) {
+        let on = match raw.on.map_or_else(|| name.parse(), |Text(on)| Ok(on)) {
+            Ok(on) => self.end(on),
+            Err(error) => {
+                return self.lines.wrong_key(&format!("lab.{name}"), format!("lab.{name}: {error}"));
+            }
+        };
+        let server = LabServer { on, command: raw.command, ready: raw.ready, patience: raw.patience };
+        self.servers.insert(name, server);
+    }
+
+    /// A name may be that of a service.
+    fn end(&self, written: Selector) -> LinkEnd {
+        let service =
+            written.host().filter(|name| self.fleet.services.contains_key(*name)).map(str::to_owned);
+        service.map_or(LinkEnd::Hosts(written), LinkEnd::Service)
     }
 
     fn twice(&mut self, section: &str, name: &str) {

@@ -3,10 +3,12 @@
 mod file;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing;
+mod lab;
 mod lines;
 mod sources;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use partition_agent_proto::fleet::Fleet;
@@ -17,10 +19,11 @@ use crate::tls::TlsFiles;
 use file::FleetFile;
 use sources::{Usual, read_file};
 
+pub use lab::LabServer;
 pub use sources::Source;
 
 /// Where agents listen that nobody gave another port.
-const DEFAULT_PORT: u16 = 7433;
+pub const DEFAULT_PORT: u16 = 7433;
 
 /// Where the fleet file is without `--fleet`.
 const USUAL: [&str; 2] = ["fleet.toml", "/etc/partition-agent/fleet.toml"];
@@ -35,6 +38,10 @@ pub struct Loaded {
     pub tls: TlsFiles,
     /// Where it comes from, for people.
     pub described: String,
+    /// What runs on its hosts in a lab, by name. Nobody else looks at it.
+    pub servers: BTreeMap<String, LabServer>,
+    /// The directory of the fleet file; the current one, where there is no file.
+    pub directory: PathBuf,
 }
 
 /// From the source, or without one from the fleet file. With TLS, all of its agents are asked over it.
@@ -55,7 +62,14 @@ pub async fn load(source: Option<&Source>, tls: bool) -> Result<Loaded, Failure>
             }
             let described = source.to_string();
             if mistakes.is_empty() {
-                Ok(Loaded { fleet, token_file: None, tls: TlsFiles::default(), described })
+                Ok(Loaded {
+                    fleet,
+                    token_file: None,
+                    tls: TlsFiles::default(),
+                    described,
+                    servers: BTreeMap::new(),
+                    directory: PathBuf::new(),
+                })
             } else {
                 Err(unusable(&described, &mistakes))
             }

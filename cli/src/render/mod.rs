@@ -4,6 +4,7 @@ pub mod audit;
 pub mod ca;
 pub mod cuts;
 mod fleet;
+pub mod lab;
 pub mod matrix;
 pub mod team;
 

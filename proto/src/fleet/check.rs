@@ -122,14 +122,21 @@ impl Fleet {
             }
             Err(error) => mistakes.note(&from_at, error.to_string()),
         }
-        let to_at = format!("{at}.to");
-        match to {
-            LinkEnd::Service(service) if self.services.contains_key(service) => {}
-            LinkEnd::Service(service) => mistakes.note(&to_at, self.no_such_end(service)),
+        if let Some(why) = self.why_no_end(to) {
+            mistakes.note(&format!("{at}.to"), why);
+        }
+    }
+
+    /// Why there is nothing at an end; nothing if there is. What the mistake is said to be, for people.
+    #[must_use]
+    pub fn why_no_end(&self, end: &LinkEnd) -> Option<String> {
+        match end {
+            LinkEnd::Service(service) if self.services.contains_key(service) => None,
+            LinkEnd::Service(service) => Some(self.no_such_end(service)),
             LinkEnd::Hosts(selector) => match (self.select(selector), selector.host()) {
-                (Ok(_), _) => {}
-                (Err(_), Some(host)) => mistakes.note(&to_at, self.no_such_end(host)),
-                (Err(error), None) => mistakes.note(&to_at, error.to_string()),
+                (Ok(_), _) => None,
+                (Err(_), Some(host)) => Some(self.no_such_end(host)),
+                (Err(error), None) => Some(error.to_string()),
             },
         }
     }
