@@ -34,7 +34,12 @@ pub struct Prober;
 
 impl Prober {
     /// The first question is asked at once. Whoever has no time for the answers has them all later.
-    pub fn start(_name: String, _probe: Probe, _place: Place, _tell: UnboundedSender<(String, Answer)>) -> std::io::Result<Self> {
+    pub fn start(
+        _name: String,
+        _probe: Probe,
+        _place: Place,
+        _tell: UnboundedSender<(String, Answer)>,
+    ) -> std::io::Result<Self> {
         unimplemented!("by the prober")
     }
 }

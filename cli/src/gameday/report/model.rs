@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Of this format: 1.
     pub format: u32,
@@ -37,7 +38,12 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+impl Report {
+    /// Of this version.
+    pub const FORMAT: u32 = 1;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Passed,
@@ -49,14 +55,14 @@ pub enum Outcome {
     NotStarted,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostReport {
     pub agent: String,
     pub version: String,
     pub kernel: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RoundReport {
     pub scenario: Option<String>,
     pub about: String,
@@ -74,7 +80,7 @@ pub struct RoundReport {
 }
 
 /// Part of the time; `what` is `steady`, `faults`, `recovery`, `after` for phases, `holds`, `fails`, `unknown` for probes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Span {
     pub what: String,
     pub from_ms: u64,
@@ -84,7 +90,7 @@ pub struct Span {
     pub detail: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FaultReport {
     pub id: String,
     /// The step that made it.
@@ -99,7 +105,7 @@ pub struct FaultReport {
     pub hosts: BTreeMap<String, FaultOnHost>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FaultOnHost {
     /// In the agent's words: `deadline`, `restored by ...`.
     pub end: Option<String>,
@@ -110,18 +116,25 @@ pub struct FaultOnHost {
     pub hits: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProbeReport {
     pub name: String,
     /// `http http://gateway:8080/healthz from client`.
     pub what: String,
+    /// How it is when all is well: false where the steady state or the recovery asks for `not NAME`.
+    #[serde(default = "yes")]
+    pub normally_holds: bool,
     pub asked: u64,
     pub failed: u64,
     /// In order, without gaps between the first answer and the last.
     pub spans: Vec<Span>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     pub at_ms: u64,
     pub kind: EventKind,
@@ -131,7 +144,7 @@ pub struct Event {
     pub text: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     Phase,
@@ -152,7 +165,31 @@ pub enum EventKind {
     Warning,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+impl EventKind {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Step => "step",
+            Self::Fault => "fault",
+            Self::Restored => "restored",
+            Self::Probe => "probe",
+            Self::Detected => "detected",
+            Self::Alerted => "alerted",
+            Self::Recovered => "recovered",
+            Self::Expectation => "expectation",
+            Self::Observation => "observation",
+            Self::Confirmed => "confirmed",
+            Self::Command => "command",
+            Self::Guard => "guard",
+            Self::Interrupted => "interrupted",
+            Self::Note => "note",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// `time to detect`, `RTO`, `step cut: not redis`.
     pub what: String,
@@ -164,8 +201,24 @@ pub struct Check {
     pub met: Option<bool>,
 }
 
+/// What a check is called, where it is not an expectation.
+impl Check {
+    pub const DETECT: &str = "time to detect";
+    pub const ALERT: &str = "time to alert";
+    pub const RTO: &str = "RTO";
+    pub const RECOVERY: &str = "recovery time";
+    pub const RPO: &str = "RPO";
+    pub const LOST: &str = "markers lost";
+    pub const DUPLICATED: &str = "markers duplicated";
+
+    /// Whether it is an expectation of a step, and not a target of the run.
+    pub fn is_expectation(&self) -> bool {
+        self.what.starts_with("step ")
+    }
+}
+
 /// All in milliseconds; None: it never was, or there was nothing to measure it by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Measures {
     /// When the first fault came into force, in the run's time.
     pub first_fault_ms: Option<u64>,
@@ -185,7 +238,7 @@ pub struct Measures {
     pub abort_ms: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MarkerReport {
     pub name: String,
     pub written: u64,
@@ -199,19 +252,23 @@ pub struct MarkerReport {
     pub uncertain: Vec<u64>,
     /// By phase: written, acknowledged, lost.
     pub phases: BTreeMap<String, MarkerCounts>,
+    /// When they were written, in order: `acknowledged`, `refused` (not acknowledged) or `lost` (acknowledged and gone), the detail
+    /// is their numbers. Empty: not known; then only the counts by phase are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
     /// Why they could not be read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MarkerCounts {
     pub written: u64,
     pub acknowledged: u64,
     pub lost: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MatrixReport {
     /// `before`, `during`, `after`.
     pub when: String,
@@ -222,7 +279,7 @@ pub struct MatrixReport {
     pub cells: Vec<Vec<MatrixCell>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MatrixCell {
     /// `1.2ms`, `cut`, `30%`; empty: the same host.
     pub text: String,
@@ -230,14 +287,14 @@ pub struct MatrixCell {
     pub expected: Option<bool>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Note {
     pub at_ms: u64,
     pub by: String,
     pub text: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Question {
     pub text: String,
     /// What was measured or noted; None: left to people.

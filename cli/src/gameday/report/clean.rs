@@ -1,0 +1,60 @@
+//! Texts from outside that could not be shown as they are.
+
+use serde_json::Value;
+
+use super::model::Report;
+
+/// The same report without characters that no page and no terminal should get: control characters, and those that turn the direction
+/// of what comes after them. Each becomes U+FFFD. Everything at once, so that no field is forgotten.
+pub fn cleaned(report: &Report) -> std::io::Result<Report> {
+    let mut value = serde_json::to_value(report)?;
+    clean(&mut value);
+    Ok(serde_json::from_value(value)?)
+}
+
+fn clean(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if text.contains(is_unfit) {
+                *text = text.replace("\r\n", "\n").replace(is_unfit, "\u{fffd}");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        Value::Object(fields) => {
+            // Names of hosts are keys.
+            for (key, mut field) in std::mem::take(fields) {
+                clean(&mut field);
+                fields.insert(key.replace(is_unfit, "\u{fffd}"), field);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn is_unfit(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{061c}');
+    // Not characters at all in XML.
+    let is_none = matches!(c, '\u{fffe}' | '\u{ffff}');
+    turns || is_none || (c.is_control() && c != '\n' && c != '\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn control_characters_and_turned_directions_are_gone_and_all_else_stays() {
+        let mut report = sample::hostile();
+        report.name = "a\0b\u{202e}c\r\nd\x1b[31m 👩‍💻 é".to_owned();
+        let host = report.hosts.values().next().unwrap().clone();
+        report.hosts.insert("h\u{7}".to_owned(), host);
+        let clean = cleaned(&report).unwrap();
+        assert_eq!(clean.name, "a\u{fffd}b\u{fffd}c\nd\u{fffd}[31m 👩‍💻 é");
+        assert!(clean.hosts.contains_key("h\u{fffd}"));
+        assert_eq!(clean.rounds.len(), report.rounds.len());
+        assert_eq!(cleaned(&clean).unwrap(), clean);
+        assert_eq!(cleaned(&sample::passed()).unwrap(), sample::passed());
+    }
+}
