@@ -44,6 +44,11 @@ pub struct Loaded {
     pub directory: PathBuf,
 }
 
+/// Whether there is a fleet file where nobody has to name it.
+pub fn is_there() -> bool {
+    USUAL.iter().any(|path| Path::new(path).exists())
+}
+
 /// From the source, or without one from the fleet file. With TLS, all of its agents are asked over it.
 ///
 /// # Errors

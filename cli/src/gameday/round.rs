@@ -8,7 +8,6 @@ use std::time::Duration;
 use partition_agent_proto::FaultId;
 use tokio::sync::watch as signal;
 
-use super::command;
 use super::course::{Abort, Course};
 use super::faults;
 use super::file::{Action, Look, Round, Step};
@@ -164,14 +163,18 @@ fn fault_id(scenario: Option<&str>, step: &str, run: &str) -> FaultId {
 
 async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Duration) {
     course.log.event(EventKind::Command, Some(step), line);
-    let context = course.stage.context(step);
+    let command = course.stage.command(line, step, timeout);
     let mut stop = course.stop.subscribe();
-    let output = course.during(until_stopped(command::run(line, &context, timeout), &mut stop)).await;
-    let Some(output) = output else { return };
-    let told = output.summary();
-    course.log.event(EventKind::Command, Some(step), &told);
-    let met = Some(output.is_success());
-    course.checks.push(Check { what: format!("{step}: {line}"), target: String::new(), measured: told, met });
+    let Some(done) = course.during(until_stopped(command.run(), &mut stop)).await else { return };
+    let (met, told) = match done {
+        Ok(done) if done.succeeded() => (true, done.stdout.text()),
+        Ok(done) => (false, done.why()),
+        Err(why) => (false, why),
+    };
+    let told = told.trim().to_owned();
+    course.log.event(EventKind::Command, Some(step), if told.is_empty() { "done" } else { told.as_str() });
+    let (what, target) = (format!("{step}: {line}"), String::new());
+    course.checks.push(Check { what, target, measured: told, met: Some(met) });
 }
 
 /// Nothing, if the run is aborted meanwhile.

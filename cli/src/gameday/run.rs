@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use partition_agent_core::clock::{BootTime, wall};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
 use super::desk::Desk;
@@ -158,12 +159,13 @@ async fn go(
     let dir = report_dir(args, &day)?;
     let run = format!("{:08x}", fastrand::u32(..));
     let log = Rc::new(Log::new(BootTime::now(), View::new(json)));
+    let (warn, mut warnings) = unbounded_channel();
     let places = Places { lab: lab.clone(), team: Rc::clone(&team) };
     let mut stage = Stage {
         places,
         log: Rc::clone(&log),
         desk: Desk::open(&dir)?,
-        hooks: Hooks::new(&day.hooks, &day.name, day.directory()),
+        hooks: Hooks::start(&day.hooks, &day.name, &day.directory(), &warn),
         markers: Markers::default(),
         interrupt: Interrupt::listen()?,
         yes: args.yes,
@@ -190,7 +192,10 @@ async fn go(
     let outcome = outcome.unwrap_or(Outcome::NotStarted);
     let told = format!("the game day {} is over: {}", day.name, word(outcome));
     stage.hooks.tell(HookEvent::Finished, &told);
-    let failures = stage.hooks.finish().await;
+    stage.hooks.finish(&warn).await;
+    while let Ok(warning) = warnings.try_recv() {
+        log.warn(warning);
+    }
     let report = Report {
         format: FORMAT,
         name: day.name.clone(),
@@ -210,7 +215,7 @@ async fn go(
         rounds,
         questions: questions(&day),
         notes: log.notes(),
-        warnings: log.warnings().into_iter().chain(failures).collect(),
+        warnings: log.warnings(),
     };
     let paths = report::write(&dir, &report)?;
     if json {

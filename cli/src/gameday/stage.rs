@@ -1,9 +1,9 @@
 //! What a run works with: the agents, the people, and where things are done.
 
-use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::command::Context;
+use super::command::{Command, KEPT};
 use super::desk::Desk;
 use super::file::GameDay;
 use super::hook::Hooks;
@@ -11,7 +11,7 @@ use super::log::Log;
 use super::marker::Markers;
 use super::probe::Place;
 use crate::interrupt::Interrupt;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::team::Team;
 
 pub struct Stage {
@@ -29,6 +29,18 @@ pub struct Stage {
     pub run: String,
     /// When it has taken too long.
     pub ends_ms: u64,
+}
+
+impl Stage {
+    /// A shell command of a step, here.
+    pub fn command(&self, line: &str, step: &str, timeout: Duration) -> Command {
+        let mut environment = vec![("RUN", self.run.clone()), ("STEP", step.to_owned())];
+        if self.places.lab.is_some() {
+            environment.push(("PARTITION_AGENT_FLEET", lab::FLEET.to_owned()));
+        }
+        let (line, directory) = (line.to_owned(), self.day.directory());
+        Command { line, place: Place::Here, directory, environment, timeout, keep: KEPT }
+    }
 }
 
 /// Where a host's work is done.

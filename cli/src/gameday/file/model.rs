@@ -31,6 +31,14 @@ pub struct GameDay {
     pub questions: Vec<String>,
 }
 
+impl GameDay {
+    /// Where its commands run: that of the file.
+    pub fn directory(&self) -> PathBuf {
+        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        directory.map_or_else(|| PathBuf::from("."), PathBuf::from)
+    }
+}
+
 /// How bad the faults of `degrade` steps are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Severity {
