@@ -119,11 +119,22 @@ pub struct Step {
 #[derive(Debug)]
 pub enum Action {
     /// `inject` and `degrade`: as typed, and what that means.
-    Inject { words: String, on: Option<Selector>, args: Box<InjectArgs> },
-    Partition { words: String, on: Option<Selector>, args: Box<PartitionArgs> },
+    Inject {
+        words: String,
+        on: Option<Selector>,
+        args: Box<InjectArgs>,
+    },
+    Partition {
+        words: String,
+        on: Option<Selector>,
+        args: Box<PartitionArgs>,
+    },
     /// The faults of these steps; none named: all of this run.
     Restore(Vec<String>),
-    Run { command: String, timeout: Duration },
+    Run {
+        command: String,
+        timeout: Duration,
+    },
     Confirm(String),
     Observe(String),
     Matrix(Look),
@@ -170,12 +181,32 @@ pub enum Ask {
     },
     /// `HOST:PORT`.
     Tcp(String),
-    Dns { name: String, server: Option<String> },
-    Command { command: String, stdout: Option<Comparison> },
-    Prometheus { url: String, query: String, headers: BTreeMap<String, String>, value: Comparison },
-    Redis { at: String, password: Option<String> },
-    Postgresql { at: String },
-    Nats { at: String },
+    Dns {
+        name: String,
+        server: Option<String>,
+    },
+    /// It runs in this directory: that of the file.
+    Command {
+        command: String,
+        stdout: Option<Comparison>,
+        directory: PathBuf,
+    },
+    Prometheus {
+        url: String,
+        query: String,
+        headers: BTreeMap<String, String>,
+        value: Comparison,
+    },
+    Redis {
+        at: String,
+        password: Option<String>,
+    },
+    Postgresql {
+        at: String,
+    },
+    Nats {
+        at: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
