@@ -8,6 +8,7 @@
 mod command;
 mod course;
 mod desk;
+mod excerpt;
 mod faults;
 pub mod file;
 mod hook;

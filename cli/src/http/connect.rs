@@ -13,12 +13,12 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tower_service::Service;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+use super::once::secure;
+
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// What bytes go over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -77,8 +77,7 @@ async fn open(
         return Ok(Box::new(stream));
     }
     let tls = tls.ok_or("there is no authority to trust, and so no TLS")?;
-    let name = ServerName::try_from(host)?;
-    Ok(Box::new(TlsConnector::from(tls).connect(name, stream).await?))
+    secure(stream, tls, &host).await
 }
 
 impl Service<Uri> for Connector {

@@ -2,6 +2,7 @@
 //! one more thing that a fault can cut.
 
 mod connect;
+pub mod once;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_rustls::rustls::ClientConfig;
 
 use connect::Connector;
+
+pub use connect::Stream;
 
 /// A host that is up answers sooner, and TCP asks once more after a second.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -193,9 +193,11 @@ pub enum Ask {
         name: String,
         server: Option<String>,
     },
+    /// It runs in this directory: that of the file.
     Command {
         command: String,
         stdout: Option<Comparison>,
+        directory: PathBuf,
     },
     Prometheus {
         url: String,

@@ -1,13 +1,33 @@
 //! Questions that are asked again and again. Each probe has a thread of its own, in the network namespace of the host that asks, so that
 //! neither a slow one nor its namespace is in the way of the others.
 
+mod agent;
+mod compare;
+mod dial;
+mod dns;
+#[cfg(test)]
+pub mod fake;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
+mod http;
+mod json;
+mod line;
+mod nats;
+mod postgresql;
+mod prober;
+mod prometheus;
+mod question;
+mod redis;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::file::Probe;
 use crate::team::Member;
+
+pub use agent::can_ask;
+pub use http::{Site, shown};
+pub use prober::Prober;
+pub use question::{check, describe};
 
 /// Where something is done.
 #[derive(Clone)]
@@ -27,19 +47,4 @@ pub struct Answer {
     pub took: Duration,
     /// What was answered, in a few words; or why it does not hold.
     pub holds: Result<String, String>,
-}
-
-/// A probe that is asked until this is dropped.
-pub struct Prober;
-
-impl Prober {
-    /// The first question is asked at once. Whoever has no time for the answers has them all later.
-    pub fn start(
-        _name: String,
-        _probe: Probe,
-        _place: Place,
-        _tell: UnboundedSender<(String, Answer)>,
-    ) -> std::io::Result<Self> {
-        unimplemented!("by the prober")
-    }
 }

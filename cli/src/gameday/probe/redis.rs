@@ -1,0 +1,55 @@
+//! Redis: `PING` is answered with `+PONG`, and by a server that cannot serve with the reason.
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+
+use super::line::line;
+use crate::gameday::excerpt::excerpt;
+
+/// Errors are shorter.
+const LONGEST: u64 = 4 * 1024;
+
+/// On a connection that was just opened.
+///
+/// # Errors
+/// What the server says instead (`LOADING ...`, `MASTERDOWN ...`, `NOAUTH ...`), or that it is none.
+pub async fn ping(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    password: Option<&str>,
+) -> Result<String, String> {
+    let mut stream = BufReader::new(stream);
+    let mut question = Vec::new();
+    if let Some(password) = password {
+        // With its length, it may have any characters.
+        question.extend_from_slice(
+            format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()).as_bytes(),
+        );
+    }
+    question.extend_from_slice(b"PING\r\n");
+    stream.write_all(&question).await.map_err(|error| format!("the connection breaks off: {error}"))?;
+    stream.flush().await.map_err(|error| format!("the connection breaks off: {error}"))?;
+    let told = |error: String| match password {
+        // Some servers repeat what they were asked.
+        Some(password) if !password.is_empty() => error.replace(password, "***"),
+        Some(_) | None => error,
+    };
+    if password.is_some() {
+        let answer = line(&mut stream, LONGEST).await?;
+        expect(&answer, "+OK").map_err(told)?;
+    }
+    let answer = line(&mut stream, LONGEST).await?;
+    expect(&answer, "+PONG").map_err(told)?;
+    Ok("PONG".to_owned())
+}
+
+fn expect(answer: &str, wanted: &str) -> Result<(), String> {
+    if answer == wanted {
+        return Ok(());
+    }
+    match answer.strip_prefix('-') {
+        Some(error) => Err(excerpt(error)),
+        None => Err(format!("it answers, but not like Redis: {}", excerpt(answer))),
+    }
+}
+
+#[cfg(test)]
+mod tests;
