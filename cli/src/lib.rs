@@ -11,6 +11,7 @@ mod foreground;
 mod gameday;
 mod http;
 mod interrupt;
+mod mistakes;
 mod render;
 mod team;
 mod tls;

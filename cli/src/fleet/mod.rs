@@ -18,6 +18,7 @@ use file::FleetFile;
 use sources::{Usual, read_file};
 
 pub use sources::Source;
+pub use values::Text;
 
 /// Where agents listen that nobody gave another port.
 const DEFAULT_PORT: u16 = 7433;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use partition_agent_proto::fleet::Selector;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::args::{InjectArgs, PartitionArgs};
 
@@ -32,7 +34,8 @@ pub struct GameDay {
 }
 
 /// How bad the faults of `degrade` steps are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     Low,
     Medium,
@@ -119,18 +122,30 @@ pub struct Step {
 #[derive(Debug)]
 pub enum Action {
     /// `inject` and `degrade`: as typed, and what that means.
-    Inject { words: String, on: Option<Selector>, args: Box<InjectArgs> },
-    Partition { words: String, on: Option<Selector>, args: Box<PartitionArgs> },
+    Inject {
+        words: String,
+        on: Option<Selector>,
+        args: Box<InjectArgs>,
+    },
+    Partition {
+        words: String,
+        on: Option<Selector>,
+        args: Box<PartitionArgs>,
+    },
     /// The faults of these steps; none named: all of this run.
     Restore(Vec<String>),
-    Run { command: String, timeout: Duration },
+    Run {
+        command: String,
+        timeout: Duration,
+    },
     Confirm(String),
     Observe(String),
     Matrix(Look),
 }
 
 /// Which matrix of the report it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Look {
     Before,
     During,
@@ -170,12 +185,30 @@ pub enum Ask {
     },
     /// `HOST:PORT`.
     Tcp(String),
-    Dns { name: String, server: Option<String> },
-    Command { command: String, stdout: Option<Comparison> },
-    Prometheus { url: String, query: String, headers: BTreeMap<String, String>, value: Comparison },
-    Redis { at: String, password: Option<String> },
-    Postgresql { at: String },
-    Nats { at: String },
+    Dns {
+        name: String,
+        server: Option<String>,
+    },
+    Command {
+        command: String,
+        stdout: Option<Comparison>,
+    },
+    Prometheus {
+        url: String,
+        query: String,
+        headers: BTreeMap<String, String>,
+        value: Comparison,
+    },
+    Redis {
+        at: String,
+        password: Option<String>,
+    },
+    Postgresql {
+        at: String,
+    },
+    Nats {
+        at: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -214,7 +247,8 @@ pub enum Tell {
     Command(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum HookEvent {
     Started,
     /// A fault is in force.
