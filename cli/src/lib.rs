@@ -12,6 +12,7 @@ mod gameday;
 mod http;
 mod interrupt;
 mod lab;
+mod mistakes;
 mod render;
 mod team;
 mod tls;

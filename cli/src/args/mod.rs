@@ -26,12 +26,14 @@ pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use gameday::{NoteArgs, RunArgs};
 pub use inject::{InjectArgs, TogetherArgs};
+pub use kinds::KindArgs;
 pub use lab::{
     LabArgs, LabEnterArgs, LabExecArgs, LabHoldArgs, LabHostArgs, LabNameArgs, LabRespondArgs, LabUpArgs,
     LabVerb,
 };
 pub use partition::PartitionArgs;
 pub use target::PeerArg;
+pub use timing::TimingArgs;
 
 /// Make this host lose, delay and cut network traffic for a while. The kernel ends every fault by itself: at its
 /// deadline, and when the agent dies.

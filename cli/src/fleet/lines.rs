@@ -1,24 +1,25 @@
 //! Where in a fleet file something is.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::mistakes::Mistakes;
+
 /// The lines of all keys of a file, and what is wrong in it.
 pub struct Lines {
-    path: PathBuf,
     /// Where each line but the first begins.
     begins: Vec<usize>,
     /// By the keys that lead there, as `hosts.web-1.address`, in lower case.
-    keys: BTreeMap<String, usize>,
-    mistakes: Vec<(usize, String)>,
+    keys: BTreeMap<String, u64>,
+    mistakes: Mistakes,
 }
 
 impl Lines {
     pub fn new(path: &Path, text: &str) -> Self {
         let begins = text.match_indices('\n').map(|(end, _)| end + 1).collect();
-        Self { path: path.to_owned(), begins, keys: BTreeMap::new(), mistakes: Vec::new() }
+        Self { begins, keys: BTreeMap::new(), mistakes: Mistakes::new(path) }
     }
 
     /// Remembers where the keys of a table are, and of the tables in it.
@@ -35,7 +36,7 @@ impl Lines {
     /// Something is wrong at this byte of the file.
     pub fn wrong_at(&mut self, byte: usize, what: impl Into<String>) {
         let line = self.line(byte);
-        self.mistakes.push((line, what.into()));
+        self.mistakes.add(line, what);
     }
 
     /// Something is wrong with this key, or with the nearest one above it that is there.
@@ -49,7 +50,7 @@ impl Lines {
                 (None, None) => break 1,
             }
         };
-        self.mistakes.push((line, what.into()));
+        self.mistakes.add(line, what);
     }
 
     /// Of TOML itself, or of what a value should be; `within` is the key that the value is read for.
@@ -67,13 +68,12 @@ impl Lines {
     }
 
     /// In the order of the file, each as `fleet.toml:12: what`.
-    pub fn mistakes(mut self) -> Vec<String> {
-        self.mistakes.sort_by_key(|(line, _)| *line);
-        let path = self.path.display();
-        self.mistakes.iter().map(|(line, what)| format!("{path}:{line}: {what}")).collect()
+    pub fn mistakes(self) -> Vec<String> {
+        self.mistakes.told()
     }
 
-    fn line(&self, byte: usize) -> usize {
-        1 + self.begins.partition_point(|begin| *begin <= byte)
+    fn line(&self, byte: usize) -> u64 {
+        let line = 1 + self.begins.partition_point(|begin| *begin <= byte);
+        u64::try_from(line).unwrap_or(u64::MAX)
     }
 }

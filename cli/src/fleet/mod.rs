@@ -21,6 +21,7 @@ use sources::{Usual, read_file};
 
 pub use lab::LabServer;
 pub use sources::Source;
+pub use values::Text;
 
 /// Where agents listen that nobody gave another port.
 pub const DEFAULT_PORT: u16 = 7433;

@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use super::sources::{AgentOf, agent_url};
 
 /// What is written as text.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Text<T>(pub T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {

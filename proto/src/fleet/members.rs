@@ -161,7 +161,9 @@ impl Fleet {
     }
 }
 
-fn hint(
+/// What to do about a name that nobody has: the one of `near` that was probably meant, or the first few of those that there are.
+#[must_use]
+pub fn hint(
     written: &str,
     near: impl Iterator<Item = String>,
     there_are: impl Iterator<Item = String>,

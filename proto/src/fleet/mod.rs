@@ -19,7 +19,7 @@ use crate::{Percent, Ports};
 pub use check::Mistake;
 pub use compile::{CompileError, Ends, HostFault, Party, compile};
 pub use cuts::{Cuts, OverlapError};
-pub use members::SelectError;
+pub use members::{SelectError, hint};
 pub use partition::{Partition, PartitionError};
 pub use select::{Selector, SelectorError, is_group_name, is_name};
 pub use share::ShareError;

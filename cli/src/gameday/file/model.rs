@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use partition_agent_proto::fleet::Selector;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::args::{InjectArgs, PartitionArgs};
 
@@ -40,7 +42,8 @@ impl GameDay {
 }
 
 /// How bad the faults of `degrade` steps are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     Low,
     Medium,
@@ -149,7 +152,8 @@ pub enum Action {
 }
 
 /// Which matrix of the report it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Look {
     Before,
     During,
@@ -253,7 +257,8 @@ pub enum Tell {
     Command(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum HookEvent {
     Started,
     /// A fault is in force.
