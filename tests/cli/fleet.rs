@@ -61,10 +61,13 @@ fn check_counts() {
     assert_eq!(in_directory_with(FLEET, "fleet check").done(), told);
     let one = in_directory_with("[hosts.a]\naddress = '10.0.0.1'", "fleet check").done();
     assert_eq!(one, "fleet.toml: 1 host, 1 agent, 0 groups, 0 services, 0 links\n");
+    let with_servers = format!("{FLEET}[lab.redis]\ncommand = 'redis-server'\n");
+    let told = in_directory_with(&with_servers, "fleet check").done();
+    assert!(told.ends_with(", 2 links, 1 server of a lab\n"), "{told}");
     let counts: Value = in_directory_with(FLEET, "fleet check --json --on @web").json();
     assert_eq!(
         counts,
-        json!({"from": "fleet.toml", "hosts": 2, "agents": 2, "groups": 4, "services": 2, "links": 2})
+        json!({"from": "fleet.toml", "hosts": 2, "agents": 2, "groups": 4, "services": 2, "links": 2, "servers": 0})
     );
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use partition_agent_proto::fleet::Fleet;
 use serde_json::{Map, Value, json};
 
 use crate::args::{FleetArgs, FleetVerb};
@@ -26,14 +25,15 @@ pub async fn run(
         None => loaded.fleet.hosts.keys().cloned().collect(),
     };
     match verb {
-        FleetVerb::Check => check(&loaded.fleet, &hosts, &loaded.described, as_json)?,
+        FleetVerb::Check => check(&loaded, &hosts, as_json)?,
         FleetVerb::Show if as_json => render::json(&told(&loaded, &hosts))?,
         FleetVerb::Show => render::fleet(&loaded.fleet, &hosts)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(fleet: &Fleet, hosts: &BTreeSet<String>, from: &str, as_json: bool) -> Result<(), Failure> {
+fn check(loaded: &Loaded, hosts: &BTreeSet<String>, as_json: bool) -> Result<(), Failure> {
+    let Loaded { fleet, described: from, servers, .. } = loaded;
     let with_agent = |name: &&String| fleet.hosts.get(*name).is_some_and(|host| host.agent.is_some());
     let agents = hosts.iter().filter(with_agent).count();
     let (hosts, groups) = (hosts.len(), fleet.groups().len());
@@ -41,11 +41,16 @@ fn check(fleet: &Fleet, hosts: &BTreeSet<String>, from: &str, as_json: bool) -> 
     if as_json {
         return render::json(&json!({
             "from": from, "hosts": hosts, "agents": agents, "groups": groups, "services": services, "links": links,
+            "servers": servers.len(),
         }));
     }
     let many = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let of_a_lab = match servers.len() {
+        0 => String::new(),
+        number => format!(", {} of a lab", many(number, "server")),
+    };
     render::line(&format!(
-        "{from}: {}, {}, {}, {}, {}",
+        "{from}: {}, {}, {}, {}, {}{of_a_lab}",
         many(hosts, "host"),
         many(agents, "agent"),
         many(groups, "group"),

@@ -163,11 +163,16 @@ fn exec(args: &LabExecArgs) -> Result<ExitCode, Failure> {
         }
     };
     let here = std::env::current_dir();
-    let mut what = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
-    // One cannot enter the namespace of users that one is in.
-    let users = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/user"));
-    if users("self")? != users(&pid.to_string())? {
-        what |= CloneFlags::CLONE_NEWUSER;
+    // One that we are in cannot be entered: for root that of users, and of the controller its host name.
+    let mut what = CloneFlags::empty();
+    for (kind, flag) in [
+        ("user", CloneFlags::CLONE_NEWUSER),
+        ("mnt", CloneFlags::CLONE_NEWNS),
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+    ] {
+        let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/{kind}"));
+        what.set(flag, of("self")? != of(&pid.to_string())?);
     }
     setns(&process, what)
         .map_err(|errno| Failure::Failed(format!("cannot enter the lab {name}: {errno}")))?;

@@ -22,7 +22,7 @@ const AGENT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long an agent may take for an answer before it is asked again.
 const ANSWER: Duration = Duration::from_secs(2);
 /// From one look to the next.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(40);
 /// From one question to the next.
 const ASK_PACE: Duration = Duration::from_millis(100);
 /// What ends sooner than this has not started: it is not there, or does not like its arguments.

@@ -89,3 +89,47 @@ fn of_service(service: &Service) -> Offered<'_> {
         http: service.http.as_deref(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{Source, load};
+
+    const WHOLE: &str = r#"
+token_file = "token"
+max_share = "50%"
+[hosts.web-1]
+address = ["10.0.0.11", "fd00::11"]
+labels = { region = "eu \"1\"\n", role = "web" }
+[hosts.db]
+address = "10.0.0.13"
+agent = false
+[groups]
+app = "web-*,!db"
+[services.redis]
+address = "10.0.0.5"
+ports = [6379, "7000-7010"]
+http = "/healthz"
+[services.pg]
+hosts = "db"
+[links.a]
+from = "@app"
+to = "redis"
+[links.b]
+from = "web-1"
+to = "db"
+"#;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_as_the_same_fleet() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fleet.toml");
+        std::fs::write(&path, WHOLE).unwrap();
+        let source = Source::File(path.clone());
+        let first = load(Some(&source), false).await.unwrap();
+        std::fs::write(&path, fleet(&first.fleet, Path::new("/run/lab/token")).unwrap()).unwrap();
+        let second = load(Some(&source), false).await.unwrap();
+        assert_eq!(first.fleet, second.fleet);
+        assert_eq!(second.token_file.as_deref(), Some(Path::new("/run/lab/token")));
+    }
+}

@@ -45,6 +45,14 @@ to = "Redis"
 [links.app-db]
 from = "@app"
 to = "db"
+
+[lab.redis]
+command = "redis-server --bind $ADDRESS"
+ready = "redis-cli -h $ADDRESS ping"
+patience = "5s"
+[lab.web]
+on = "@app,!worker"
+command = "./web"
 "#;
 
 #[test]
@@ -73,6 +81,20 @@ fn a_whole_file_is_read() {
     assert_eq!(fleet.services["postgres"].addresses.len(), 2);
     assert_eq!(fleet.links["app-redis"].to, LinkEnd::Service("redis".to_owned()));
     assert_eq!(fleet.links["app-db"].to, LinkEnd::Hosts("db".parse().unwrap()));
+}
+
+#[test]
+fn servers_of_a_lab_run_on_hosts_or_for_a_service() {
+    let loaded = loaded(WHOLE, false).unwrap();
+    let redis = &loaded.servers["redis"];
+    assert_eq!(redis.on, LinkEnd::Service("redis".to_owned()));
+    assert_eq!(redis.command, "redis-server --bind $ADDRESS");
+    assert_eq!(redis.ready.as_deref(), Some("redis-cli -h $ADDRESS ping"));
+    assert_eq!(redis.patience, "5s".parse().unwrap());
+    let web = &loaded.servers["web"];
+    assert_eq!(web.on, LinkEnd::Hosts("@app,!worker".parse().unwrap()));
+    assert_eq!((web.ready.as_ref(), web.patience), (None, "30s".parse().unwrap()));
+    assert_eq!(loaded.directory, Path::new("/etc/pa"));
 }
 
 #[test]
@@ -147,6 +169,19 @@ fn every_mistake_has_its_line() {
             "[services.s]\naddress = '10.0.0.5'\nports = -1",
             ":5: services.s: `-1` is neither a port nor a range",
         ),
+        (
+            "[lab.a]\ncommand = 'x'\nredy = 'y'",
+            ":5: lab.a: unknown field `redy`, expected one of `on`, `command`, `ready`, `patience`",
+        ),
+        ("[lab.a]\non = 'a'", ":3: lab.a: missing field `command`"),
+        ("[lab.a]\ncommand = ' '", ":4: lab.a.command: nothing to run"),
+        ("[lab.a]\ncommand = 'x'\nready = ''", ":5: lab.a.ready: nothing to ask"),
+        ("[lab.b]\ncommand = 'x'", ":3: lab.b.on: `b` is neither a service nor a host"),
+        ("[lab.x]\ncommand = 'x'\non = '@eu'", ":5: lab.x.on: `@eu` selects no host"),
+        ("[lab.x]\ncommand = 'x'\non = 'a,,b'", ":5: lab.x: `a,,b` selects no hosts"),
+        ("[lab.a]\ncommand = 'x'\npatience = '5'", ":5: lab.a: "),
+        ("[lab.'*']\ncommand = 'x'", ":3: lab.*: `*` cannot be a name"),
+        ("[lab.'']\ncommand = 'x'", ":3: lab.: "),
         ("[services.s]\nports = 80", ":3: services.s: a service that is nowhere"),
         ("[services.s]\nports = 80\nhosts = '@b'", ":5: services.s.hosts: `@b` selects no host"),
         (
