@@ -52,6 +52,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
         Verb::Ca(args) => cmd::ca::run(&args.verb, json),
+        Verb::Report(args) => cmd::report::run(&args.verb, json),
         Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
         Verb::Partition(args) => {
             block_on(async { team::partition(&Team::gather(&fleet, &access).await?, json, *args).await })

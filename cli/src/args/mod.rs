@@ -6,6 +6,7 @@ mod inject;
 mod kinds;
 mod parting;
 mod partition;
+mod report;
 mod scope;
 mod target;
 mod timing;
@@ -24,6 +25,7 @@ pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use inject::{InjectArgs, TogetherArgs};
 pub use partition::PartitionArgs;
+pub use report::{CompareArgs, RenderArgs, ReportArgs, ReportVerb};
 pub use target::PeerArg;
 
 /// Make this host lose, delay and cut network traffic for a while. The kernel ends every fault by itself: at its
@@ -80,6 +82,8 @@ pub enum Verb {
     Fleet(FleetVerbArgs),
     /// Make certificates for agents and for those who ask them over TLS
     Ca(CaArgs),
+    /// Compare the reports of game days, or make their pages again
+    Report(ReportArgs),
     /// List the links that `inject --profile` knows
     Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root

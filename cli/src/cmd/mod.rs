@@ -8,6 +8,7 @@ pub mod history;
 pub mod inject;
 pub mod profiles;
 pub mod renew;
+pub mod report;
 pub mod restore;
 pub mod serve;
 pub mod status;

@@ -5,6 +5,7 @@ pub mod ca;
 pub mod cuts;
 mod fleet;
 pub mod matrix;
+pub mod report;
 pub mod team;
 
 use std::io::{self, BufWriter, Write};
