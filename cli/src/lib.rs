@@ -59,6 +59,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Run(args) => gameday::run(&args, access, fleet, json),
         Verb::Note(args) => block_on(gameday::note(args)),
         Verb::Ca(args) => cmd::ca::run(&args.verb, json),
+        Verb::Report(args) => cmd::report::run(&args.verb, json),
         Verb::Partition(_) | Verb::Matrix(_) if access.is_named() => Err(one_or_many()),
         Verb::Partition(args) => {
             block_on(async { team::partition::run(&Team::gather(&fleet, &access).await?, json, *args).await })

@@ -8,6 +8,7 @@ mod kinds;
 mod lab;
 mod parting;
 mod partition;
+mod report;
 mod scope;
 mod target;
 mod timing;
@@ -32,6 +33,7 @@ pub use lab::{
     LabVerb,
 };
 pub use partition::PartitionArgs;
+pub use report::{CompareArgs, RenderArgs, ReportArgs, ReportVerb};
 pub use target::PeerArg;
 pub use timing::TimingArgs;
 
@@ -93,6 +95,8 @@ pub enum Verb {
     Note(NoteArgs),
     /// Make certificates for agents and for those who ask them over TLS
     Ca(CaArgs),
+    /// Compare the reports of game days, or make their pages again
+    Report(ReportArgs),
     /// List the links that `inject --profile` knows
     Profiles,
     /// Show it all on three hosts in network namespaces of their own; needs no root

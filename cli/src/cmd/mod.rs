@@ -9,6 +9,7 @@ pub mod inject;
 pub mod lab;
 pub mod profiles;
 pub mod renew;
+pub mod report;
 pub mod restore;
 pub mod serve;
 pub mod status;

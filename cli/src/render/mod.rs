@@ -6,6 +6,7 @@ pub mod cuts;
 mod fleet;
 pub mod lab;
 pub mod matrix;
+pub mod report;
 pub mod team;
 
 use std::io::{self, BufWriter, Write};

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::model::Report;
-use super::{clean, markdown};
+use super::{clean, html, markdown};
 
 /// Where a report is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Paths {
     pub json: PathBuf,
     pub markdown: PathBuf,
+    pub html: PathBuf,
 }
 
 /// Writes all of it into a directory, which is made where it is not there. A report that was there before is replaced.
@@ -25,20 +26,22 @@ pub fn write(dir: &Path, report: &Report) -> io::Result<Paths> {
     text.push('\n');
     // What cannot be made again comes first.
     replace(&json, &text)?;
-    let markdown = write_for_people(dir, report)?;
-    Ok(Paths { json, markdown })
+    let (markdown, html) = write_for_people(dir, report)?;
+    Ok(Paths { json, markdown, html })
 }
 
-/// Writes what is made of `report.json`.
+/// Writes what is made of `report.json`: Markdown and the page.
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_for_people(dir: &Path, report: &Report) -> io::Result<PathBuf> {
+pub fn write_for_people(dir: &Path, report: &Report) -> io::Result<(PathBuf, PathBuf)> {
     std::fs::create_dir_all(dir).map_err(|error| told(&error, "make", dir))?;
     let report = clean::cleaned(report)?;
     let markdown = dir.join("report.md");
     replace(&markdown, &markdown::text(&report))?;
-    Ok(markdown)
+    let html = dir.join("report.html");
+    replace(&html, &html::page(&report))?;
+    Ok((markdown, html))
 }
 
 /// Under another name first. That name is this process's own, and what is there under it was left by one that died.
@@ -87,7 +90,7 @@ mod tests {
                 serde_json::from_str::<Report>(&std::fs::read_to_string(&paths.json).unwrap()).unwrap();
             assert_eq!(read, report);
         }
-        assert_eq!(names(&dir), ["report.json", "report.md"]);
+        assert_eq!(names(&dir), ["report.html", "report.json", "report.md"]);
     }
 
     #[test]

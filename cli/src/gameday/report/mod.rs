@@ -2,9 +2,11 @@
 
 mod clean;
 mod files;
+mod html;
 mod markdown;
 pub mod model;
 mod outage;
+mod read;
 #[cfg(test)]
 mod sample;
 mod summary;
@@ -12,3 +14,4 @@ mod tables;
 mod words;
 
 pub use files::{Paths, write, write_for_people};
+pub use read::read;

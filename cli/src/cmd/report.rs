@@ -1,0 +1,24 @@
+//! `report`: what became of game days. No agent is asked.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::args::{RenderArgs, ReportVerb};
+use crate::exit::Failure;
+use crate::gameday::report;
+use crate::render;
+
+pub fn run(verb: &ReportVerb, json: bool) -> Result<ExitCode, Failure> {
+    match verb {
+        ReportVerb::Render(args) => again(args, json),
+        ReportVerb::Compare(_) => unreachable!(),
+    }
+}
+
+fn again(args: &RenderArgs, json: bool) -> Result<ExitCode, Failure> {
+    let report = report::read(&args.file).map_err(Failure::Failed)?;
+    let beside = args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (markdown, html) = report::write_for_people(args.dir.as_deref().unwrap_or(beside), &report)?;
+    render::report::written(&[markdown, html], json)?;
+    Ok(ExitCode::SUCCESS)
+}
