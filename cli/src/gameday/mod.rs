@@ -14,6 +14,7 @@ pub mod file;
 mod hook;
 mod log;
 mod marker;
+mod markers;
 mod matrix;
 mod measure;
 mod note;

@@ -11,6 +11,7 @@ use tokio::sync::watch as signal;
 use super::course::{Abort, Course};
 use super::faults;
 use super::file::{Action, Look, Round, Step};
+use super::markers::Markers;
 use super::matrix;
 use super::measure::{checks, outcome, unmet};
 use super::report::model::{Check, EventKind, MatrixReport, Outcome, RoundReport};
@@ -27,9 +28,9 @@ pub struct Gone {
 /// # Errors
 /// A probe that cannot be asked.
 pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
-    let places = &stage.places;
-    let day = Rc::clone(&stage.day);
-    stage.markers.begin(&day.markers, |from| places.of(from), &stage.run, &stage.log)?;
+    let (places, day) = (&stage.places, &stage.day);
+    stage.markers =
+        Markers::begin(&day.markers, |from| places.of(from), &stage.run, &day.directory())?;
     let mut course = Course::new(stage, round)?;
     let mut matrices = Vec::new();
     course.phase("steady");
@@ -229,17 +230,10 @@ async fn recover(course: &mut Course<'_>) {
 
 async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
     let day = Rc::clone(&course.stage.day);
-    let patient = course.aborted.is_none();
-    if patient {
-        let settled = course.log.now() + millis(course.stage.markers.settle());
-        while course.log.now() < settled && course.aborted.is_none() {
-            course.next(Some(settled)).await;
-        }
-    }
-    let (markers, rpo_ms) = {
-        let read = course.stage.markers.finish();
-        course.during(read).await
-    };
+    // Who has pressed Ctrl-C wants to go.
+    let settle = if course.interrupts() == 0 { course.stage.markers.settle_ms() } else { 0 };
+    let markers = std::mem::take(&mut course.stage.markers);
+    let (markers, rpo_ms) = course.during(markers.finish(Duration::from_millis(settle))).await;
     let members = course.stage.team.members.clone();
     let hosts = course.during(async { faults::look_back(&members).await }).await;
     for fault in &mut course.faults {

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::file::GameDay;
 use super::hook::Hooks;
 use super::log::Log;
-use super::marker::Markers;
+use super::markers::Markers;
 use super::probe::Place;
 use crate::interrupt::Interrupt;
 use crate::lab::{self, Lab};

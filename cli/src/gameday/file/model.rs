@@ -39,6 +39,24 @@ impl GameDay {
         let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
         directory.map_or_else(|| PathBuf::from("."), PathBuf::from)
     }
+
+    /// Only these scenarios, in the order of the file.
+    ///
+    /// # Errors
+    /// One that it does not have.
+    pub fn keep(&mut self, scenarios: &[String]) -> Result<(), String> {
+        let named = |round: &Round| round.scenario.clone();
+        let known = self.rounds.iter().filter_map(named).collect::<Vec<_>>();
+        if let Some(unknown) = scenarios.iter().find(|scenario| !known.contains(scenario)) {
+            let path = self.path.display();
+            return Err(match known.as_slice() {
+                [] => format!("{path} has no scenarios: drop --scenario {unknown}"),
+                known => format!("{path} has no scenario {unknown}; it has {}", known.join(", ")),
+            });
+        }
+        self.rounds.retain(|round| round.scenario.as_ref().is_some_and(|name| scenarios.contains(name)));
+        Ok(())
+    }
 }
 
 /// How bad the faults of `degrade` steps are.

@@ -1,0 +1,70 @@
+//! The markers of a round: all of them together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::file;
+use super::marker::{Site, Writer, account, read};
+use super::probe::Place;
+use super::report::model::MarkerReport;
+use super::watch::millis;
+
+#[derive(Default)]
+pub struct Markers(Vec<Writing>);
+
+struct Writing {
+    name: String,
+    marker: file::Marker,
+    site: Site,
+    writer: Writer,
+}
+
+impl Markers {
+    /// The first of each is written at once.
+    ///
+    /// # Errors
+    /// A host that cannot write.
+    pub fn begin(
+        markers: &BTreeMap<String, file::Marker>,
+        place: impl Fn(Option<&str>) -> Result<Place, String>,
+        run: &str,
+        directory: &Path,
+    ) -> Result<Self, String> {
+        let begin = |(name, marker): (&String, &file::Marker)| {
+            let place = place(marker.from.as_deref())?;
+            let site = Site { place, directory: directory.to_owned(), run: run.to_owned() };
+            let writer = Writer::start(marker.clone(), site.clone(), "steady");
+            Ok(Writing { name: name.clone(), marker: marker.clone(), site, writer })
+        };
+        markers.iter().map(begin).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Of all that are written from now on.
+    pub fn phase(&self, phase: &str) {
+        self.0.iter().for_each(|writing| writing.writer.phase(phase));
+    }
+
+    /// How long to wait, in milliseconds, until all that was written can be read.
+    pub fn settle_ms(&self) -> u64 {
+        self.0.iter().map(|writing| millis(writing.marker.settle)).max().unwrap_or_default()
+    }
+
+    /// Writes no more, and reads back what there is: the reports, and the longest time in which markers were lost. That is not known,
+    /// if one of them could not be read.
+    pub async fn finish(self, settle: std::time::Duration) -> (Vec<MarkerReport>, Option<u64>) {
+        let mut stopped = Vec::new();
+        for Writing { name, marker, site, writer } in self.0 {
+            stopped.push((name, marker, site, writer.stop().await));
+        }
+        tokio::time::sleep(settle).await;
+        let (mut reports, mut worst) = (Vec::new(), Some(0));
+        for (name, marker, site, written) in stopped {
+            let found = read(&marker, &site).await;
+            let (report, rpo) = account(&name, &written, found.as_deref().map_err(String::as_str));
+            worst = worst.zip(rpo).map(|(worst, rpo)| worst.max(millis(rpo)));
+            reports.push(report);
+        }
+        let known = if reports.is_empty() { None } else { worst };
+        (reports, known)
+    }
+}
