@@ -10,7 +10,8 @@ mod look;
 pub mod matrix;
 mod members;
 pub mod offset;
-mod orders;
+pub mod orders;
+pub mod parted;
 mod partition;
 mod progress;
 mod renew;
@@ -29,7 +30,7 @@ use crate::fleet;
 use fan_out::AT_ONCE;
 use members::Order;
 
-pub use inject::run as inject;
+pub use inject::{SHORTEST, run as inject};
 pub use look::{change, doctor, history, matrix, restore, status};
 pub use members::Member;
 pub use partition::run as partition;

@@ -31,6 +31,8 @@ pub struct GameDay {
     pub hooks: Vec<Hook>,
     /// For people, at the end of the report.
     pub questions: Vec<String>,
+    /// Where in the file it says who asks and who writes, as `probe api` and `marker orders`: only a fleet knows whether that is wrong.
+    pub lines: BTreeMap<String, u64>,
 }
 
 /// How bad the faults of `degrade` steps are.
