@@ -270,9 +270,7 @@ impl<'a> Course<'a> {
     }
 
     fn heard(&mut self, probe: &str, answer: &Answer) {
-        let told = answer.asked + answer.took;
-        let ago = millis(std::time::Instant::now().saturating_duration_since(told));
-        let at_ms = self.log.now().saturating_sub(ago);
+        let at_ms = self.log.moment(answer.asked + answer.took);
         let turned = self.watch.note(probe, at_ms, &answer.holds);
         if turned.is_some() {
             self.log.event_at(at_ms, EventKind::Probe, None, self.watch.says(probe));

@@ -33,7 +33,7 @@ pub enum News {
 }
 
 /// In force.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Standing {
     pub id: FaultId,
     pub members: Vec<Member>,

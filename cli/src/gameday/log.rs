@@ -1,7 +1,7 @@
 //! What happens in a run, as it happens: for the report, and for whoever watches.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::Instant;
 
 use partition_agent_core::clock::BootTime;
 
@@ -38,9 +38,10 @@ impl Log {
         millis(self.begun.until(instant))
     }
 
-    /// The instant of so many milliseconds.
-    pub fn instant(&self, at_ms: u64) -> BootTime {
-        self.begun + Duration::from_millis(at_ms)
+    /// The same for the clock of this process, which is the same but for a host that sleeps.
+    pub fn moment(&self, instant: Instant) -> u64 {
+        let ago = Instant::now().saturating_duration_since(instant);
+        self.now().saturating_sub(millis(ago))
     }
 
     pub fn event(&self, kind: EventKind, step: Option<&str>, text: impl Into<String>) {

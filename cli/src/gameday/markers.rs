@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file;
-use super::marker::{Site, Writer, account, read};
+use super::log::Log;
+use super::marker::{Site, Writer, account, read, spans};
 use super::probe::Place;
 use super::report::model::MarkerReport;
 use super::watch::millis;
@@ -51,7 +52,11 @@ impl Markers {
 
     /// Writes no more, and reads back what there is: the reports, and the longest time in which markers were lost. That is not known,
     /// if one of them could not be read.
-    pub async fn finish(self, settle: std::time::Duration) -> (Vec<MarkerReport>, Option<u64>) {
+    pub async fn finish(
+        self,
+        settle: std::time::Duration,
+        log: std::rc::Rc<Log>,
+    ) -> (Vec<MarkerReport>, Option<u64>) {
         let mut stopped = Vec::new();
         for Writing { name, marker, site, writer } in self.0 {
             stopped.push((name, marker, site, writer.stop().await));
@@ -60,8 +65,9 @@ impl Markers {
         let (mut reports, mut worst) = (Vec::new(), Some(0));
         for (name, marker, site, written) in stopped {
             let found = read(&marker, &site).await;
-            let (report, rpo) = account(&name, &written, found.as_deref().map_err(String::as_str));
+            let (mut report, rpo) = account(&name, &written, found.as_deref().map_err(String::as_str));
             worst = worst.zip(rpo).map(|(worst, rpo)| worst.max(millis(rpo)));
+            report.spans = spans(&written, &report.lost, &|at| log.moment(at));
             reports.push(report);
         }
         let known = if reports.is_empty() { None } else { worst };

@@ -2,13 +2,14 @@
 
 use super::file::{Action, Condition, GameDay, Round, Step};
 use super::measure::span;
+use super::probe::describe;
 
 pub fn outline(day: &GameDay) -> String {
     let rounds = day.rounds.len();
     let many = if rounds == 1 { "one round".to_owned() } else { format!("{rounds} rounds") };
     let mut text = format!("{}: {many}, severity {}\n", day.name, day.severity);
     for (name, probe) in &day.probes {
-        text.push_str(&format!("probe   {name}: {probe}, every {:?}\n", probe.every));
+        text.push_str(&format!("probe   {name}: {}, every {:?}\n", describe(probe), probe.every));
     }
     for (name, marker) in &day.markers {
         text.push_str(&format!("marker  {name}: every {:?}: {}\n", marker.every, marker.write));

@@ -106,7 +106,7 @@ async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<Matrix
         }
         Action::Partition { words, on, args } => {
             let command =
-                team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?.command, team)));
+                team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?, team)));
             cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
         }
         Action::Restore(steps) => {
@@ -233,7 +233,8 @@ async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
     // Who has pressed Ctrl-C wants to go.
     let settle = if course.interrupts() == 0 { course.stage.markers.settle_ms() } else { 0 };
     let markers = std::mem::take(&mut course.stage.markers);
-    let (markers, rpo_ms) = course.during(markers.finish(Duration::from_millis(settle))).await;
+    let log = Rc::clone(&course.log);
+    let (markers, rpo_ms) = course.during(markers.finish(Duration::from_millis(settle), log)).await;
     let members = course.stage.team.members.clone();
     let hosts = course.during(async { faults::look_back(&members).await }).await;
     for fault in &mut course.faults {
@@ -276,7 +277,7 @@ async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
         outcome,
         phases,
         faults: std::mem::take(&mut course.faults),
-        probes: course.watch.reports(),
+        probes: course.watch.reports(&[course.round.steady.as_slice(), &course.round.recovery.holds].concat()),
         events: course.log.take_events(),
         checks: all,
         measures,

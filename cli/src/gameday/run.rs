@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 use super::desk::Desk;
 use super::faults;
-use super::file::{self, Action, GameDay, HookEvent, Step};
+use super::file::{self, Action, GameDay, Ground, HookEvent, Step};
 use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
@@ -28,7 +28,7 @@ use super::watch::millis;
 use crate::args::{FleetArgs, RunArgs};
 use crate::client::Access;
 use crate::exit::Failure;
-use crate::fleet::{self, Loaded, Source};
+use crate::fleet::{self, Source};
 use crate::interrupt::Interrupt;
 use crate::lab::{self, Lab};
 use crate::render;
@@ -53,14 +53,14 @@ pub fn run(args: &RunArgs, access: Access, fleet: FleetArgs, json: bool) -> Resu
         let fleet = fleet_of(&day, fleet);
         let alone = fleet.source.is_none() && (access.is_named() || !fleet::is_there());
         if alone {
-            check(&day, None)?;
+            check(&day, Ground::Agent)?;
             if args.validate_only {
                 return validated(&day);
             }
             return go(args, day, Team::alone(access.client()?), None, json).await;
         }
         let loaded = fleet::load(fleet.source.as_ref(), access.tls.is_named()).await?;
-        check(&day, Some(&loaded))?;
+        check(&day, Ground::Fleet(&loaded.fleet))?;
         if args.validate_only {
             return validated(&day);
         }
@@ -87,7 +87,7 @@ fn in_lab(
     }
     crate::block_on(async {
         let loaded = fleet::load(fleet.source.as_ref(), false).await?;
-        check(&day, Some(&loaded))?;
+        check(&day, Ground::Lab(&loaded.fleet))?;
         if args.validate_only {
             return validated(&day);
         }
@@ -106,6 +106,9 @@ fn read(path: &Path, args: &RunArgs) -> Result<GameDay, Failure> {
     if !args.scenario.is_empty() {
         day.keep(&args.scenario).map_err(Failure::Usage)?;
     }
+    if let Some(faster) = args.faster {
+        day.hurry(faster);
+    }
     Ok(day)
 }
 
@@ -120,9 +123,8 @@ fn fleet_of(day: &GameDay, fleet: FleetArgs) -> FleetArgs {
     FleetArgs { source, on: fleet.on }
 }
 
-fn check(day: &GameDay, loaded: Option<&Loaded>) -> Result<(), Failure> {
-    let _ = loaded;
-    let mistakes = Vec::<String>::new();
+fn check(day: &GameDay, ground: Ground<'_>) -> Result<(), Failure> {
+    let mistakes = day.check_against(ground);
     if mistakes.is_empty() { Ok(()) } else { Err(mistaken(&day.path, &mistakes)) }
 }
 
@@ -259,9 +261,9 @@ pub fn command(step: &Step, team: &Team) -> Option<Result<(Team, inject::Command
         Action::Inject { on, args, .. } => Some(
             team.on(on.as_ref()).and_then(|team| inject::command(&team, args).map(|command| (team, command))),
         ),
-        Action::Partition { on, args, .. } => Some(team.on(on.as_ref()).and_then(|team| {
-            partition::command(&team, args).map(|parted| (team, parted.command))
-        })),
+        Action::Partition { on, args, .. } => Some(
+            team.on(on.as_ref()).and_then(|team| partition::command(&team, args).map(|command| (team, command))),
+        ),
         Action::Restore(_)
         | Action::Run { .. }
         | Action::Confirm(_)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::file::{Condition, Guard, Probe};
+use super::probe::describe;
 use super::report::model::{ProbeReport, Span};
 
 pub struct Watch {
@@ -32,7 +33,7 @@ pub enum Tripped<'a> {
 impl Watch {
     pub fn new(probes: &BTreeMap<String, Probe>) -> Self {
         let track = |probe: &Probe| Track {
-            what: probe.to_string(),
+            what: describe(probe),
             asked: 0,
             failed: 0,
             spans: Vec::new(),
@@ -116,10 +117,12 @@ impl Watch {
         next
     }
 
-    pub fn reports(self) -> Vec<ProbeReport> {
+    /// `normal` are the conditions of quiet times.
+    pub fn reports(self, normal: &[Condition]) -> Vec<ProbeReport> {
         let report = |(name, track): (String, Track)| {
             let Track { what, asked, failed, spans, now: _ } = track;
-            ProbeReport { name, what, asked, failed, spans }
+            let normally_holds = !normal.iter().any(|normal| normal.probe == name && !normal.holds);
+            ProbeReport { name, what, normally_holds, asked, failed, spans }
         };
         self.tracks.into_iter().map(report).collect()
     }
@@ -162,7 +165,8 @@ mod tests {
         assert_eq!(turned, [None, None, Some(false), None, Some(true)]);
         assert_eq!(watch.since(&is("a", true)), Some(500));
         assert_eq!(watch.since(&is("a", false)), None);
-        let reports = watch.reports();
+        let reports = watch.reports(&[is("a", false)]);
+        assert_eq!((reports[0].normally_holds, reports[1].normally_holds), (false, true));
         let spans = reports[0].spans.iter().map(|span| (span.what.as_str(), span.from_ms, span.to_ms));
         assert_eq!(spans.collect::<Vec<_>>(), [("holds", 100, 300), ("fails", 300, 500), ("holds", 500, 500)]);
         assert_eq!((reports[0].asked, reports[0].failed), (5, 2));

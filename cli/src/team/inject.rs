@@ -23,7 +23,7 @@ use crate::render;
 const PLAN: Duration = Duration::from_secs(20);
 
 /// What is over sooner could not be told from what never started.
-const SHORTEST: Span = Span::from_secs(5);
+pub const SHORTEST: Span = Span::from_secs(5);
 
 /// How often `--wait` asks whether it is over.
 const ASK: Duration = Duration::from_secs(1);

@@ -10,7 +10,8 @@ mod look;
 pub mod matrix;
 mod members;
 pub mod offset;
-mod orders;
+pub mod orders;
+pub mod parted;
 pub mod partition;
 pub mod progress;
 mod renew;
@@ -29,6 +30,7 @@ use crate::exit::Failure;
 use crate::fleet::{self, Loaded};
 use fan_out::AT_ONCE;
 
+pub use inject::SHORTEST;
 pub use look::{change, doctor, history, matrix, restore, status};
 pub use members::{Member, Order};
 pub use renew::run as renew;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::conditions::Probes;
 use super::environment::Environment;
 use super::got::{Got, Named, Several};
-use super::model::{GameDay, Guard, Probe, Round, Severity, Targets};
+use super::model::{directory, GameDay, Guard, Probe, Round, Severity, Targets};
 use super::outside::{hooks, markers};
 use super::probes::Checker;
 use super::raw::{Lasting, RawDay, RawGuard, RawProbe, RawSeverities, RawTargets};
@@ -31,6 +31,7 @@ pub fn check(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<GameDay> {
+    let lines = lines(&raw);
     let name = raw.name.needed(1, "a game day has a name: write `name: ...`", mistakes);
     let name = name.and_then(|name| some("name", name, mistakes)).unwrap_or_default();
     let severity = severity.or(raw.severity.into_value()).unwrap_or(Severity::High);
@@ -39,8 +40,8 @@ pub fn check(
     let fleet = fleet.map(|fleet| path.parent().unwrap_or(Path::new("")).join(fleet));
     let longest_line = raw.longest.line();
     let longest = length("longest", raw.longest, LONGEST, Least::Something, mistakes);
-    let (probes, probe_lines) = probes(raw.probes, environment, mistakes);
-    let known = Probes(probe_lines);
+    let (probes, names) = probes(raw.probes, &directory(path), environment, mistakes);
+    let known = Probes(names);
     let usual = Usual {
         steady: known.all("steady", raw.steady, mistakes),
         steady_within: length("steady_within", raw.steady_within, STEADY_WITHIN, Least::Nothing, mistakes),
@@ -77,8 +78,19 @@ pub fn check(
         markers,
         hooks,
         questions: texts(raw.questions),
+        lines,
     };
     mistakes.is_empty().then_some(day)
+}
+
+/// Of every `from`.
+fn lines(raw: &RawDay) -> BTreeMap<String, u64> {
+    let probes = raw.probes.value().into_iter().flat_map(|Named(probes)| probes);
+    let probes = probes.map(|(name, probe)| ("probe", name, probe.value().and_then(|probe| probe.from.line())));
+    let markers = raw.markers.value().into_iter().flat_map(|Named(markers)| markers);
+    let markers =
+        markers.map(|(name, marker)| ("marker", name, marker.value().and_then(|marker| marker.from.line())));
+    probes.chain(markers).filter_map(|(what, name, line)| Some((format!("{what} {name}"), line?))).collect()
 }
 
 /// From the first step to the last.
@@ -117,6 +129,7 @@ fn severities(raw: Got<RawSeverities>, severity: Severity, mistakes: &mut Mistak
 
 fn probes(
     raw: Got<Named<RawProbe>>,
+    directory: &Path,
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> (BTreeMap<String, Probe>, BTreeSet<String>) {
@@ -132,7 +145,7 @@ fn probes(
         }
         names.insert(name.clone());
         let Some(probe) = probe.into_value() else { continue };
-        let checker = Checker { name: &name, line, environment, mistakes };
+        let checker = Checker { name: &name, line, directory, environment, mistakes };
         if let Some(probe) = checker.probe(probe) {
             probes.insert(name, probe);
         }

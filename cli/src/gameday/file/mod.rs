@@ -1,5 +1,6 @@
 //! The file of a game day: YAML, read strictly, and everything that is wrong with it at once.
 
+mod against;
 mod check;
 mod conditions;
 mod environment;
@@ -10,6 +11,7 @@ mod outside;
 mod probes;
 mod raw;
 mod reader;
+mod rehearsal;
 mod rounds;
 mod steps;
 mod timeline;
@@ -24,6 +26,7 @@ use crate::mistakes::Mistakes;
 use environment::Environment;
 use node::Node;
 
+pub use against::Ground;
 pub use model::*;
 
 /// The game day that a file describes. `severity` goes before the file's own, and `environment` is asked for `${NAME}`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use partition_agent_proto::fleet::Selector;
@@ -31,32 +31,21 @@ pub struct GameDay {
     pub hooks: Vec<Hook>,
     /// For people, at the end of the report.
     pub questions: Vec<String>,
+    /// Where in the file it says who asks and who writes, as `probe api` and `marker orders`: only a fleet knows whether that is wrong.
+    pub lines: BTreeMap<String, u64>,
 }
 
 impl GameDay {
     /// Where its commands run: that of the file.
     pub fn directory(&self) -> PathBuf {
-        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        directory.map_or_else(|| PathBuf::from("."), PathBuf::from)
+        directory(&self.path)
     }
+}
 
-    /// Only these scenarios, in the order of the file.
-    ///
-    /// # Errors
-    /// One that it does not have.
-    pub fn keep(&mut self, scenarios: &[String]) -> Result<(), String> {
-        let named = |round: &Round| round.scenario.clone();
-        let known = self.rounds.iter().filter_map(named).collect::<Vec<_>>();
-        if let Some(unknown) = scenarios.iter().find(|scenario| !known.contains(scenario)) {
-            let path = self.path.display();
-            return Err(match known.as_slice() {
-                [] => format!("{path} has no scenarios: drop --scenario {unknown}"),
-                known => format!("{path} has no scenario {unknown}; it has {}", known.join(", ")),
-            });
-        }
-        self.rounds.retain(|round| round.scenario.as_ref().is_some_and(|name| scenarios.contains(name)));
-        Ok(())
-    }
+/// Of a file; of one that is named without any, the one that everybody is in.
+pub fn directory(path: &Path) -> PathBuf {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    directory.map_or_else(|| PathBuf::from("."), PathBuf::from)
 }
 
 /// How bad the faults of `degrade` steps are.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use partition_agent_proto::{Host, Peer};
@@ -28,6 +29,8 @@ pub struct Checker<'a> {
     pub name: &'a str,
     /// Where it begins.
     pub line: u64,
+    /// Of the file.
+    pub directory: &'a Path,
     pub environment: Environment<'a>,
     pub mistakes: &'a mut Mistakes,
 }
@@ -124,7 +127,7 @@ impl Checker<'_> {
                 let command = self.some("command", raw.command.there()?)?;
                 let stdout =
                     raw.stdout.there().and_then(|(line, stdout)| self.comparison(line, "stdout", stdout));
-                Some(Ask::Command { command, stdout })
+                Some(Ask::Command { command, stdout, directory: self.directory.to_owned() })
             }
             "prometheus" => self.prometheus(raw),
             "redis" => {

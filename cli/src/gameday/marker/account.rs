@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Write;
-use crate::gameday::report::model::{MarkerCounts, MarkerReport};
+use crate::gameday::report::model::{MarkerCounts, MarkerReport, Span};
 
 /// The report of one marker, and how much time is lost: from when the first lost one was written until the last was acknowledged, in
 /// whole milliseconds, rounded up. So it is zero only where none is lost. Unknown where nothing could be read back.
@@ -42,10 +42,39 @@ pub fn account(
         duplicated: numbers(&|write| times.get(&write.number).is_some_and(|times| *times > 1)),
         uncertain: numbers(&|write| !is_acknowledged(write) && is_found(write)),
         phases,
+        spans: Vec::new(),
         unread: found.err().map(str::to_owned),
     };
     let rpo = found.is_ok().then(|| span(written.iter().filter(is_lost)));
     (report, rpo)
+}
+
+/// When markers were acknowledged, refused, or acknowledged and lost: those of a kind that follow each other, with their numbers.
+pub fn spans(written: &[Write], lost: &[u64], at: &dyn Fn(Instant) -> u64) -> Vec<Span> {
+    let mut spans = Vec::<(Span, [u64; 2])>::new();
+    for write in written {
+        let what = match &write.acknowledged {
+            Ok(_) if lost.binary_search(&write.number).is_ok() => "lost",
+            Ok(_) => "acknowledged",
+            Err(_) => "refused",
+        };
+        let from_ms = at(write.at);
+        let to_ms = write.acknowledged.as_ref().map_or(from_ms, |acknowledged| at(*acknowledged));
+        match spans.last_mut() {
+            Some((last, numbers)) if last.what == what => {
+                (last.to_ms, numbers[1]) = (to_ms.max(last.to_ms), write.number);
+            }
+            Some(_) | None => {
+                let span = Span { what: what.to_owned(), from_ms, to_ms, detail: String::new() };
+                spans.push((span, [write.number; 2]));
+            }
+        }
+    }
+    let told = |(span, [first, last]): (Span, [u64; 2])| {
+        let detail = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        Span { detail, ..span }
+    };
+    spans.into_iter().map(told).collect()
 }
 
 fn count<'a>(writes: impl Iterator<Item = &'a Write>) -> u64 {

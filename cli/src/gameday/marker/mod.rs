@@ -13,7 +13,7 @@ use super::command::{self, Command};
 use super::file::Marker;
 use super::probe::Place;
 
-pub use account::account;
+pub use account::{account, spans};
 
 /// Of what is read back: a million markers are 7 MB.
 const MOST_READ: usize = 32 * 1024 * 1024;
