@@ -1,7 +1,8 @@
 //! What a run promises, on three hosts with a real agent each: a server on h1 that h0 asks for.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, ChildStdin, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::fleet::{Fleet, address_of};
@@ -73,6 +74,19 @@ impl Ground {
         self.fleet.cli_running(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// By somebody who types this.
+    fn at_a_terminal(&self, file: &Path, types: &str) -> Terminal {
+        let fleet = self.fleet.file().display().to_string();
+        let arguments = self.arguments(file, &["--fleet", &fleet]).join(" ");
+        let line = format!("{} {arguments}", binary().display());
+        let mut command = std::process::Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = self.fleet.controller.run(|| command.spawn()).expect("script is installed");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(types.as_bytes()).expect("it reads");
+        Terminal { child, _stdin: stdin }
+    }
+
     fn is_cut(&self, nth: usize) -> bool {
         self.fleet.hosts[nth].sh("nft list ruleset").contains("expires")
     }
@@ -83,6 +97,20 @@ impl Ground {
 
     fn snapshots(&self) -> Vec<Snapshot> {
         (0..3).map(|nth| Snapshot::take(&self.fleet.hosts[nth])).collect()
+    }
+}
+
+/// A run at a terminal, which goes with it.
+struct Terminal {
+    child: Child,
+    _stdin: ChildStdin,
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Already over is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -274,10 +302,7 @@ timeline:
     assert_eq!(ground.read()["rounds"][0]["events"].to_string().matches("confirmed").count(), 1);
 
     std::fs::remove_dir_all(ground.report()).unwrap();
-    let more = ["--attended".to_owned()];
-    let arguments = [ground.arguments(&file, &[]), more.to_vec()].concat();
-    let mut running =
-        ground.fleet.cli_running(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut running = ground.at_a_terminal(&file, "yes\n");
     let socket = ground.report().join("run.sock");
     let asks = || {
         let curl = ["-s", "--unix-socket", &socket.display().to_string(), "http://localhost/v1/run"];
@@ -295,7 +320,7 @@ timeline:
     };
     note(&["1. the", "page was up"]);
     note(&["yes"]);
-    until("it ends", PATIENCE, || running.try_wait().unwrap().is_some());
+    until("it ends", PATIENCE, || running.child.try_wait().unwrap().is_some());
     let report = ground.read();
     assert_eq!(report["outcome"], "passed", "{report}");
     assert_eq!(report["notes"][0]["text"], "1. the page was up", "{report}");

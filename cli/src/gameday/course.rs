@@ -78,9 +78,10 @@ impl<'a> Course<'a> {
             probers.push(prober.map_err(|error| format!("the probe {name}: {error}"))?);
         }
         let (tell, news) = unbounded_channel();
+        let normal = [round.steady.as_slice(), &round.recovery.holds].concat();
         Ok(Self {
             log: Rc::clone(&stage.log),
-            watch: Watch::new(&stage.day.probes),
+            watch: Watch::new(&stage.day.probes, &normal),
             round,
             seen: Seen::default(),
             aborted: None,

@@ -37,7 +37,7 @@ pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
     steady(&mut course).await;
     if course.aborted.is_none() {
         course.guarded = true;
-        look(&mut course, Look::Before, &mut matrices).await;
+        usually_look(&mut course, Look::Before, &mut matrices).await;
         timeline(&mut course, &mut matrices).await;
     }
     if course.aborted.is_some() {
@@ -52,7 +52,7 @@ pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
     course.guarded = false;
     recover(&mut course).await;
     if course.aborted.is_none() {
-        look(&mut course, Look::After, &mut matrices).await;
+        usually_look(&mut course, Look::After, &mut matrices).await;
     }
     Ok(finish(course, matrices).await)
 }
@@ -146,9 +146,8 @@ async fn cut(
         Ok(standing) => course.stands(&step.name, words, duration, standing),
         Err(why) => return course.abort(refused(why)),
     }
-    let looks_itself = |step: &Step| matches!(step.action, Some(Action::Matrix(Look::During)));
-    if is_first && !course.round.steps.iter().any(looks_itself) {
-        look(course, Look::During, matrices).await;
+    if is_first {
+        usually_look(course, Look::During, matrices).await;
     }
 }
 
@@ -174,7 +173,7 @@ async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Durat
     };
     let told = told.trim().to_owned();
     course.log.event(EventKind::Command, Some(step), if told.is_empty() { "done" } else { told.as_str() });
-    let (what, target) = (format!("{step}: {line}"), String::new());
+    let (what, target) = (format!("step {step}: {line}"), String::new());
     course.checks.push(Check { what, target, measured: told, met: Some(met) });
 }
 
@@ -193,8 +192,16 @@ fn expect(course: &mut Course<'_>, step: &Step) {
         let says = course.watch.says(&condition.probe);
         let text = format!("{condition}: {}", if met { "as expected" } else { says.as_str() });
         course.log.event(EventKind::Expectation, Some(&step.name), text);
-        let what = format!("{}: {condition}", step.name);
+        let what = format!("step {}: {condition}", step.name);
         course.checks.push(Check { what, target: String::new(), measured: says, met: Some(met) });
+    }
+}
+
+/// A look that nobody has to ask for, unless the timeline has one of its own.
+async fn usually_look(course: &mut Course<'_>, when: Look, matrices: &mut Vec<MatrixReport>) {
+    let is_own = |step: &Step| matches!(&step.action, Some(Action::Matrix(own)) if *own == when);
+    if !course.round.steps.iter().any(is_own) {
+        look(course, when, matrices).await;
     }
 }
 
@@ -277,7 +284,7 @@ async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
         outcome,
         phases,
         faults: std::mem::take(&mut course.faults),
-        probes: course.watch.reports(&[course.round.steady.as_slice(), &course.round.recovery.holds].concat()),
+        probes: course.watch.reports(),
         events: course.log.take_events(),
         checks: all,
         measures,

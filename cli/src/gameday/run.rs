@@ -19,7 +19,7 @@ use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
 use super::outline::outline;
-use super::report::model::{HostReport, Outcome, Question, Report};
+use super::report::model::{Check, HostReport, Note, Outcome, Question, Report};
 use super::report;
 use super::round;
 use super::stage::{Places, Stage};
@@ -210,7 +210,7 @@ async fn go(
         why,
         hosts,
         rounds,
-        questions: questions(&day),
+        questions: questions(&day, &log.notes()),
         notes: log.notes(),
         warnings: log.warnings(),
     };
@@ -309,7 +309,8 @@ fn report_dir(args: &RunArgs, day: &GameDay) -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-fn questions(day: &GameDay) -> Vec<Question> {
+/// Those of the timeline, then those of the end. A note that begins with the number of one, as `2. nobody was paged`, answers it.
+fn questions(day: &GameDay, notes: &[Note]) -> Vec<Question> {
     let observed = day.rounds.iter().flat_map(|round| &round.steps).filter_map(|step| match &step.action {
         Some(Action::Observe(question)) => Some(question.clone()),
         Some(_) | None => None,
@@ -317,7 +318,15 @@ fn questions(day: &GameDay) -> Vec<Question> {
     let mut texts = observed.chain(day.questions.iter().cloned()).collect::<Vec<_>>();
     let mut seen = std::collections::BTreeSet::new();
     texts.retain(|text| seen.insert(text.clone()));
-    texts.into_iter().map(|text| Question { text, answer: None }).collect()
+    let answer = |number: usize| {
+        let answers = notes.iter().filter_map(|note| {
+            let (begin, rest) = note.text.split_once('.')?;
+            (begin.trim().parse() == Ok(number)).then(|| rest.trim().to_owned())
+        });
+        Some(answers.collect::<Vec<_>>().join("; ")).filter(|answer| !answer.is_empty())
+    };
+    let numbered = (1..).zip(texts);
+    numbered.map(|(number, text)| Question { text, answer: answer(number) }).collect()
 }
 
 /// The worse the higher.
@@ -346,7 +355,9 @@ fn summary(report: &Report, paths: &report::Paths) -> Result<(), Failure> {
     }
     for round in &report.rounds {
         let name = round.scenario.as_ref().map(|scenario| format!("{scenario}: ")).unwrap_or_default();
-        for check in &round.checks {
+        // What a step expected, and is so, is in the report.
+        let told = |check: &&Check| !check.is_expectation() || check.met == Some(false);
+        for check in round.checks.iter().filter(told) {
             let met = match check.met {
                 Some(true) => "met     ",
                 Some(false) => "NOT MET ",

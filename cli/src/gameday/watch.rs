@@ -13,6 +13,8 @@ pub struct Watch {
 /// One probe.
 struct Track {
     what: String,
+    /// How it is when all is well.
+    normally_holds: bool,
     asked: u64,
     failed: u64,
     /// The last one goes on.
@@ -31,15 +33,17 @@ pub enum Tripped<'a> {
 }
 
 impl Watch {
-    pub fn new(probes: &BTreeMap<String, Probe>) -> Self {
-        let track = |probe: &Probe| Track {
+    /// `normal` are the conditions of quiet times.
+    pub fn new(probes: &BTreeMap<String, Probe>, normal: &[Condition]) -> Self {
+        let track = |name: &String, probe: &Probe| Track {
             what: describe(probe),
+            normally_holds: !normal.iter().any(|normal| normal.probe == *name && !normal.holds),
             asked: 0,
             failed: 0,
             spans: Vec::new(),
             now: None,
         };
-        Self { tracks: probes.iter().map(|(name, probe)| (name.clone(), track(probe))).collect() }
+        Self { tracks: probes.iter().map(|(name, probe)| (name.clone(), track(name, probe))).collect() }
     }
 
     /// An answer that was there at this time. Whether the probe turned, and to what.
@@ -63,7 +67,7 @@ impl Watch {
         track.spans.push(Span { what, from_ms: at_ms, to_ms: at_ms, detail: detail.clone() });
         track.now = Some((holds, at_ms));
         // The first answer is no news, if it is as everybody hopes.
-        (before.is_some() || !holds).then_some(holds)
+        (before.is_some() || holds != track.normally_holds).then_some(holds)
     }
 
     /// Since when it is so without a break; nothing, where it is not, or nobody knows yet.
@@ -117,11 +121,9 @@ impl Watch {
         next
     }
 
-    /// `normal` are the conditions of quiet times.
-    pub fn reports(self, normal: &[Condition]) -> Vec<ProbeReport> {
+    pub fn reports(self) -> Vec<ProbeReport> {
         let report = |(name, track): (String, Track)| {
-            let Track { what, asked, failed, spans, now: _ } = track;
-            let normally_holds = !normal.iter().any(|normal| normal.probe == name && !normal.holds);
+            let Track { what, normally_holds, asked, failed, spans, now: _ } = track;
             ProbeReport { name, what, normally_holds, asked, failed, spans }
         };
         self.tracks.into_iter().map(report).collect()
@@ -146,7 +148,7 @@ mod tests {
             every: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
         };
-        Watch::new(&["a", "b"].map(|name| (name.to_owned(), probe.clone())).into())
+        Watch::new(&["a", "b"].map(|name| (name.to_owned(), probe.clone())).into(), &[is("c", false)])
     }
 
     fn is(probe: &str, holds: bool) -> Condition {
@@ -165,8 +167,7 @@ mod tests {
         assert_eq!(turned, [None, None, Some(false), None, Some(true)]);
         assert_eq!(watch.since(&is("a", true)), Some(500));
         assert_eq!(watch.since(&is("a", false)), None);
-        let reports = watch.reports(&[is("a", false)]);
-        assert_eq!((reports[0].normally_holds, reports[1].normally_holds), (false, true));
+        let reports = watch.reports();
         let spans = reports[0].spans.iter().map(|span| (span.what.as_str(), span.from_ms, span.to_ms));
         assert_eq!(spans.collect::<Vec<_>>(), [("holds", 100, 300), ("fails", 300, 500), ("holds", 500, 500)]);
         assert_eq!((reports[0].asked, reports[0].failed), (5, 2));

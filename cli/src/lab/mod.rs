@@ -126,7 +126,6 @@ impl Lab {
 
     /// The network namespace of a host or service of the lab, or of the controller, to enter. Of what is on several
     /// hosts it is the first.
-    #[expect(dead_code, reason = "for game days")]
     pub fn namespace(&self, host: &str) -> Option<&Path> {
         let host = host.to_ascii_lowercase();
         if host == CONTROLLER {
