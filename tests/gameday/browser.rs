@@ -85,11 +85,12 @@ impl Browser {
         said
     }
 
-    /// What a function says of the page that runs in it, as JSON. The page is a copy, as reports let no script run.
+    /// What a function says of the page that runs in it, as JSON. The page is a copy, as reports let no script run, and in a frame of
+    /// that width, as no window is narrower than 500 pixels.
     pub fn ask<T: serde::de::DeserializeOwned>(
         &self,
         page: &Path,
-        size: (u32, u32),
+        width: u32,
         more: &[&str],
         script: &str,
     ) -> T {
@@ -97,12 +98,16 @@ impl Browser {
         let policy = text.find("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
         let end = policy + text[policy..].find('>').unwrap() + 1;
         let open = format!("{}{}", &text[..policy], &text[end..]);
-        let told = "document.title = encodeURIComponent(JSON.stringify(ask()))";
-        let asking = open
-            .replace("</body>", &format!("<script>function ask() {{ {script} }}\n{told}</script></body>"));
-        let copy = self.dir.path().join("asked.html");
-        std::fs::write(&copy, asking).unwrap();
-        let said = self.open(&copy, size, &[&["--dump-dom"], more].concat());
+        let function = format!("<script>function ask() {{ {script} }}</script></body>");
+        std::fs::write(self.dir.path().join("asked.html"), open.replace("</body>", &function)).unwrap();
+        let frame = format!(
+            "<!DOCTYPE html><title></title><iframe src=asked.html style='width: {width}px; height: 800px; border: 0' \
+             onload='document.title = encodeURIComponent(JSON.stringify(this.contentWindow.ask()))'></iframe>"
+        );
+        let asking = self.dir.path().join("asking.html");
+        std::fs::write(&asking, frame).unwrap();
+        let more = [&["--dump-dom", "--allow-file-access-from-files"], more].concat();
+        let said = self.open(&asking, (1_400, 900), &more);
         assert_eq!(said.console(), Vec::<&str>::new());
         let title = said.page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
         let json = url_decoded(title);

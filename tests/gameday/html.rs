@@ -101,6 +101,7 @@ const LOOK: &str = r#"
         const frame = chart.viewBox.baseVal;
         const boxes = [...chart.querySelectorAll("text")].map(text => [text.firstChild.data || "", text.getBBox()]);
         for (const [name, box] of boxes) {
+            // Of a picture that is made smaller, letters are rounded to pixels.
             if (box.x < -0.5 || box.x + box.width > frame.width + 0.5) outside.push(name);
         }
         for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
@@ -129,7 +130,7 @@ fn pages_fit_wide_and_narrow_windows() {
     let browser = Browser::new();
     for (name, page) in pages(dir.path()) {
         for width in WIDTHS {
-            let look: Look = browser.ask(&page, (width, 800), &[], LOOK);
+            let look: Look = browser.ask(&page, width, &[], LOOK);
             assert!(
                 (look.width - f64::from(width)).abs() < 0.1,
                 "the window is not as wide as it should be: {look:?}"
@@ -149,7 +150,7 @@ fn a_page_is_dark_where_its_reader_wants_that() {
     let dir = tempfile::tempdir().unwrap();
     let page = render(&example_value(), dir.path());
     let ground = |setting: &str| {
-        let look: Look = Browser::new().ask(&page, (1_280, 800), &[setting], LOOK);
+        let look: Look = Browser::new().ask(&page, 1_280, &[setting], LOOK);
         look.ground
     };
     // Chromium's names for the two are numbers.

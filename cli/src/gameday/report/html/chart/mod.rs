@@ -63,7 +63,9 @@ pub fn chart(round: &RoundReport, clock: &Clock, name: &str, id: &str, layout: L
             placed.push((y, lane));
             y += lane_height;
         }
-        heads.push((head, group.name));
+        if !group.name.is_empty() {
+            heads.push((head, group.name));
+        }
     }
     let bottom = y;
     let events_height =
@@ -196,7 +198,7 @@ fn has_room(text: &str, x: f64, layout: Layout, others: &mut Vec<(f64, f64)>) ->
 
 fn drawn(lane: &Lane, y: f64, scale: &Scale, layout: Layout, id: &str) -> Markup {
     let beside = layout.left > 0.0;
-    let room = if beside { layout.left - 10.0 } else { layout.width - width(&lane.value) - 10.0 };
+    let room = if beside { layout.left - 10.0 } else { layout.width - width(&lane.value) - 12.0 };
     let top = if beside { y + (LANE - BAR) / 2.0 } else { y + LABEL + 1.0 };
     let text_y = if beside { y + LANE / 2.0 + SIZE * 0.36 } else { y + SIZE };
     html! {
@@ -209,7 +211,7 @@ fn drawn(lane: &Lane, y: f64, scale: &Scale, layout: Layout, id: &str) -> Markup
             @for mark in &lane.marks { (shape(mark, top, scale, id)) }
             @if !lane.value.is_empty() {
                 @let room = if beside { layout.right - 8.0 } else { layout.width / 2.0 };
-                text class=(if lane.value.contains('✗') { "value bad" } else { "value" }) x=(px(layout.width)) y=(px(text_y)) text-anchor="end" {
+                text class=(if lane.value.contains('✗') { "value bad" } else { "value" }) x=(px(layout.width - 2.0)) y=(px(text_y)) text-anchor="end" {
                     (fitted(&lane.value, room))
                 }
             }
