@@ -1,3 +1,8 @@
-//! Game days: on a fleet of hosts with real agents, and the shipped ones in a lab with real servers.
+//! Game days: their files, their runs on hosts with real agents and in labs with real servers, and their reports.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod browser;
+mod html;
+mod report;
 mod runs;

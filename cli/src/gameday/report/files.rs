@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::compare::Trend;
 use super::model::Report;
 use super::{clean, html, markdown};
 
@@ -44,8 +45,16 @@ pub fn write_for_people(dir: &Path, report: &Report) -> io::Result<(PathBuf, Pat
     Ok((markdown, html))
 }
 
+/// Writes a comparison as a page.
+///
+/// # Errors
+/// The file cannot be written; with its path.
+pub fn write_trend(path: &Path, trend: &Trend) -> io::Result<()> {
+    replace(path, &html::trend::page(trend))
+}
+
 /// Under another name first. That name is this process's own, and what is there under it was left by one that died.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let _ = std::fs::remove_file(&new);

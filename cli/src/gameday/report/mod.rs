@@ -1,6 +1,7 @@
 //! The report of a run: JSON for programs, Markdown and one page of HTML for people.
 
 mod clean;
+pub mod compare;
 mod files;
 mod html;
 mod markdown;
@@ -9,9 +10,11 @@ mod outage;
 mod read;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod schema;
 mod summary;
 mod tables;
 mod words;
 
-pub use files::{Paths, write, write_for_people};
+pub use files::{Paths, write, write_for_people, write_trend};
 pub use read::read;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::clean::cleaned;
 use super::model::Report;
 
 /// All that is looked at before its format is known.
@@ -12,6 +13,8 @@ struct Any {
     format: u32,
 }
 
+/// Without characters that cannot be shown.
+///
 /// # Errors
 /// What is wrong with it, and what to do.
 pub fn read(path: &Path) -> Result<Report, String> {
@@ -31,7 +34,8 @@ fn parsed(text: &str) -> Result<Report, String> {
             Report::FORMAT
         ));
     }
-    serde_json::from_str(text).map_err(|error| format!("this report is damaged: {error}"))
+    let report = serde_json::from_str(text).map_err(|error| format!("this report is damaged: {error}"))?;
+    cleaned(&report).map_err(|error| format!("this report is damaged: {error}"))
 }
 
 #[cfg(test)]

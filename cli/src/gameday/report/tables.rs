@@ -73,7 +73,7 @@ pub fn rounds(report: &Report) -> Option<Table> {
         let markers = round.markers.iter().map(|marker| marker.lost.len()).sum::<usize>();
         let time = |ms: Option<u64>| number(ms.map_or_else(|| "–".to_owned(), duration));
         vec![
-            Cell::Text(title(nth, round)),
+            Cell::Text(title(report, nth)),
             Cell::Text(format!("{} {}", round.outcome.sign(), round.outcome.word())),
             time(measures.detect_ms),
             time(measures.alert_ms),
@@ -87,8 +87,12 @@ pub fn rounds(report: &Report) -> Option<Table> {
 }
 
 /// What a round is called.
-pub fn title(nth: usize, round: &RoundReport) -> String {
-    round.scenario.clone().unwrap_or_else(|| format!("Round {}", nth + 1))
+pub fn title(report: &Report, nth: usize) -> String {
+    match report.rounds.get(nth).and_then(|round| round.scenario.clone()) {
+        Some(scenario) => scenario,
+        None if report.rounds.len() == 1 => "What happened".to_owned(),
+        None => format!("Round {}", nth + 1),
+    }
 }
 
 /// All of a round, those that say something, in the order in which they are read.
@@ -266,7 +270,7 @@ fn matrix(matrix: &MatrixReport) -> Option<Table> {
         "after" => "Who reaches whom, after",
         _ => "Who reaches whom",
     };
-    let mut head = vec!["From \\ to".to_owned()];
+    let mut head = vec!["From ↓ to →".to_owned()];
     head.extend(matrix.to.iter().cloned());
     let rows = matrix.from.iter().zip(&matrix.cells).map(|(from, cells)| {
         let mut row = vec![code(from)];

@@ -2,6 +2,9 @@
 
 mod chart;
 mod table;
+#[cfg(test)]
+mod tests;
+pub mod trend;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -33,7 +36,7 @@ pub fn page(report: &Report) -> String {
             @for (nth, round) in report.rounds.iter().enumerate() {
                 @let tables = tables::round(round, &clock);
                 @if !tables.is_empty() {
-                    h2 { "Details: " (tables::title(nth, round)) }
+                    h2 { "Details" @if report.rounds.len() > 1 { ": " (tables::title(report, nth)) } }
                     @for (which, one) in tables.iter().enumerate() { (table::section(3, one, &format!("r{nth}-{which}"))) }
                 }
             }
@@ -99,12 +102,11 @@ fn header(report: &Report, clock: &Clock) -> Markup {
 }
 
 fn timeline(report: &Report, nth: usize, round: &RoundReport, clock: &Clock) -> Markup {
-    let name = tables::title(nth, round);
-    let only = report.rounds.len() == 1;
+    let name = tables::title(report, nth);
     html! {
         section aria-labelledby=(format!("timeline-{nth}")) {
             h2 id=(format!("timeline-{nth}")) {
-                @if only && round.scenario.is_none() { "What happened" } @else { (name) " " (badge(round.outcome)) }
+                (name) @if report.rounds.len() > 1 { " " (badge(round.outcome)) }
             }
             @if !round.about.is_empty() { p.about { (round.about) } }
             (tiles(round))

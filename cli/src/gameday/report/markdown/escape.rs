@@ -16,6 +16,7 @@ pub fn paragraphs(text: &str) -> String {
 fn line(text: &str) -> String {
     let mut told = String::with_capacity(text.len());
     let mut before = None;
+    let is_rule = text.chars().all(|c| c == '-' || c == ' ');
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         let within_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -25,9 +26,7 @@ fn line(text: &str) -> String {
             '_' => !(within_word(before) && within_word(rest.peek().copied())),
             // A heading or a line under one, where it is the first thing in a line; a list, where a blank is next to it.
             '#' | '=' => before.is_none(),
-            '-' | '+' => {
-                before.is_none() && rest.peek().is_none_or(|next| *next == c || next.is_whitespace())
-            }
+            '-' | '+' => before.is_none() && (is_rule || rest.peek().is_none_or(|next| next.is_whitespace())),
             '.' | ')' => {
                 let is_list = !told.is_empty() && told.chars().all(|c| c.is_ascii_digit());
                 is_list && rest.peek().is_none_or(|next| next.is_whitespace())
@@ -104,6 +103,7 @@ mod tests {
             ("# heading\n\n- list", r"\# heading - list"),
             ("1. first", r"1\. first"),
             ("---", r"\---"),
+            ("--loss 100%", "--loss 100%"),
             ("&lt; $x$ \\", r"\&lt; \$x\$ \\"),
             ("2.5s, 10%, it's 👩‍💻", "2.5s, 10%, it's 👩‍💻"),
         ];

@@ -41,7 +41,7 @@ pub fn text(report: &Report) -> String {
 
     for (nth, round) in report.rounds.iter().enumerate() {
         let (sign, outcome) = (round.outcome.sign(), round.outcome.word());
-        page.heading(2, &format!("{}: {sign} {outcome}", inline(&tables::title(nth, round))));
+        page.heading(2, &format!("{}: {sign} {outcome}", inline(&tables::title(report, nth))));
         page.paragraph(&paragraphs(&round.about));
         page.paragraph("T is the moment of the first fault.");
         for table in tables::round(round, &clock) {

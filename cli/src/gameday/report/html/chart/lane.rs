@@ -206,12 +206,12 @@ fn by_phase(round: &RoundReport, marker: &MarkerReport, scale: &Scale) -> Vec<Ma
             "{}: {} written, {} acknowledged, {} lost",
             phase.what, counts.written, counts.acknowledged, counts.lost
         );
-        let (look, text) = match (counts.lost, counts.acknowledged) {
-            (0, 0) => (Look::Refused, String::new()),
-            (0, _) => (Look::Well, String::new()),
-            (lost, _) => (Look::Unwell, format!("{lost} lost")),
+        let look = match (counts.lost, counts.acknowledged) {
+            (0, 0) => Look::Refused,
+            (0, _) => Look::Well,
+            (_, _) => Look::Unwell,
         };
-        Some(mark(scale, look, (phase.from_ms, phase.to_ms), &text, detail))
+        Some(mark(scale, look, (phase.from_ms, phase.to_ms), "", detail))
     };
     round.phases.iter().filter_map(of_phase).collect()
 }

@@ -8,6 +8,8 @@ use maud::{Markup, html};
 
 use super::super::model::{EventKind, RoundReport};
 use super::super::words::{Clock, duration, from_t, t};
+#[cfg(test)]
+pub use label::width as label_width;
 use label::{SIZE, clusters, fitted, width};
 use lane::{Lane, Look, Mark};
 use scale::Scale;
@@ -61,7 +63,9 @@ pub fn chart(round: &RoundReport, clock: &Clock, name: &str, id: &str, layout: L
             placed.push((y, lane));
             y += lane_height;
         }
-        heads.push((head, group.name));
+        if !group.name.is_empty() {
+            heads.push((head, group.name));
+        }
     }
     let bottom = y;
     let events_height =
@@ -162,26 +166,39 @@ fn px(at: f64) -> String {
 /// Times from T above, the time of day below, and lines between them.
 fn axis(round: &RoundReport, clock: &Clock, scale: &Scale, layout: Layout, top: f64, bottom: f64) -> Markup {
     let t = t(round);
-    let ticks = scale.ticks(t, layout.apart);
-    let within = |text: &str, x: f64| x - width(text) / 2.0 >= 0.0 && x + width(text) / 2.0 <= layout.width;
+    let mut ticks = scale.ticks(t, layout.apart);
+    // T has its name, whatever else has to go without.
+    ticks.sort_by_key(|tick| (*tick != t, *tick));
+    let (mut above, mut below) = (Vec::new(), Vec::new());
     html! {
         @for tick in ticks {
             @let x = scale.x(tick);
             @let (from_t, of_day) = (from_t(round, tick), clock.at(tick));
-            line class=[Some(if tick == t { "grid t" } else { "grid" })] x1=(px(x)) x2=(px(x)) y1=(px(top)) y2=(px(bottom)) {}
-            @if within(&from_t, x) {
+            line class=(if tick == t { "grid t" } else { "grid" }) x1=(px(x)) x2=(px(x)) y1=(px(top)) y2=(px(bottom)) {}
+            @if has_room(&from_t, x, layout, &mut above) {
                 text class=(if tick == t { "tick t" } else { "tick" }) x=(px(x)) y=(px(top - 7.0)) text-anchor="middle" { (from_t) }
             }
-            @if within(&of_day, x) {
+            @if has_room(&of_day, x, layout, &mut below) {
                 text class="tick" x=(px(x)) y=(px(bottom + 15.0)) text-anchor="middle" { (of_day) }
             }
         }
     }
 }
 
+/// Whether a text whose middle is there is in the picture and beside the others, of which it is one then.
+fn has_room(text: &str, x: f64, layout: Layout, others: &mut Vec<(f64, f64)>) -> bool {
+    let half = width(text) / 2.0;
+    let (from, to) = (x - half, x + half);
+    let fits = from >= 0.0 && to <= layout.width && others.iter().all(|other| to < other.0 || other.1 < from);
+    if fits {
+        others.push((from, to));
+    }
+    fits && !text.is_empty()
+}
+
 fn drawn(lane: &Lane, y: f64, scale: &Scale, layout: Layout, id: &str) -> Markup {
     let beside = layout.left > 0.0;
-    let room = if beside { layout.left - 10.0 } else { layout.width - width(&lane.value) - 10.0 };
+    let room = if beside { layout.left - 10.0 } else { layout.width - width(&lane.value) - 12.0 };
     let top = if beside { y + (LANE - BAR) / 2.0 } else { y + LABEL + 1.0 };
     let text_y = if beside { y + LANE / 2.0 + SIZE * 0.36 } else { y + SIZE };
     html! {
@@ -194,7 +211,7 @@ fn drawn(lane: &Lane, y: f64, scale: &Scale, layout: Layout, id: &str) -> Markup
             @for mark in &lane.marks { (shape(mark, top, scale, id)) }
             @if !lane.value.is_empty() {
                 @let room = if beside { layout.right - 8.0 } else { layout.width / 2.0 };
-                text class=(if lane.value.contains('✗') { "value bad" } else { "value" }) x=(px(layout.width)) y=(px(text_y)) text-anchor="end" {
+                text class=(if lane.value.contains('✗') { "value bad" } else { "value" }) x=(px(layout.width - 2.0)) y=(px(text_y)) text-anchor="end" {
                     (fitted(&lane.value, room))
                 }
             }
@@ -249,7 +266,8 @@ fn text_of(mark: &Mark, middle: f64, scale: &Scale) -> Markup {
         return html! {};
     }
     let y = px(middle + SIZE * 0.36);
-    let inside = mark.to - mark.from >= width(&mark.text) + GAP;
+    let gap = if mark.look == Look::Phase { 0.0 } else { GAP };
+    let inside = mark.to - mark.from >= width(&mark.text) + gap;
     let (after, before) = (scale.right() - mark.to - GAP, mark.from - scale.left() - GAP);
     let (class, x, anchor, room) = match mark.look {
         Look::Phase if inside => ("on-phase", f64::midpoint(mark.from, mark.to), "middle", f64::MAX),
