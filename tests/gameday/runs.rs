@@ -184,8 +184,8 @@ fn a_guard_aborts_and_heals_within_a_second() {
     let guarded = PROBES.to_owned()
         + "guards: [{when: not web, for: 1s, because: customers cannot pay}]
 timeline:
+  - {at: T+0, name: other, inject: '--loss 100% --peer SERVER --on h2 --for 10m --max-share 100%'}
   - {at: T+0, name: cut, inject: '--loss 100% --peer SERVER --on h0 --for 10m --max-share 100%'}
-  - {at: T+1s, name: other, inject: '--loss 100% --peer SERVER --on h2 --for 10m --max-share 100%'}
   - {at: T+5m, name: never, observe: This does not come}
 ";
     let begun = Instant::now();

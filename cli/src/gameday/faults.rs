@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use partition_agent_core::clock::BootTime;
-use partition_agent_proto::{FaultId, FaultSpec, Hits, Span};
+use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, Hits, Span};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -67,8 +67,14 @@ pub async fn begin(
     let outcome = tokio::select! {
         outcome = start.run() => outcome,
         _ = stop.wait_for(|stop| *stop) => {
-            start.withdraw().await;
-            return Err("the run was aborted while it started".to_owned());
+            let taken_back = start.withdraw().await;
+            let was_felt = |answer: &Result<Option<FaultStatus>, Failure>| {
+                matches!(answer, Ok(Some(fault)) if fault.started_boot_ns.is_some())
+            };
+            let felt = taken_back.iter().filter(|(_, answer)| was_felt(answer)).map(|(host, _)| host.as_str());
+            let felt = felt.collect::<Vec<_>>().join(", ");
+            let on = if felt.is_empty() { "nowhere".to_owned() } else { format!("for a moment, on {felt}") };
+            return Err(format!("the run was aborted while it started, and it was taken back; it was in force {on}"));
         }
     };
     let reasons = outcome.failed.iter().chain(&outcome.unknown);

@@ -144,6 +144,8 @@ async fn cut(
     let stop = course.stop.subscribe();
     match course.during(faults::begin(&team, id, command, stop)).await {
         Ok(standing) => course.stands(&step.name, words, duration, standing),
+        // It has been told why.
+        Err(why) if course.aborted.is_some() => return course.log.warn(format!("{}: {why}", step.name)),
         Err(why) => return course.abort(refused(why)),
     }
     if is_first {
