@@ -98,7 +98,9 @@ impl Lab {
         let hosts = hosts(&blueprint, &bridge).await?;
         tell(&counted(&blueprint));
 
-        let files = std::path::absolute(&loaded.directory).unwrap_or_else(|_| loaded.directory.clone());
+        // A path without a directory has an empty one.
+        let here = std::env::current_dir()?;
+        let files = if loaded.directory == Path::new("") { here } else { here.join(&loaded.directory) };
         let (agents, servers) =
             try_join(agents(&blueprint, &hosts), servers(&blueprint, &hosts, &files, tell)).await?;
         let loaded = Loaded {
