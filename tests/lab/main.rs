@@ -60,8 +60,8 @@ impl Outside {
     fn new(fleet: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mark = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("fleet.toml"), fleet).unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("fleet.toml"), fleet).expect("a file");
         let network = Lab::new();
         let begun = Instant::now();
         // The kernel tells a little later that both ends of a link are up; a snapshot before that would differ.
@@ -79,12 +79,12 @@ impl Outside {
         // The build directory may be closed to others. Made by another process, since a file that this one still writes, in
         // whatever thread, cannot be run.
         let directory = outside.dir.path().join("bin");
-        std::fs::create_dir(&directory).unwrap();
+        std::fs::create_dir(&directory).expect("a directory");
         outside.program = directory.join("partition-agent");
-        let copied = Command::new("cp").arg(binary()).arg(&outside.program).status().unwrap();
+        let copied = Command::new("cp").arg(binary()).arg(&outside.program).status().expect("cp is there");
         assert!(copied.success());
-        std::fs::set_permissions(outside.dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        chown(outside.dir.path(), Some(outside.user), Some(outside.user)).unwrap();
+        std::fs::set_permissions(outside.dir.path(), PermissionsExt::from_mode(0o755)).expect("it is ours");
+        chown(outside.dir.path(), Some(outside.user), Some(outside.user)).expect("root may");
         outside
     }
 
@@ -100,7 +100,7 @@ impl Outside {
     }
 
     fn lab(&self, words: &[&str]) -> Output {
-        self.network.app.run(|| self.command(&[&["lab"], words].concat()).output().unwrap())
+        self.network.app.run(|| self.command(&[&["lab"], words].concat()).output().expect("setpriv is there"))
     }
 
     /// It must succeed. What it printed.
@@ -129,7 +129,7 @@ impl Outside {
     /// Processes of the lab, and of whoever is in it.
     fn processes(&self) -> Vec<u32> {
         let entry = format!("{MARK}={}\0", self.mark).into_bytes();
-        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let all = std::fs::read_dir("/proc").expect("procfs").flatten();
         let pids = all.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
         let carries = |pid: &u32| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -148,20 +148,22 @@ impl Outside {
 
     /// The process that holds the lab.
     fn holder(&self) -> i32 {
-        let told = std::fs::read(self.dir.path().join("partition-agent/labs/lab.json")).unwrap();
-        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
-        told["pid"].as_i64().unwrap().try_into().unwrap()
+        let told = std::fs::read(self.dir.path().join("partition-agent/labs/lab.json")).expect("a lab is up");
+        let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+        told["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("a process")
     }
 
     /// All that others could notice.
     fn snapshot(&self) -> (Snapshot, BTreeSet<PathBuf>, String) {
         let mut files = BTreeSet::new();
         for directory in [PathBuf::from("/run"), self.dir.path().to_owned()] {
-            files.extend(std::fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()));
+            files.extend(
+                std::fs::read_dir(directory).expect("it is there").flatten().map(|entry| entry.path()),
+            );
         }
         // Other tests have theirs.
         files.remove(&PathBuf::from("/run/netns"));
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("procfs");
         let mounts =
             mounts.lines().filter(|line| !line.contains("/run/netns")).collect::<Vec<_>>().join("\n");
         let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
@@ -172,6 +174,8 @@ impl Outside {
 impl Drop for Outside {
     fn drop(&mut self) {
         // A panic on the way out would hide the one that matters.
-        let _ = self.network.app.run(|| self.command(&["lab", "down"]).output());
+        for name in ["lab", "second"] {
+            let _ = self.network.app.run(|| self.command(&["lab", "down", "--name", name]).output());
+        }
     }
 }

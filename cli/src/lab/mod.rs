@@ -146,11 +146,10 @@ impl Lab {
 }
 
 fn counted(blueprint: &Blueprint) -> String {
-    let hosts = blueprint.fleet.hosts.len();
-    let others = blueprint.nodes.len() - hosts;
     let agents = blueprint.nodes.iter().filter(|node| node.agent.is_some()).count();
     format!(
-        "{hosts} hosts and {others} others are linked; starting {agents} agents and {} servers",
+        "hosts: {}, all linked; starting agents: {agents}, servers: {}",
+        blueprint.nodes.len(),
         blueprint.runs.len()
     )
 }
