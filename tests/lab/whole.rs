@@ -67,9 +67,7 @@ fn goes_through_its_life(outside: &Outside) {
 
     // A cut, and the kernel's heal at its deadline: 5 s is the shortest of a fleet.
     let begun = Instant::now();
-    let cut = agent("inject --loss 100% --peer shop --on web --for 5s --no-wait");
-    let cut =
-        if cut.status.success() { cut } else { agent("inject --loss 100% --peer shop --on web --for 5s") };
+    let cut = agent("inject --loss 100% --peer shop --on web --for 5s");
     assert!(cut.status.success(), "{}{}", text(&cut.stdout), text(&cut.stderr));
     for shop in SHOP {
         assert!(!loads(outside, "web", &format!("{shop}:8080")), "{shop}");

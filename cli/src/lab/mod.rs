@@ -128,7 +128,6 @@ impl Lab {
 
     /// The network namespace of a host or service of the lab, or of the controller, to enter. Of what is on several
     /// hosts it is the first.
-    #[expect(dead_code, reason = "for game days")]
     pub fn namespace(&self, host: &str) -> Option<&Path> {
         let host = host.to_ascii_lowercase();
         if host == CONTROLLER {
@@ -136,12 +135,6 @@ impl Lab {
         }
         let first = self.places.get(&host)?.first()?;
         self.hosts.get(*first).map(Host::namespace)
-    }
-
-    /// All that can be entered, services included.
-    #[expect(dead_code, reason = "for game days")]
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().map(String::as_str)
     }
 }
 
