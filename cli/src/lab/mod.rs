@@ -98,7 +98,9 @@ impl Lab {
         let hosts = hosts(&blueprint, &bridge).await?;
         tell(&counted(&blueprint));
 
-        let files = std::path::absolute(&loaded.directory).unwrap_or_else(|_| loaded.directory.clone());
+        // A path without a directory has an empty one.
+        let here = std::env::current_dir()?;
+        let files = if loaded.directory == Path::new("") { here } else { here.join(&loaded.directory) };
         let (agents, servers) =
             try_join(agents(&blueprint, &hosts), servers(&blueprint, &hosts, &files, tell)).await?;
         let loaded = Loaded {
@@ -134,20 +136,13 @@ impl Lab {
         let first = self.places.get(&host)?.first()?;
         self.hosts.get(*first).map(Host::namespace)
     }
-
-    /// All that can be entered, services included.
-    #[expect(dead_code, reason = "for game days")]
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().map(String::as_str)
-    }
 }
 
 fn counted(blueprint: &Blueprint) -> String {
-    let hosts = blueprint.fleet.hosts.len();
-    let others = blueprint.nodes.len() - hosts;
     let agents = blueprint.nodes.iter().filter(|node| node.agent.is_some()).count();
     format!(
-        "{hosts} hosts and {others} others are linked; starting {agents} agents and {} servers",
+        "hosts: {}, all linked; starting agents: {agents}, servers: {}",
+        blueprint.nodes.len(),
         blueprint.runs.len()
     )
 }

@@ -47,7 +47,9 @@ impl Process {
     pub fn open_started(pid: u32, started: u64) -> Option<Self> {
         // What has the number now, after it is held, had it before.
         let process = Self::open(pid)?;
-        (start_in(&stat(pid)?)? == started).then_some(process)
+        let is_it = start_in(&stat(pid)?)? == started;
+        // One that has ended keeps its number until its parent has looked.
+        (is_it && !process.ends_within(Duration::ZERO)).then_some(process)
     }
 
     /// An error means that it has ended.

@@ -168,17 +168,18 @@ impl<'a> Server<'a> {
             };
             last = match status {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => format!("`ready` ended with {}", told(status)),
+                Some(status) => format!("`ready` ended with {}{}", told(status), end_of(&answers)),
+                // What it said before tells more.
+                None if !last.is_empty() => last,
                 None => "`ready` did not end".to_owned(),
             };
             sleep(ASK_PACE).await;
         }
         let span = self.run.server.patience;
         Err(Failure::Failed(format!(
-            "lab.{} on {} is not ready within {span}: {last}{}{}",
+            "lab.{} on {} is not ready within {span}: {last}{}",
             self.run.name,
             self.host.name,
-            end_of(&answers),
             end_of(&self.log)
         )))
     }
