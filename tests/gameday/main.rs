@@ -1,4 +1,7 @@
-//! Game days: on a fleet of hosts with real agents, and the shipped ones in a lab with real servers.
+//! Game days: each kind of probe against the real server, whole runs on a fleet of hosts with real agents.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod probes;
 mod runs;
-mod shipped;
+mod servers;
