@@ -122,6 +122,7 @@ mod tests {
             duplicated: Vec::new(),
             uncertain: Vec::new(),
             phases: Default::default(),
+            spans: Vec::new(),
             unread: None,
         }
     }
