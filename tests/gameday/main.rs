@@ -4,5 +4,6 @@
 
 mod browser;
 mod html;
+mod probes;
 mod report;
 mod runs;
