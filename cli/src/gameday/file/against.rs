@@ -87,9 +87,9 @@ fn asked_by_an_agent(ask: &Ask) -> Result<(), &'static str> {
     match ask {
         Ask::Tcp(_) => Ok(()),
         Ask::Http { headers, body: None, json: None, .. } if headers.is_empty() => Ok(()),
-        Ask::Http { .. } => {
-            Err("agents ask for a status only: leave headers, body and json out, or `from`, and it is asked from here")
-        }
+        Ask::Http { .. } => Err(
+            "agents ask for a status only: leave headers, body and json out, or `from`, and it is asked from here",
+        ),
         Ask::Dns { .. }
         | Ask::Command { .. }
         | Ask::Prometheus { .. }
@@ -146,7 +146,9 @@ fn inject(fleet: &Fleet, on: Option<&Selector>, args: &InjectArgs) -> Result<Tol
         (Some(link), _) => link_orders(fleet, link, args),
         (None, Some(_)) => orders(fleet, &hosts, args),
         (None, None) => {
-            return Err("on which hosts? --on '*' is all of them, and --link NAME those at its end".to_owned());
+            return Err(
+                "on which hosts? --on '*' is all of them, and --link NAME those at its end".to_owned()
+            );
         }
     };
     let specs = specs.map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ mod raw;
 mod reader;
 mod rehearsal;
 mod rounds;
+mod schema;
 mod steps;
 mod timeline;
 mod times;
@@ -28,6 +29,7 @@ use node::Node;
 
 pub use against::Ground;
 pub use model::*;
+pub use schema::schema;
 
 /// The game day that a file describes. `severity` goes before the file's own, and `environment` is asked for `${NAME}`.
 ///

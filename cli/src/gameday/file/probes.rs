@@ -15,7 +15,28 @@ use super::values::{Least, length, some};
 use crate::fleet::Text;
 use crate::mistakes::Mistakes;
 
-const QUESTIONS: [&str; 8] = ["http", "tcp", "dns", "command", "prometheus", "redis", "postgresql", "nats"];
+/// The keys that ask; one of them makes a probe.
+pub const QUESTIONS: [&str; 8] =
+    ["http", "tcp", "dns", "command", "prometheus", "redis", "postgresql", "nats"];
+
+/// Keys that say something of the answers to some of the questions only.
+pub const GOES_WITH: [(&str, &[&str]); 12] = [
+    ("status", &["http"]),
+    ("headers", &["http", "prometheus"]),
+    ("body", &["http"]),
+    ("json", &["http"]),
+    ("server", &["dns"]),
+    ("stdout", &["command"]),
+    ("query", &["prometheus"]),
+    ("equals", &["prometheus"]),
+    ("not", &["prometheus"]),
+    ("above", &["prometheus"]),
+    ("below", &["prometheus"]),
+    ("password", &["redis"]),
+];
+
+/// What a text can be compared by.
+pub const COMPARISONS: [&str; 5] = ["equals", "not", "contains", "above", "below"];
 
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,21 +111,21 @@ impl Checker<'_> {
 
     /// Keys that say nothing of what is asked.
     fn belongs(&mut self, raw: &RawProbe, asked: &str) {
-        let keys = [
-            ("status", raw.status.line(), &["http"][..]),
-            ("headers", raw.headers.line(), &["http", "prometheus"]),
-            ("body", raw.body.line(), &["http"]),
-            ("json", raw.json.line(), &["http"]),
-            ("server", raw.server.line(), &["dns"]),
-            ("stdout", raw.stdout.line(), &["command"]),
-            ("query", raw.query.line(), &["prometheus"]),
-            ("equals", raw.equals.line(), &["prometheus"]),
-            ("not", raw.not.line(), &["prometheus"]),
-            ("above", raw.above.line(), &["prometheus"]),
-            ("below", raw.below.line(), &["prometheus"]),
-            ("password", raw.password.line(), &["redis"]),
+        let lines = [
+            raw.status.line(),
+            raw.headers.line(),
+            raw.body.line(),
+            raw.json.line(),
+            raw.server.line(),
+            raw.stdout.line(),
+            raw.query.line(),
+            raw.equals.line(),
+            raw.not.line(),
+            raw.above.line(),
+            raw.below.line(),
+            raw.password.line(),
         ];
-        for (key, line, with) in keys {
+        for ((key, with), line) in GOES_WITH.into_iter().zip(lines) {
             if let Some(line) = line
                 && !with.contains(&asked)
             {
