@@ -25,7 +25,7 @@ use std::path::Path;
 
 use crate::mistakes::Mistakes;
 use environment::Environment;
-use node::Node;
+use node::{Node, Value};
 
 pub use against::Ground;
 pub use model::*;
@@ -49,6 +49,10 @@ pub fn read(
             return Err(mistakes.told());
         }
     };
+    if node.value == Value::Nothing {
+        mistakes.add(1, "there is nothing in it: a game day has at least a name and a timeline");
+        return Err(mistakes.told());
+    }
     let found = RefCell::new(mistakes);
     let raw = reader::read(&node, &found);
     let mut mistakes = found.into_inner();

@@ -211,25 +211,23 @@ impl Checker<'_> {
     }
 
     fn comparison(&mut self, line: u64, key: &str, raw: RawComparison) -> Option<Comparison> {
+        let RawComparison { equals, not, contains, above, below } = raw;
         let choices = [
-            ("equals", raw.equals.there().map(|(line, text)| (line, Comparison::Equals(text)))),
-            ("not", raw.not.there().map(|(line, text)| (line, Comparison::Not(text)))),
-            ("contains", raw.contains.there().map(|(line, text)| (line, Comparison::Contains(text)))),
-            ("above", raw.above.there().map(|(line, number)| (line, Comparison::Above(number)))),
-            ("below", raw.below.there().map(|(line, number)| (line, Comparison::Below(number)))),
+            equals.map(Comparison::Equals),
+            not.map(Comparison::Not),
+            contains.map(Comparison::Contains),
+            above.map(Comparison::Above),
+            below.map(Comparison::Below),
         ];
-        self.one(line, key, choices)
+        self.one(line, key, COMPARISONS.into_iter().zip(choices).collect())
     }
 
     fn prometheus(&mut self, raw: RawProbe) -> Option<Ask> {
-        let choices = [
-            (
-                "equals",
-                raw.equals.there().map(|(line, number)| (line, Comparison::Equals(number.to_string()))),
-            ),
-            ("not", raw.not.there().map(|(line, number)| (line, Comparison::Not(number.to_string())))),
-            ("above", raw.above.there().map(|(line, number)| (line, Comparison::Above(number)))),
-            ("below", raw.below.there().map(|(line, number)| (line, Comparison::Below(number)))),
+        let choices = vec![
+            ("equals", raw.equals.map(|number| Comparison::Equals(number.to_string()))),
+            ("not", raw.not.map(|number| Comparison::Not(number.to_string()))),
+            ("above", raw.above.map(Comparison::Above)),
+            ("below", raw.below.map(Comparison::Below)),
         ];
         let value = self.one(self.line, "prometheus", choices);
         let headers = self.headers(raw.headers);
@@ -240,22 +238,18 @@ impl Checker<'_> {
         Some(Ask::Prometheus { url: url?, query: query?, headers, value: value? })
     }
 
-    /// Exactly one comparison. One that cannot be read has been told.
-    fn one<const N: usize>(
-        &mut self,
-        line: u64,
-        key: &str,
-        choices: [(&str, Option<(u64, Comparison)>); N],
-    ) -> Option<Comparison> {
+    /// Exactly one comparison.
+    fn one(&mut self, line: u64, key: &str, choices: Vec<(&str, Got<Comparison>)>) -> Option<Comparison> {
         let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let mut there = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
-        let Some((one, (line, comparison))) = there.next() else {
+        let mut there = choices.into_iter().filter_map(|(name, choice)| Some((name, choice.line()?, choice)));
+        let Some((one, line, comparison)) = there.next() else {
             self.wrong(line, &format!("{key}: there is nothing to compare with: add one of {names}"));
             return None;
         };
-        if let Some((other, (line, _))) = there.next() {
+        if let Some((other, line, _)) = there.next() {
             self.wrong(line, &format!("{key}: {one} and {other} are two comparisons: leave one of them out"));
         }
+        let comparison = comparison.into_value()?;
         let number = match comparison {
             Comparison::Above(number) | Comparison::Below(number) => number,
             Comparison::Equals(_) | Comparison::Not(_) | Comparison::Contains(_) => 0.0,
