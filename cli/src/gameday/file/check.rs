@@ -86,7 +86,8 @@ pub fn check(
 /// Of every `from`.
 fn lines(raw: &RawDay) -> BTreeMap<String, u64> {
     let probes = raw.probes.value().into_iter().flat_map(|Named(probes)| probes);
-    let probes = probes.map(|(name, probe)| ("probe", name, probe.value().and_then(|probe| probe.from.line())));
+    let probes =
+        probes.map(|(name, probe)| ("probe", name, probe.value().and_then(|probe| probe.from.line())));
     let markers = raw.markers.value().into_iter().flat_map(|Named(markers)| markers);
     let markers =
         markers.map(|(name, marker)| ("marker", name, marker.value().and_then(|marker| marker.from.line())));

@@ -38,6 +38,14 @@ impl<T> Got<T> {
         }
     }
 
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Got<U> {
+        match self {
+            Self::Missing => Got::Missing,
+            Self::Broken(line) => Got::Broken(line),
+            Self::There(line, value) => Got::There(line, into(value)),
+        }
+    }
+
     /// With its line.
     pub fn there(self) -> Option<(u64, T)> {
         match self {

@@ -13,6 +13,7 @@ mod raw;
 mod reader;
 mod rehearsal;
 mod rounds;
+mod schema;
 mod steps;
 mod timeline;
 mod times;
@@ -24,10 +25,11 @@ use std::path::Path;
 
 use crate::mistakes::Mistakes;
 use environment::Environment;
-use node::Node;
+use node::{Node, Value};
 
 pub use against::Ground;
 pub use model::*;
+pub use schema::schema;
 
 /// The game day that a file describes. `severity` goes before the file's own, and `environment` is asked for `${NAME}`.
 ///
@@ -47,6 +49,10 @@ pub fn read(
             return Err(mistakes.told());
         }
     };
+    if node.value == Value::Nothing {
+        mistakes.add(1, "there is nothing in it: a game day has at least a name and a timeline");
+        return Err(mistakes.told());
+    }
     let found = RefCell::new(mistakes);
     let raw = reader::read(&node, &found);
     let mut mistakes = found.into_inner();

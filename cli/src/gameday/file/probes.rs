@@ -16,7 +16,28 @@ use super::values::{Least, length, some};
 use crate::fleet::Text;
 use crate::mistakes::Mistakes;
 
-const QUESTIONS: [&str; 8] = ["http", "tcp", "dns", "command", "prometheus", "redis", "postgresql", "nats"];
+/// The keys that ask; one of them makes a probe.
+pub const QUESTIONS: [&str; 8] =
+    ["http", "tcp", "dns", "command", "prometheus", "redis", "postgresql", "nats"];
+
+/// Keys that say something of the answers to some of the questions only.
+pub const GOES_WITH: [(&str, &[&str]); 12] = [
+    ("status", &["http"]),
+    ("headers", &["http", "prometheus"]),
+    ("body", &["http"]),
+    ("json", &["http"]),
+    ("server", &["dns"]),
+    ("stdout", &["command"]),
+    ("query", &["prometheus"]),
+    ("equals", &["prometheus"]),
+    ("not", &["prometheus"]),
+    ("above", &["prometheus"]),
+    ("below", &["prometheus"]),
+    ("password", &["redis"]),
+];
+
+/// What a text can be compared by.
+pub const COMPARISONS: [&str; 5] = ["equals", "not", "contains", "above", "below"];
 
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -93,21 +114,21 @@ impl Checker<'_> {
 
     /// Keys that say nothing of what is asked.
     fn belongs(&mut self, raw: &RawProbe, asked: &str) {
-        let keys = [
-            ("status", raw.status.line(), &["http"][..]),
-            ("headers", raw.headers.line(), &["http", "prometheus"]),
-            ("body", raw.body.line(), &["http"]),
-            ("json", raw.json.line(), &["http"]),
-            ("server", raw.server.line(), &["dns"]),
-            ("stdout", raw.stdout.line(), &["command"]),
-            ("query", raw.query.line(), &["prometheus"]),
-            ("equals", raw.equals.line(), &["prometheus"]),
-            ("not", raw.not.line(), &["prometheus"]),
-            ("above", raw.above.line(), &["prometheus"]),
-            ("below", raw.below.line(), &["prometheus"]),
-            ("password", raw.password.line(), &["redis"]),
+        let lines = [
+            raw.status.line(),
+            raw.headers.line(),
+            raw.body.line(),
+            raw.json.line(),
+            raw.server.line(),
+            raw.stdout.line(),
+            raw.query.line(),
+            raw.equals.line(),
+            raw.not.line(),
+            raw.above.line(),
+            raw.below.line(),
+            raw.password.line(),
         ];
-        for (key, line, with) in keys {
+        for ((key, with), line) in GOES_WITH.into_iter().zip(lines) {
             if let Some(line) = line
                 && !with.contains(&asked)
             {
@@ -193,25 +214,23 @@ impl Checker<'_> {
     }
 
     fn comparison(&mut self, line: u64, key: &str, raw: RawComparison) -> Option<Comparison> {
+        let RawComparison { equals, not, contains, above, below } = raw;
         let choices = [
-            ("equals", raw.equals.there().map(|(line, text)| (line, Comparison::Equals(text)))),
-            ("not", raw.not.there().map(|(line, text)| (line, Comparison::Not(text)))),
-            ("contains", raw.contains.there().map(|(line, text)| (line, Comparison::Contains(text)))),
-            ("above", raw.above.there().map(|(line, number)| (line, Comparison::Above(number)))),
-            ("below", raw.below.there().map(|(line, number)| (line, Comparison::Below(number)))),
+            equals.map(Comparison::Equals),
+            not.map(Comparison::Not),
+            contains.map(Comparison::Contains),
+            above.map(Comparison::Above),
+            below.map(Comparison::Below),
         ];
-        self.one(line, key, choices)
+        self.one(line, key, COMPARISONS.into_iter().zip(choices).collect())
     }
 
     fn prometheus(&mut self, raw: RawProbe) -> Option<Ask> {
-        let choices = [
-            (
-                "equals",
-                raw.equals.there().map(|(line, number)| (line, Comparison::Equals(number.to_string()))),
-            ),
-            ("not", raw.not.there().map(|(line, number)| (line, Comparison::Not(number.to_string())))),
-            ("above", raw.above.there().map(|(line, number)| (line, Comparison::Above(number)))),
-            ("below", raw.below.there().map(|(line, number)| (line, Comparison::Below(number)))),
+        let choices = vec![
+            ("equals", raw.equals.map(|number| Comparison::Equals(number.to_string()))),
+            ("not", raw.not.map(|number| Comparison::Not(number.to_string()))),
+            ("above", raw.above.map(Comparison::Above)),
+            ("below", raw.below.map(Comparison::Below)),
         ];
         let value = self.one(self.line, "prometheus", choices);
         let headers = self.headers(raw.headers);
@@ -222,22 +241,18 @@ impl Checker<'_> {
         Some(Ask::Prometheus { url: url?, query: query?, headers, value: value? })
     }
 
-    /// Exactly one comparison. One that cannot be read has been told.
-    fn one<const N: usize>(
-        &mut self,
-        line: u64,
-        key: &str,
-        choices: [(&str, Option<(u64, Comparison)>); N],
-    ) -> Option<Comparison> {
+    /// Exactly one comparison.
+    fn one(&mut self, line: u64, key: &str, choices: Vec<(&str, Got<Comparison>)>) -> Option<Comparison> {
         let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let mut there = choices.into_iter().filter_map(|(name, choice)| Some((name, choice?)));
-        let Some((one, (line, comparison))) = there.next() else {
+        let mut there = choices.into_iter().filter_map(|(name, choice)| Some((name, choice.line()?, choice)));
+        let Some((one, line, comparison)) = there.next() else {
             self.wrong(line, &format!("{key}: there is nothing to compare with: add one of {names}"));
             return None;
         };
-        if let Some((other, (line, _))) = there.next() {
+        if let Some((other, line, _)) = there.next() {
             self.wrong(line, &format!("{key}: {one} and {other} are two comparisons: leave one of them out"));
         }
+        let comparison = comparison.into_value()?;
         let number = match comparison {
             Comparison::Above(number) | Comparison::Below(number) => number,
             Comparison::Equals(_) | Comparison::Not(_) | Comparison::Contains(_) => 0.0,

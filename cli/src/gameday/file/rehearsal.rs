@@ -84,11 +84,13 @@ mod tests {
 
     #[test]
     fn a_rehearsal_is_faster_and_long_enough_to_be_seen() {
-        let mut day = day("name: a\nlongest: 1h\nprobes: {p: {tcp: \"a:1\", every: 10s}}\nrecovery: {holds: p, within: 7m}\ntimeline:\n\
+        let mut day = day(
+            "name: a\nlongest: 1h\nprobes: {p: {tcp: \"a:1\", every: 10s}}\nrecovery: {holds: p, within: 7m}\ntimeline:\n\
              - {at: T-15m, run: x, timeout: 1m}\n\
              - {at: T+0, inject: --loss 1%..9% --ramp 5m --peer a --for 10m}\n\
              - {at: 5m, inject: --loss 9% --flap 30s/2s --peer a --for 20s}\n\
-             - {at: 6m, partition: a b --for 3s --flap 500ms/1h}\n");
+             - {at: 6m, partition: a b --for 3s --flap 500ms/1h}\n",
+        );
         day.hurry(NonZeroU32::new(10).unwrap());
         let step = |step: &super::super::Step| {
             let timing = match &step.action {
@@ -97,7 +99,11 @@ mod tests {
                 _ => None,
             };
             let timing = timing.map(|timing| {
-                (timing.duration.to_string(), timing.flap.map(|flap| flap.to_string()), timing.ramp.map(|ramp| ramp.to_string()))
+                (
+                    timing.duration.to_string(),
+                    timing.flap.map(|flap| flap.to_string()),
+                    timing.ramp.map(|ramp| ramp.to_string()),
+                )
             });
             (step.at_ms, timing)
         };
@@ -113,7 +119,15 @@ mod tests {
         );
         let Some(Action::Run { timeout, .. }) = day.rounds[0].steps[0].action else { panic!("no command") };
         let stay = (timeout, day.longest, day.probes["p"].every, day.rounds[0].recovery.within);
-        assert_eq!(stay, (Duration::from_secs(60), Duration::from_secs(3_600), Duration::from_secs(10), Duration::from_secs(420)));
+        assert_eq!(
+            stay,
+            (
+                Duration::from_secs(60),
+                Duration::from_secs(3_600),
+                Duration::from_secs(10),
+                Duration::from_secs(420)
+            )
+        );
     }
 
     #[test]
@@ -129,6 +143,9 @@ mod tests {
             Err("f.yaml has no scenario `thre`; did you mean `three`?".to_owned())
         );
         let mut alone = day("name: a\ntimeline: [{at: T, inject: --loss 1% --peer a}]");
-        assert_eq!(alone.keep(&["a".to_owned()]), Err("f.yaml has no scenarios: leave --scenario out".to_owned()));
+        assert_eq!(
+            alone.keep(&["a".to_owned()]),
+            Err("f.yaml has no scenarios: leave --scenario out".to_owned())
+        );
     }
 }

@@ -15,7 +15,8 @@ use crate::mistakes::Mistakes;
 /// Of a command that `run` runs.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const ACTIONS: [&str; 8] =
+/// The keys that do something; a step has one of them, or only `expect`.
+pub const ACTIONS: [&str; 8] =
     ["inject", "partition", "degrade", "restore", "run", "confirm", "observe", "matrix"];
 
 /// What `degrade` does in this game day.

@@ -27,6 +27,8 @@ struct Cut<'a> {
     at_ms: i64,
     /// At its deadline, or when it is restored.
     ends_ms: i64,
+    /// Which is told.
+    too_long: bool,
 }
 
 /// The steps, in the order of their times; those of one time in the order of the file. `line` is that of the timeline.
@@ -57,7 +59,7 @@ pub fn timeline(
             restore.check(steps, &drafts, &mut cuts, mistakes);
         }
     }
-    for Cut { step, line, ends_ms, .. } in &cuts {
+    for Cut { step, line, ends_ms, .. } in cuts.iter().filter(|cut| !cut.too_long) {
         let takes = between(begins, *ends_ms);
         if takes > bounds.longest {
             let (ends, takes, longest) = (At(*ends_ms), Length(takes), Length(bounds.longest));
@@ -128,10 +130,10 @@ fn cuts<'a>(
                 "{step}: its fault lasts {lasts}, and longest is {longest}: shorten --for, or raise longest"
             );
             mistakes.add(line, what);
-            continue;
         }
         let lasts_ms = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
-        cuts.push(Cut { step, line, at_ms, ends_ms: at_ms.saturating_add(lasts_ms) });
+        let ends_ms = at_ms.saturating_add(lasts_ms);
+        cuts.push(Cut { step, line, at_ms, ends_ms, too_long: lasts > longest });
     }
     cuts
 }

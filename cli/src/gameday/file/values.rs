@@ -25,6 +25,7 @@ pub fn length(
     let Some((line, Text(Lasting(length)))) = written.there() else { return default };
     if length.is_zero() && least == Least::Something {
         mistakes.add(line, format!("{key}: write more than 0s"));
+        return default;
     }
     length
 }
