@@ -14,6 +14,13 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+impl Table {
+    /// Of who reaches whom.
+    pub fn is_matrix(&self) -> bool {
+        self.rows.iter().flatten().any(|cell| matches!(cell, Cell::Reach(..)))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
     Text(String),
@@ -203,7 +210,8 @@ fn probes(round: &RoundReport) -> Option<Table> {
         "Last answer",
     ];
     let inverted = round.probes.iter().any(|probe| !probe.normally_holds);
-    let legend = if inverted { "`not`: it fails when all is well; an outage is when it holds." } else { "" };
+    let legend =
+        if inverted { "Not: it fails when all is well, and its outage is when it holds." } else { "" };
     table("Probes", legend, &names, rows.collect())
 }
 

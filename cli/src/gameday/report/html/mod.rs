@@ -33,13 +33,7 @@ pub fn page(report: &Report) -> String {
                 h2 { "Warnings" }
                 ul { @for warning in &report.warnings { li { (warning) } } }
             }
-            @for (nth, round) in report.rounds.iter().enumerate() {
-                @let tables = tables::round(round, &clock);
-                @if !tables.is_empty() {
-                    h2 { "Details" @if report.rounds.len() > 1 { ": " (tables::title(report, nth)) } }
-                    @for (which, one) in tables.iter().enumerate() { (table::section(3, one, &format!("r{nth}-{which}"))) }
-                }
-            }
+            @for (nth, round) in report.rounds.iter().enumerate() { (details(report, nth, round, &clock)) }
             @if let Some(hosts) = tables::hosts(report) { (table::section(2, &hosts, "hosts")) }
         }
     };
@@ -174,6 +168,23 @@ fn tiles(round: &RoundReport) -> Markup {
                     b { (sign) (check.measured) }
                     span { @if check.target.is_empty() { "no target" } @else { "target " (check.target.replace("at most ", "≤ ")) } }
                 }
+            }
+        }
+    }
+}
+
+/// The tables of a round; those of who reaches whom beside each other, as they are there to be compared.
+fn details(report: &Report, nth: usize, round: &RoundReport, clock: &Clock) -> Markup {
+    let tables = tables::round(round, clock);
+    if tables.is_empty() {
+        return html! {};
+    }
+    let tables = tables.iter().enumerate().collect::<Vec<_>>();
+    html! {
+        h2 { "Details" @if report.rounds.len() > 1 { ": " (tables::title(report, nth)) } }
+        @for alike in tables.chunk_by(|a, b| a.1.is_matrix() && b.1.is_matrix()) {
+            div class=[(alike.len() > 1).then_some("side")] {
+                @for (which, one) in alike { div { (table::section(3, one, &format!("r{nth}-{which}"))) } }
             }
         }
     }

@@ -27,7 +27,7 @@ pub struct Layout {
     apart: f64,
 }
 
-pub const WIDE: Layout = Layout { class: "wide", width: 1_120.0, left: 200.0, right: 130.0, apart: 84.0 };
+pub const WIDE: Layout = Layout { class: "wide", width: 1_120.0, left: 190.0, right: 150.0, apart: 84.0 };
 pub const NARROW: Layout = Layout { class: "narrow", width: 360.0, left: 0.0, right: 0.0, apart: 68.0 };
 
 /// Of a lane's marks.
