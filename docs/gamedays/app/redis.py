@@ -71,21 +71,23 @@ class Master:
         self.lock = threading.Lock()
 
     def find(self):
-        tried = []
+        tried = {}
         for sentinel in self.sentinels:
             asked = Redis(sentinel, 0.3)
             try:
                 host, port = asked("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
+                if host in tried:
+                    continue
+                tried[host] = "no master"
                 master = Redis(f"{host}:{port}")
                 if master("ROLE")[0] == "master":
                     print(f"{sentinel} says that the master is {host}", flush=True)
                     return master
-                tried.append(f"{host} is no master")
             except (OSError, Refused, TypeError) as error:
-                tried.append(f"{sentinel}: {error}")
+                tried[sentinel] = error
             finally:
                 asked.close()
-        raise ConnectionError("no master: " + "; ".join(tried))
+        raise ConnectionError("no master: " + "; ".join(f"{who}: {why}" for who, why in tried.items()))
 
     def __call__(self, *words):
         with self.lock:

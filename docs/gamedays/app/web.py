@@ -4,6 +4,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ADDRESS = os.environ.get("ADDRESS", "127.0.0.1")
@@ -15,7 +16,7 @@ def metrics(values):
 
 
 def serve(port, routes):
-    """Answers `routes`, `{"GET /path": function(body) -> (status, text or JSON)}`, until the process ends."""
+    """Answers `routes`, `{"GET /path": function(body) -> (status, text, JSON or an iterator of events)}`, until the process ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -26,12 +27,28 @@ def serve(port, routes):
             path = self.path.split("?")[0]
             route = routes.get(f"{self.command} {path}")
             status, reply = route(body) if route else (404, {"error": f"there is no {path}"})
+            if isinstance(reply, Iterator):
+                self.stream(reply)
+                return
             text = reply if isinstance(reply, str) else json.dumps(reply) + "\n"
             self.send_response(status)
             self.send_header("Content-Type", "text/plain" if isinstance(reply, str) else "application/json")
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
+
+        def stream(self, lines):
+            """Server-sent events, until the client has enough of them."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            try:
+                for line in lines:
+                    self.wfile.write(f"data: {line}\n\n".encode())
+            except OSError:
+                lines.close()
 
         do_GET = do_POST = answer
 
