@@ -1,5 +1,5 @@
 # Makes the given node the leader, so that a scenario cuts off the one that matters.
-. ./nodes.sh
+. "$(dirname "$0")/nodes.sh"
 wanted=$(at "$1" endpoint status -w fields | field MemberID)
 leader=$(at "$1" endpoint status -w fields | field Leader)
 [ -n "$wanted" ] || { echo "$1 does not answer"; exit 1; }

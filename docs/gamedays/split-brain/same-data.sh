@@ -1,5 +1,5 @@
 # Compares a hash of all keys at one revision, the last that every node has.
-. ./nodes.sh
+. "$(dirname "$0")/nodes.sh"
 revision=
 for node in $nodes; do
     has=$(at "$node" endpoint status -w fields | field Revision)

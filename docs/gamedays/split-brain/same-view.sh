@@ -1,5 +1,5 @@
 # Asks every node by itself who leads and who is a member. Succeeds if all say the same.
-. ./nodes.sh
+. "$(dirname "$0")/nodes.sh"
 views=
 for node in $nodes; do
     status=$(at "$node" endpoint status -w fields) || { echo "$node does not answer"; exit 1; }
