@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -55,8 +56,15 @@ def serve(port, routes):
         def log_message(self, *_):
             """Probes ask every second: what matters is logged by the services themselves."""
 
-    ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer((ADDRESS, port), Handler).serve_forever()
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request, client_address):
+            """Who asks and does not wait for the answer is no error of ours."""
+            if not isinstance(sys.exc_info()[1], OSError):
+                super().handle_error(request, client_address)
+
+    Server((ADDRESS, port), Handler).serve_forever()
 
 
 def ask(url, body=None, timeout=1.0):

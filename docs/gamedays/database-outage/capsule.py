@@ -9,7 +9,7 @@ import time
 from app.breaker import Breaker
 from app.web import ask, metrics, serve
 
-replicas = {f"store-{number}": Breaker(f"store-{number}", failures=1, rest=2.0) for number in (1, 2, 3)}
+replicas = {f"store-{number}": Breaker(f"store-{number}", failures=1, rest=2.0, most=2.0) for number in (1, 2, 3)}
 waiting = collections.deque()
 seen = {"written": 0, "later": 0, "slowest_ms": 0}
 

@@ -39,7 +39,7 @@ def look_up(_):
     except OSError as error:
         return 503, {"error": "nothing is known at the moment", "because": str(error)}
     try:
-        breaker.call(cache, "SET", "evaluation", text, "PX", 1000)
+        breaker.call(cache, "SET", "evaluation", text, "PX", 5000)
     except (OSError, redis.Refused):
         pass
     return status, {"evaluation": text, "from": "plato"}

@@ -25,7 +25,7 @@ select pg_is_in_recovery(), (select count(*) from pg_stat_replication),
        (select timeline_id from pg_control_checkpoint());
 """
 SERVERS = ["postgres-1", "postgres-2"]
-breaker = Breaker("postgresql")
+breaker = Breaker("postgresql", most=4.0)
 policies = {"known": None}
 state = {"primary": SERVERS[0], "up": False, "readable": False, "replicas": 0, "lag": -1}
 
