@@ -3,4 +3,4 @@
 PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 initdb --pgdata="$DIR/data" --username=postgres --auth=trust --no-sync >initdb.log || { cat initdb.log; exit 1; }
 echo 'host all all all trust' >>"$DIR/data/pg_hba.conf"
-exec postgres -D "$DIR/data" -c listen_addresses="$ADDRESS" -c unix_socket_directories= "$@"
+exec postgres -D "$DIR/data" -c listen_addresses="$ADDRESS" -c unix_socket_directories= -c dynamic_shared_memory_type=mmap "$@"

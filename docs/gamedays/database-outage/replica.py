@@ -19,6 +19,7 @@ SOURCE = f"host={PEER} user=postgres dbname=postgres connect_timeout=2"
 SETTINGS = {
     "listen_addresses": ADDRESS,
     "unix_socket_directories": "",
+    "dynamic_shared_memory_type": "mmap",        # in DATA: nothing is left in /dev/shm by whoever is killed
     "wal_log_hints": "on",               # for pg_rewind
     "wal_keep_size": "256MB",
     "hot_standby": "on",
