@@ -15,15 +15,21 @@ STREAM = {"name": "EVENTS", "subjects": ["events.>"], "storage": "file", "retent
 nats = Nats(os.environ["NATS"], "gateway")
 breaker = Breaker("nats")
 buffer = collections.deque()
+ids = {}                                 # of the events that were taken last, the oldest first
 seen = {"accepted": 0, "published": 0, "duplicates": 0, "errors": 0}
 
 
 def accept(body):
     """202: the event will be published. Its `id` makes it one event, however often it is sent."""
+    identity = json.loads(body)["id"]
     if len(buffer) >= ROOM:
         return 503, {"error": "the buffer is full"}
-    buffer.append((json.loads(body)["id"], body))
-    seen["accepted"] += 1
+    if identity not in ids:
+        ids[identity] = True
+        if len(ids) > ROOM:
+            del ids[next(iter(ids))]
+        buffer.append((identity, body))
+        seen["accepted"] += 1
     return 202, {"buffered": len(buffer)}
 
 
