@@ -209,9 +209,8 @@ impl<'a> Course<'a> {
     /// Ends the faults of these steps, or all of them. Whoever cannot be told is healed by its own kernel, when the lease is over.
     pub async fn end(&mut self, steps: &[String]) {
         let of = |id: &FaultId| self.faults.iter().find(|fault| fault.id == id.as_str());
-        let meant = |id: &&FaultId| {
-            steps.is_empty() || of(id).is_some_and(|fault| steps.contains(&fault.step))
-        };
+        let meant =
+            |id: &&FaultId| steps.is_empty() || of(id).is_some_and(|fault| steps.contains(&fault.step));
         let ids = self.standing.keys().filter(meant).cloned().collect::<Vec<_>>();
         let mut members = BTreeMap::<String, Member>::new();
         for in_force in ids.iter().filter_map(|id| self.standing.get(id)) {

@@ -28,7 +28,11 @@ const LOOK_BACK: (std::time::Duration, usize) = (std::time::Duration::from_secs(
 #[derive(Debug)]
 pub enum News {
     /// It is over on every host; how, by host.
-    Over { id: FaultId, lost: bool, ends: BTreeMap<String, String> },
+    Over {
+        id: FaultId,
+        lost: bool,
+        ends: BTreeMap<String, String>,
+    },
     Warning(String),
 }
 
@@ -84,7 +88,8 @@ pub async fn begin(
     };
     let started = |order: &&Order| outcome.started.contains_key(&order.member.name);
     let members = orders.iter().filter(started).map(|order| order.member.clone()).collect();
-    let spread_ms = outcome.spread.map(|spread| f64::from(u32::try_from(spread.micros).unwrap_or(u32::MAX)) / 1e3);
+    let spread_ms =
+        outcome.spread.map(|spread| f64::from(u32::try_from(spread.micros).unwrap_or(u32::MAX)) / 1e3);
     Ok(Standing { id: how.id.clone(), members, since, spread_ms, missing: reasons })
 }
 
@@ -118,7 +123,8 @@ pub async fn keep(standing: Standing, mut stop: watch::Receiver<bool>, news: Unb
 pub async fn end(members: &[Member], ids: Vec<FaultId>) -> BTreeMap<String, String> {
     let quiet = Progress::new([], true);
     let healed = heal::now(members, &What::Ids(ids), &quiet).await;
-    let failed = healed.answers.into_iter().filter_map(|(host, answer)| Some((host, one_line(&answer.err()?))));
+    let failed =
+        healed.answers.into_iter().filter_map(|(host, answer)| Some((host, one_line(&answer.err()?))));
     failed.collect()
 }
 

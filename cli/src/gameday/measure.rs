@@ -36,17 +36,18 @@ impl Seen {
 /// Every target against what was measured. What has neither a target nor a figure is left out.
 pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[MarkerReport]) -> Vec<Check> {
     let mut checks = Vec::new();
-    let mut time = |what: &str, target: Option<std::time::Duration>, measured: Option<u64>, possible: bool| {
-        if !possible || (target.is_none() && measured.is_none()) {
-            return;
-        }
-        checks.push(Check {
-            what: what.to_owned(),
-            target: target.map(|target| format!("at most {}", span(millis(target)))).unwrap_or_default(),
-            measured: measured.map_or_else(|| "never".to_owned(), span),
-            met: target.map(|target| measured.is_some_and(|measured| measured <= millis(target))),
-        });
-    };
+    let mut time =
+        |what: &str, target: Option<std::time::Duration>, measured: Option<u64>, possible: bool| {
+            if !possible || (target.is_none() && measured.is_none()) {
+                return;
+            }
+            checks.push(Check {
+                what: what.to_owned(),
+                target: target.map(|target| format!("at most {}", span(millis(target)))).unwrap_or_default(),
+                measured: measured.map_or_else(|| "never".to_owned(), span),
+                met: target.map(|target| measured.is_some_and(|measured| measured <= millis(target))),
+            });
+        };
     time(Check::DETECT, targets.detect, measures.detect_ms, round.detected.is_some());
     time(Check::ALERT, targets.alert, measures.alert_ms, round.alerted.is_some());
     let recovers = !round.recovery.holds.is_empty();
@@ -146,8 +147,13 @@ mod tests {
 
     #[test]
     fn what_is_promised_and_never_comes_is_not_met() {
-        let targets = Targets { detect: Some(Duration::from_secs(2)), rto: Some(Duration::from_secs(10)), ..Targets::default() };
-        let seen = Seen { first_fault: Some(0), healed: Some(5_000), detected: Some(1_999), ..Seen::default() };
+        let targets = Targets {
+            detect: Some(Duration::from_secs(2)),
+            rto: Some(Duration::from_secs(10)),
+            ..Targets::default()
+        };
+        let seen =
+            Seen { first_fault: Some(0), healed: Some(5_000), detected: Some(1_999), ..Seen::default() };
         let checks = checks(&round(), &targets, &seen.measures(None), &[]);
         let told = checks.iter().map(|check| (check.what.as_str(), check.measured.as_str(), check.met));
         assert_eq!(
@@ -159,10 +165,7 @@ mod tests {
             ]
         );
         assert_eq!(outcome(&checks), Outcome::Failed);
-        assert_eq!(
-            unmet(&checks).next().unwrap(),
-            "RTO: never, and it should be at most 10s"
-        );
+        assert_eq!(unmet(&checks).next().unwrap(), "RTO: never, and it should be at most 10s");
     }
 
     #[test]

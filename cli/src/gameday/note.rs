@@ -28,9 +28,13 @@ pub async fn run(args: NoteArgs) -> Result<ExitCode, Failure> {
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let gone = |why: String| {
-        Failure::Failed(format!("{}: {why}; is the run over? Name the directory of its report with --report", socket.display()))
+        Failure::Failed(format!(
+            "{}: {why}; is the run over? Name the directory of its report with --report",
+            socket.display()
+        ))
     };
-    let response = Http::to_socket(socket.clone()).send(request).await.map_err(|error| gone(error.to_string()))?;
+    let response =
+        Http::to_socket(socket.clone()).send(request).await.map_err(|error| gone(error.to_string()))?;
     let status = response.status();
     if status.is_success() {
         return Ok(ExitCode::SUCCESS);

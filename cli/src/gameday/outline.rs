@@ -27,7 +27,10 @@ fn round(round: &Round) -> String {
     };
     text.push_str(&format!("  steady    {}\n", list(&round.steady)));
     for guard in &round.guards {
-        text.push_str(&format!("  abort     when `{}` for {:?}: {}\n", guard.when, guard.lasts, guard.because));
+        text.push_str(&format!(
+            "  abort     when `{}` for {:?}: {}\n",
+            guard.when, guard.lasts, guard.because
+        ));
     }
     for step in &round.steps {
         text.push_str(&format!("  {:9} {}: {}\n", time(step.at_ms), step.name, what(step)));

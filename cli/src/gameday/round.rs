@@ -29,8 +29,7 @@ pub struct Gone {
 /// A probe that cannot be asked.
 pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
     let (places, day) = (&stage.places, &stage.day);
-    stage.markers =
-        Markers::begin(&day.markers, |from| places.of(from), &stage.run, &day.directory())?;
+    stage.markers = Markers::begin(&day.markers, |from| places.of(from), &stage.run, &day.directory())?;
     let mut course = Course::new(stage, round)?;
     let mut matrices = Vec::new();
     course.phase("steady");
@@ -105,8 +104,7 @@ async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<Matrix
             cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
         }
         Action::Partition { words, on, args } => {
-            let command =
-                team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?, team)));
+            let command = team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?, team)));
             cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
         }
         Action::Restore(steps) => {

@@ -19,8 +19,8 @@ use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
 use super::outline::outline;
-use super::report::model::{Check, HostReport, Note, Outcome, Question, Report};
 use super::report;
+use super::report::model::{Check, HostReport, Note, Outcome, Question, Report};
 use super::round;
 use super::stage::{Places, Stage};
 use super::view::View;
@@ -41,7 +41,7 @@ const GREETING: Duration = Duration::from_secs(10);
 
 pub fn run(args: &RunArgs, access: Access, fleet: FleetArgs, json: bool) -> Result<ExitCode, Failure> {
     if args.schema {
-        // FILE: schema
+        render::json(&file::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
     let path = args.file.as_deref().unwrap_or(Path::new(""));
@@ -79,7 +79,8 @@ fn in_lab(
     let fleet = fleet_of(&day, fleet);
     if fleet.source.is_none() {
         return Err(Failure::Usage(
-            "a lab has the hosts of a fleet file: name one in the game day (fleet:), or with --fleet".to_owned(),
+            "a lab has the hosts of a fleet file: name one in the game day (fleet:), or with --fleet"
+                .to_owned(),
         ));
     }
     if !args.validate_only {
@@ -262,7 +263,8 @@ pub fn command(step: &Step, team: &Team) -> Option<Result<(Team, inject::Command
             team.on(on.as_ref()).and_then(|team| inject::command(&team, args).map(|command| (team, command))),
         ),
         Action::Partition { on, args, .. } => Some(
-            team.on(on.as_ref()).and_then(|team| partition::command(&team, args).map(|command| (team, command))),
+            team.on(on.as_ref())
+                .and_then(|team| partition::command(&team, args).map(|command| (team, command))),
         ),
         Action::Restore(_)
         | Action::Run { .. }
@@ -278,7 +280,8 @@ fn agree(args: &RunArgs, day: &GameDay, team: &Team) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        let why = "a run on real hosts asks before it begins: say --yes, as nobody sits here who could answer";
+        let why =
+            "a run on real hosts asks before it begins: say --yes, as nobody sits here who could answer";
         return Err(Failure::Usage(why.to_owned()));
     }
     render::progress(&outline(day));
@@ -302,7 +305,10 @@ fn report_dir(args: &RunArgs, day: &GameDay) -> Result<PathBuf, Failure> {
         PathBuf::from(format!("gameday-{}-{at}", name.trim_matches('-')))
     });
     if dir.join("report.json").exists() {
-        return Err(Failure::Usage(format!("{} has a report already: choose another directory", dir.display())));
+        return Err(Failure::Usage(format!(
+            "{} has a report already: choose another directory",
+            dir.display()
+        )));
     }
     let made = std::fs::create_dir_all(&dir);
     made.map_err(|error| Failure::Failed(format!("{}: {error}", dir.display())))?;

@@ -28,7 +28,10 @@ pub enum View {
     Nobody,
     /// A line for each event, and nothing that changes.
     Lines,
-    Terminal { all: MultiProgress, lines: RefCell<Vec<ProgressBar>> },
+    Terminal {
+        all: MultiProgress,
+        lines: RefCell<Vec<ProgressBar>>,
+    },
 }
 
 impl View {
@@ -120,7 +123,8 @@ fn texts(now: &Now<'_>) -> Vec<String> {
         };
         format!("  {mark} {name} {word}  {}", detail.lines().next().unwrap_or_default())
     }));
-    let asks = now.asks.map(|question| format!("  ? {question} [Enter goes on, `no` ends the run and heals]"));
+    let asks =
+        now.asks.map(|question| format!("  ? {question} [Enter goes on, `no` ends the run and heals]"));
     texts.extend(asks);
     texts
 }

@@ -78,7 +78,10 @@ impl Watch {
 
     /// Since when all of them have been so together.
     pub fn all_since(&self, conditions: &[Condition]) -> Option<u64> {
-        conditions.iter().map(|condition| self.since(condition)).try_fold(0, |latest, since| Some(latest.max(since?)))
+        conditions
+            .iter()
+            .map(|condition| self.since(condition))
+            .try_fold(0, |latest, since| Some(latest.max(since?)))
     }
 
     /// Those that are not so, each with what its probe says.
@@ -169,7 +172,10 @@ mod tests {
         assert_eq!(watch.since(&is("a", false)), None);
         let reports = watch.reports();
         let spans = reports[0].spans.iter().map(|span| (span.what.as_str(), span.from_ms, span.to_ms));
-        assert_eq!(spans.collect::<Vec<_>>(), [("holds", 100, 300), ("fails", 300, 500), ("holds", 500, 500)]);
+        assert_eq!(
+            spans.collect::<Vec<_>>(),
+            [("holds", 100, 300), ("fails", 300, 500), ("holds", 500, 500)]
+        );
         assert_eq!((reports[0].asked, reports[0].failed), (5, 2));
     }
 

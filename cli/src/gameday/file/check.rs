@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::conditions::Probes;
 use super::environment::Environment;
 use super::got::{Got, Named, Several};
-use super::model::{directory, GameDay, Guard, Probe, Round, Severity, Targets};
+use super::model::{GameDay, Guard, Probe, Round, Severity, Targets, directory};
 use super::outside::{hooks, markers};
 use super::probes::Checker;
 use super::raw::{Lasting, RawDay, RawGuard, RawProbe, RawSeverities, RawTargets};

@@ -149,8 +149,11 @@ fn every_probe_is_read() {
         headers: BTreeMap::new(),
         value,
     };
-    let command =
-        |command: &str, stdout: Comparison| Ask::Command { command: text(command), stdout: Some(stdout) };
+    let command = |command: &str, stdout: Comparison| Ask::Command {
+        command: text(command),
+        stdout: Some(stdout),
+        directory: "days".into(),
+    };
     let api = Ask::Http {
         url: text("http://gateway:8080/healthz"),
         headers: headers(&[("X-API-Key", "secret"), ("X-Try", "5")]),

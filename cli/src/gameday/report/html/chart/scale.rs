@@ -70,9 +70,12 @@ impl Scale {
         let lasts = self.to_ms - self.from_ms;
         let fits = |step: u64| (step as f64) / (lasts as f64) * self.width >= apart;
         let step = STEPS.into_iter().find(|step| fits(*step)).unwrap_or_else(|| {
-            let most = (self.width / apart).floor().max(1.0);
-            // Longer than anything that was ever run.
-            (((lasts as f64) / most) as u64).div_ceil(DAY).saturating_mul(DAY).max(DAY)
+            // Longer than anything that was ever run: whole days, until they are far enough apart.
+            let mut step = DAY;
+            while !fits(step) && step < lasts {
+                step = step.saturating_mul(2);
+            }
+            step
         });
         let t = t.clamp(self.from_ms, self.to_ms);
         let before = (t - self.from_ms) / step;
