@@ -86,7 +86,7 @@ pub fn unmet(checks: &[Check]) -> impl Iterator<Item = String> {
     })
 }
 
-/// `850ms`, `2.1s`, `4m 10s`.
+/// `850ms`, `2.1s`, `4m10s`.
 pub fn span(millis: u64) -> String {
     if millis < 1_000 { format!("{millis}ms") } else { crate::render::remaining(millis) }
 }

@@ -156,7 +156,7 @@ mod tests {
             faults: vec![("cut".to_owned(), 1_500)],
         };
         let texts = texts(&now);
-        assert_eq!(texts[0], "── redis ── faults, 1m 1s, next: heal in 9s");
+        assert_eq!(texts[0], "── redis ── faults, 1m1s, next: heal in 9s");
         assert_eq!(texts[1], "  ⚡ cut, 1.5s left");
         assert!(texts[2].ends_with("api fails  refused"), "{texts:?}");
     }
