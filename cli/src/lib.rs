@@ -26,8 +26,19 @@ use client::Access;
 use exit::Failure;
 use team::Team;
 
+/// Readers of outside bytes, for `tests/fuzz`.
 #[cfg(feature = "fuzz")]
-pub use fleet::fuzzing;
+pub mod fuzzing {
+    pub use crate::fleet::fuzzing::*;
+    pub use crate::gameday::probe::fuzzing::*;
+}
+
+/// Probes without a game day around them, for `tests/gameday`.
+#[cfg(feature = "fuzz")]
+pub mod probing {
+    pub use crate::gameday::file::{Ask, Comparison, Probe};
+    pub use crate::gameday::probe::{Answer, Place, Prober};
+}
 
 /// The whole program.
 #[must_use]

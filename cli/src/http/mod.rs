@@ -18,8 +18,6 @@ use tokio_rustls::rustls::ClientConfig;
 
 use connect::Connector;
 
-pub use connect::Stream;
-
 /// A host that is up answers sooner, and TCP asks once more after a second.
 const CONNECT: Duration = Duration::from_secs(3);
 

@@ -7,7 +7,7 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// By name; the seeds of each are in `seeds/NAME`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("audit", partition_agent_core::fuzzing::audit),
     ("config", partition_agent_core::fuzzing::config),
     ("datagram", partition_agent_core::fuzzing::datagram),
@@ -18,6 +18,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("hosts", partition_agent_cli::fuzzing::hosts),
     ("journal", partition_agent_core::fuzzing::journal),
     ("nft_replies", partition_agent_core::fuzzing::nft_replies),
+    ("probe_answers", partition_agent_cli::fuzzing::probe_answers),
     ("request", partition_agent_core::fuzzing::request),
     ("rtnl_replies", partition_agent_core::fuzzing::rtnl_replies),
     ("sock_diag", partition_agent_core::fuzzing::sock_diag),

@@ -49,7 +49,7 @@ async fn output_is_bounded_and_holds_nobody_up() {
     assert!(done.succeeded());
     assert_eq!((done.stdout.bytes.len(), done.stdout.is_cut()), (KEPT, true));
     assert_eq!((done.stderr.bytes.len(), done.stderr.is_cut()), (KEPT, true));
-    let done = command("yes", Duration::from_millis(200)).run().await.unwrap();
+    let done = command("yes", Duration::from_secs(2)).run().await.unwrap();
     assert!(matches!(done.end, End::TimedOut(_)) && done.stdout.is_cut(), "{:?}", done.end);
     let exact = Command { keep: 3, ..command("printf abc", LONG) }.run().await.unwrap();
     assert_eq!((exact.stdout.text().as_str(), exact.stdout.is_cut()), ("abc", false));

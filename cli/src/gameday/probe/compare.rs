@@ -67,7 +67,6 @@ mod tests {
     use serde_json::json;
 
     use super::Comparison::{Above, Below, Contains, Equals, Not};
-    use super::*;
 
     #[test]
     fn values_of_json_are_compared_as_what_they_are() {

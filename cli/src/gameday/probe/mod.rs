@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::team::Member;
 
 pub use agent::can_ask;
-pub use http::{Site, shown};
+pub use http::Site;
 pub use prober::Prober;
 pub use question::{check, describe};
 
