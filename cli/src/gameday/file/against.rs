@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use partition_agent_proto::fleet::{Fleet, Selector, hint};
 use partition_agent_proto::{FaultSpec, Percent};
 
-use super::model::{Action, Ask, GameDay, Probe, Step};
+use super::model::{Action, GameDay, Probe, Step};
 use crate::args::{InjectArgs, PartitionArgs, TogetherArgs};
+use crate::gameday::probe::can_ask;
 use crate::mistakes::Mistakes;
 use crate::team::SHORTEST;
 use crate::team::orders::{link_orders, orders};
@@ -44,11 +45,11 @@ impl GameDay {
         }
         let probes = self.probes.iter().map(|(name, probe)| {
             let Probe { from, ask, .. } = probe;
-            ("probe", name, from.as_ref(), asked_by_an_agent(ask))
+            ("probe", name, from.as_ref(), can_ask(ask))
         });
         let markers = self.markers.iter().map(|(name, marker)| {
             let why = "agents run no commands: leave `from` out, and they are written from here";
-            ("marker", name, marker.from.as_ref(), Err(why))
+            ("marker", name, marker.from.as_ref(), Err(why.to_owned()))
         });
         for (what, name, from, by_an_agent) in probes.chain(markers) {
             let Some(from) = from else { continue };
@@ -61,7 +62,7 @@ impl GameDay {
     }
 }
 
-fn check_from(from: &str, by_an_agent: Result<(), &str>, ground: Ground<'_>) -> Result<(), String> {
+fn check_from(from: &str, by_an_agent: Result<(), String>, ground: Ground<'_>) -> Result<(), String> {
     let unknown = |known: &BTreeSet<String>| {
         let names = || known.iter().cloned();
         format!("there is no host `{from}`; {}", hint(from, names(), names()))
@@ -78,26 +79,8 @@ fn check_from(from: &str, by_an_agent: Result<(), &str>, ground: Ground<'_>) -> 
             Some(host) if host.agent.is_none() => {
                 Err(format!("`{from}` has no agent that could ask: name a host that has, or leave it out"))
             }
-            Some(_) => by_an_agent.map_err(str::to_owned),
+            Some(_) => by_an_agent,
         },
-    }
-}
-
-fn asked_by_an_agent(ask: &Ask) -> Result<(), &'static str> {
-    match ask {
-        Ask::Tcp(_) => Ok(()),
-        Ask::Http { headers, body: None, json: None, .. } if headers.is_empty() => Ok(()),
-        Ask::Http { .. } => {
-            Err("agents ask for a status only: leave headers, body and json out, or `from`, and it is asked from here")
-        }
-        Ask::Dns { .. }
-        | Ask::Command { .. }
-        | Ask::Prometheus { .. }
-        | Ask::Redis { .. }
-        | Ask::Postgresql { .. }
-        | Ask::Nats { .. } => {
-            Err("agents ask tcp, and http for its status: leave `from` out, and it is asked from here")
-        }
     }
 }
 
@@ -146,7 +129,9 @@ fn inject(fleet: &Fleet, on: Option<&Selector>, args: &InjectArgs) -> Result<Tol
         (Some(link), _) => link_orders(fleet, link, args),
         (None, Some(_)) => orders(fleet, &hosts, args),
         (None, None) => {
-            return Err("on which hosts? --on '*' is all of them, and --link NAME those at its end".to_owned());
+            return Err(
+                "on which hosts? --on '*' is all of them, and --link NAME those at its end".to_owned()
+            );
         }
     };
     let specs = specs.map_err(|error| error.to_string())?;

@@ -27,7 +27,7 @@ use crate::team::Member;
 pub use agent::can_ask;
 pub use http::Site;
 pub use prober::Prober;
-pub use question::{check, describe};
+pub use question::describe;
 
 /// Where something is done.
 #[derive(Clone)]

@@ -56,8 +56,7 @@ impl Prober {
         place: Place,
         tell: UnboundedSender<(String, Answer)>,
     ) -> io::Result<Self> {
-        let wrong =
-            |why: String| io::Error::new(io::ErrorKind::InvalidInput, format!("the probe {name}: {why}"));
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         let Probe { every, timeout, .. } = probe;
         let namespace = match &place {
             Place::Agent(member) => {

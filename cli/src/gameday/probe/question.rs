@@ -24,19 +24,6 @@ pub enum Question {
     Nats(Dial),
 }
 
-/// Whether a probe can be asked at all.
-///
-/// # Errors
-/// What is wrong with a URL, an address, a path or a header, without passwords and values of headers.
-pub fn check(ask: &Ask) -> Result<(), String> {
-    Question::new(
-        "",
-        &Probe { ask: ask.clone(), from: None, every: Duration::MAX, timeout: Duration::MAX },
-        Place::Here,
-    )
-    .map(drop)
-}
-
 /// For people: `http http://gateway:8080/healthz from client`. Without passwords, values of headers, and queries of URLs.
 pub fn describe(probe: &Probe) -> String {
     let what = match Question::new("", probe, Place::Here) {

@@ -30,7 +30,7 @@ async fn any_success_holds_or_just_those_that_are_wanted() {
             (answer("404 Not Found", "no"), Err("404 Not Found")),
             (answer("503 Service Unavailable", ""), Err("503 Service Unavailable")),
             (Says::After(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".into()), Ok("200 OK")),
-            (Says::AtOnce(b"+PONG\r\n".into()), Err("no answer of HTTP: invalid HTTP version parsed")),
+            (Says::After(b"+PONG\r\n".into()), Err("no answer of HTTP: invalid HTTP version parsed")),
             (Says::HangsUp, Err("it closed the connection without an answer")),
         ],
     )

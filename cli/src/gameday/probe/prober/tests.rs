@@ -101,7 +101,7 @@ async fn what_cannot_be_asked_is_refused_at_once() {
     let tcp = || probe(Ask::Tcp("127.0.0.1:9".to_owned()), 10, 10);
     let start = |probe, place| Prober::start("api".to_owned(), probe, place, tell.clone()).err().unwrap();
     let error = start(probe(Ask::Tcp("redis".to_owned()), 10, 10), Place::Here);
-    assert!(error.to_string().starts_with("the probe api: `redis` is no HOST:PORT"), "{error}");
+    assert!(error.to_string().starts_with("`redis` is no HOST:PORT"), "{error}");
     let error = start(tcp(), Place::Namespace("/nonexistent".into()));
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     let error = start(tcp(), Place::Namespace("/proc/self/ns/uts".into()));
