@@ -30,6 +30,7 @@ use team::Team;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing {
     pub use crate::fleet::fuzzing::*;
+    pub use crate::gameday::file::fuzzing::*;
     pub use crate::gameday::probe::fuzzing::*;
 }
 

@@ -7,7 +7,7 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// By name; the seeds of each are in `seeds/NAME`.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("audit", partition_agent_core::fuzzing::audit),
     ("config", partition_agent_core::fuzzing::config),
     ("datagram", partition_agent_core::fuzzing::datagram),
@@ -15,6 +15,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("dns_tcp", partition_agent_core::fuzzing::dns_tcp),
     ("fleet_file", partition_agent_cli::fuzzing::fleet_file),
     ("frame", partition_agent_core::fuzzing::frame),
+    ("gameday", partition_agent_cli::fuzzing::gameday),
     ("hosts", partition_agent_cli::fuzzing::hosts),
     ("journal", partition_agent_core::fuzzing::journal),
     ("nft_replies", partition_agent_core::fuzzing::nft_replies),

@@ -171,3 +171,6 @@ fn check_told(fleet: &Fleet, told: &Told) -> Result<(), String> {
     }
     fleet.check_share(&told.hit, most).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ mod against;
 mod check;
 mod conditions;
 mod environment;
+#[cfg(feature = "fuzz")]
+pub mod fuzzing;
 mod got;
 mod model;
 mod node;
