@@ -19,7 +19,7 @@ select count(*) from done;
 MOST = 100
 MINE = f"working:{os.environ['HOST']}"
 queue = redis.from_environment()
-breakers = {"database": Breaker("database"), "queue": Breaker("queue")}
+breakers = {name: Breaker(name, most=4.0) for name in ("database", "queue")}
 seen = {"done": 0, "again": 0}
 
 
@@ -30,6 +30,7 @@ def round():
         jobs.append(job)
     if not jobs:
         breakers["database"].call(sql, "select 1")
+        time.sleep(0.7)
         return
     fresh = int(breakers["database"].call(sql, DO, [json.loads(job) for job in jobs])[0])
     seen["done"] += fresh
