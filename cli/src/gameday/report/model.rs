@@ -191,7 +191,7 @@ impl EventKind {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// `time to detect`, `RTO`, `step cut: not redis`.
+    /// `time to detect`, `RTO`, `orders: markers lost`, `step cut: not redis`.
     pub what: String,
     /// As asked: `at most 30s`. Empty: it is only measured.
     pub target: String,

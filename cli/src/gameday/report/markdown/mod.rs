@@ -143,7 +143,7 @@ mod tests {
         let told = text(&sample::failed());
         let head = told.lines().take(10).collect::<Vec<_>>().join("\n");
         assert!(head.starts_with("# ✗ Failed: Redis failover\n"), "{head}");
-        assert!(head.contains("- RTO was 11m4s, and the target is at most 10m"), "{head}");
+        assert!(head.contains("- RTO: 11m4s, and it should be at most 10m"), "{head}");
         assert!(head.contains("**3 of 6 targets met, 2 of 3 expectations as expected.**"), "{head}");
     }
 

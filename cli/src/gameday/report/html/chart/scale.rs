@@ -69,14 +69,9 @@ impl Scale {
     pub fn ticks(&self, t: u64, apart: f64) -> Vec<u64> {
         let lasts = self.to_ms - self.from_ms;
         let fits = |step: u64| (step as f64) / (lasts as f64) * self.width >= apart;
-        let step = STEPS.into_iter().find(|step| fits(*step)).unwrap_or_else(|| {
-            // Longer than anything that was ever run: whole days, until they are far enough apart.
-            let mut step = DAY;
-            while !fits(step) && step < lasts {
-                step = step.saturating_mul(2);
-            }
-            step
-        });
+        // Beyond them lies more than anybody ever ran.
+        let more = std::iter::successors(STEPS.last().copied(), |step| step.checked_mul(2));
+        let step = STEPS.into_iter().chain(more).find(|step| fits(*step)).unwrap_or(u64::MAX);
         let t = t.clamp(self.from_ms, self.to_ms);
         let before = (t - self.from_ms) / step;
         let after = (self.to_ms - t) / step;
