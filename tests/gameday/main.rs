@@ -1,5 +1,4 @@
-//! Game days: their files, their probes against real servers, their runs on hosts with real agents and in labs with real servers, and
-//! their reports.
+//! Game days: their files, their runs on hosts with real agents and in labs with real servers, and their reports.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,3 +8,4 @@ mod probes;
 mod report;
 mod runs;
 mod servers;
+mod shipped;
