@@ -1,4 +1,5 @@
-//! Game days: their files, their runs on hosts with real agents and in labs with real servers, and their reports.
+//! Game days: their files, their probes against real servers, their runs on hosts with real agents and in labs with real servers, and
+//! their reports.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,3 +8,4 @@ mod html;
 mod probes;
 mod report;
 mod runs;
+mod servers;
