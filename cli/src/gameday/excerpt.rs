@@ -13,6 +13,12 @@ pub fn excerpt(text: &str) -> String {
     shown
 }
 
+/// The same of an error, which may say nothing.
+pub fn reason(text: &str) -> String {
+    let said = excerpt(text);
+    if said.is_empty() { "an error without a reason".to_owned() } else { said }
+}
+
 fn visible(letter: char) -> char {
     // Those that turn the direction of writing hide what follows, too.
     let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -35,6 +41,6 @@ mod tests {
         assert_eq!(excerpt("\u{1b}[2Jgone \u{202e}dna"), "\u{fffd}[2Jgone \u{fffd}dna");
         assert_eq!(excerpt(&"é".repeat(160)), "é".repeat(160));
         assert_eq!(excerpt(&"é".repeat(161)), format!("{}…", "é".repeat(160)));
-        assert_eq!(excerpt(" \r\n "), "");
+        assert_eq!((excerpt(" \r\n ").as_str(), reason(" \r\n ").as_str()), ("", "an error without a reason"));
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::line::line;
-use crate::gameday::excerpt::excerpt;
+use crate::gameday::excerpt::{excerpt, reason};
 
 /// `INFO` names every server of a cluster.
 const LONGEST: u64 = 64 * 1024;
@@ -43,7 +43,7 @@ pub async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<String,
         match verb {
             "PONG" if info.server_name.is_empty() => return Ok("PONG".to_owned()),
             "PONG" => return Ok(format!("PONG of {}", excerpt(&info.server_name))),
-            "-ERR" => return Err(excerpt(rest.trim().trim_matches('\''))),
+            "-ERR" => return Err(reason(rest.trim().trim_matches('\''))),
             "INFO" | "PING" | "+OK" => {}
             _ => return Err(format!("it answers, but not like NATS: {}", excerpt(&answer))),
         }
@@ -54,7 +54,7 @@ pub async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<String,
 fn info(line: &str) -> Result<Info, String> {
     // A server that is full says so at once.
     if let Some(error) = line.strip_prefix("-ERR ") {
-        return Err(excerpt(error.trim().trim_matches('\'')));
+        return Err(reason(error.trim().trim_matches('\'')));
     }
     let strange = || format!("it answers, but not like NATS: {}", excerpt(line));
     serde_json::from_str(line.strip_prefix("INFO ").ok_or_else(strange)?).map_err(|_| strange())

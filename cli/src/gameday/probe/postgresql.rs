@@ -3,7 +3,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::gameday::excerpt::excerpt;
+use crate::gameday::excerpt::reason;
 
 /// Messages of this moment are far shorter.
 const LONGEST: usize = 64 * 1024;
@@ -77,7 +77,7 @@ fn judge(kind: u8, body: &[u8]) -> Result<String, String> {
 fn field(body: &[u8], letter: u8) -> Option<String> {
     let mut fields = body.split(|byte| *byte == 0);
     let text = fields.find_map(|field| field.split_first().filter(|(first, _)| **first == letter))?.1;
-    Some(excerpt(&String::from_utf8_lossy(text)))
+    Some(reason(&String::from_utf8_lossy(text)))
 }
 
 #[cfg(test)]

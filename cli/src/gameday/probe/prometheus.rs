@@ -119,6 +119,7 @@ pub fn judge(status: StatusCode, body: &[u8], wanted: &Comparison) -> Result<Str
 
 fn told(sample: &Sample) -> String {
     let value = match &sample.value {
+        Some(Value(_, value)) if value.trim().is_empty() => "no number".to_owned(),
         Some(Value(_, value)) => excerpt(value),
         None => "a histogram, which is no number".to_owned(),
     };

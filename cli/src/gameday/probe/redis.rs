@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::line::line;
-use crate::gameday::excerpt::excerpt;
+use crate::gameday::excerpt::{excerpt, reason};
 
 /// Errors are shorter.
 const LONGEST: u64 = 4 * 1024;
@@ -46,7 +46,7 @@ fn expect(answer: &str, wanted: &str) -> Result<(), String> {
         return Ok(());
     }
     match answer.strip_prefix('-') {
-        Some(error) => Err(excerpt(error)),
+        Some(error) => Err(reason(error)),
         None => Err(format!("it answers, but not like Redis: {}", excerpt(answer))),
     }
 }

@@ -28,6 +28,7 @@ async fn only_a_pong_is_one_and_errors_are_told_as_they_are() {
             (after("HTTP/1.1 400 Bad Request\r\n"), Err(&format!("{strange}HTTP/1.1 400 Bad Request"))),
             (after("+PONGS\r\n"), Err(&format!("{strange}+PONGS"))),
             (after("$4\r\nPONG\r\n"), Err(&format!("{strange}$4"))),
+            (after("-\r\n"), Err("an error without a reason")),
             (after("+PON"), Err("it closed the connection without an answer")),
             (Says::HangsUp, Err("it closed the connection without an answer")),
             (Says::Endless(b"a"), Err("a line of its answer is longer than 4096 bytes")),
