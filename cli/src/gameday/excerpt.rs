@@ -41,6 +41,9 @@ mod tests {
         assert_eq!(excerpt("\u{1b}[2Jgone \u{202e}dna"), "\u{fffd}[2Jgone \u{fffd}dna");
         assert_eq!(excerpt(&"é".repeat(160)), "é".repeat(160));
         assert_eq!(excerpt(&"é".repeat(161)), format!("{}…", "é".repeat(160)));
-        assert_eq!((excerpt(" \r\n ").as_str(), reason(" \r\n ").as_str()), ("", "an error without a reason"));
+        assert_eq!(
+            (excerpt(" \r\n ").as_str(), reason(" \r\n ").as_str()),
+            ("", "an error without a reason")
+        );
     }
 }
