@@ -84,7 +84,8 @@ fn witnessed(round: &Value) -> usize {
     let events = round["events"].as_array().unwrap();
     let told = events.iter().filter_map(|event| event["text"].as_str());
     let line = told.flat_map(str::lines).find_map(|line| line.strip_prefix("orders: redis-1 took "));
-    let number = line.and_then(|line| line.split(' ').next()).unwrap_or_else(|| panic!("no witness: {events:?}"));
+    let number =
+        line.and_then(|line| line.split(' ').next()).unwrap_or_else(|| panic!("no witness: {events:?}"));
     number.parse().unwrap()
 }
 

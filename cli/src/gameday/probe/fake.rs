@@ -17,6 +17,8 @@ use crate::gameday::file::{Ask, Probe};
 pub enum Says {
     /// This, once it was asked something (or at once), and then it hangs up.
     After(Vec<u8>),
+    /// The same, and it stays.
+    AfterAndStays(Vec<u8>),
     AtOnce(Vec<u8>),
     /// Nothing, and it stays.
     Nothing,
@@ -76,6 +78,12 @@ async fn serve(mut stream: TcpStream, says: &Says, heard: &Mutex<Vec<u8>>) -> st
         Says::After(bytes) => {
             hear(&mut stream).await?;
             stream.write_all(bytes).await
+        }
+        Says::AfterAndStays(bytes) => {
+            hear(&mut stream).await?;
+            stream.write_all(bytes).await?;
+            while hear(&mut stream).await? > 0 {}
+            Ok(())
         }
         Says::AtOnce(bytes) => {
             stream.write_all(bytes).await?;
@@ -143,7 +151,7 @@ pub async fn hostile(question: impl Fn(SocketAddr) -> Ask) {
     ] {
         let server = Fake::says(says.clone()).await;
         // A server may also go on and on within what a protocol allows.
-        let found = ask_within(question(server.at), Duration::from_secs(1)).await.unwrap_err();
+        let found = ask_within(question(server.at), short).await.unwrap_err();
         assert!(!found.is_empty() && found.chars().count() < 400, "{says:?}: {found}");
         assert!(
             !found.chars().any(|letter| letter.is_control() || letter == '\u{202e}'),

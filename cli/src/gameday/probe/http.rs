@@ -131,11 +131,13 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
 
 fn no_answer(error: &hyper::Error) -> String {
     let why = innermost(error);
+    // A request that was not sent yet is told in the words of its connection.
+    let http = why.downcast_ref::<hyper::Error>().unwrap_or(error);
     if why.is::<rustls::Error>() {
         format!("no TLS with it: {why}")
-    } else if error.is_parse() {
+    } else if http.is_parse() {
         format!("no answer of HTTP: {why}")
-    } else if error.is_incomplete_message() {
+    } else if http.is_incomplete_message() {
         "it closed the connection without an answer".to_owned()
     } else {
         format!("no answer: {why}")

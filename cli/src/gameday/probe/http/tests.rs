@@ -45,7 +45,7 @@ async fn any_success_holds_or_just_those_that_are_wanted() {
     )
     .await;
     // The body is not waited for.
-    let stuck = Says::AtOnce(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".into());
+    let stuck = Says::AfterAndStays(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".into());
     table(question, &[(stuck, Ok("200 OK"))]).await;
     hostile(question).await;
 }
