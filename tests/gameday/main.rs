@@ -7,3 +7,4 @@ mod html;
 mod probes;
 mod report;
 mod runs;
+mod servers;
