@@ -176,7 +176,11 @@ async fn go(
     stage.hooks.tell(HookEvent::Started, &format!("the game day {} begins", day.name));
     let (mut rounds, mut why) = (Vec::new(), Vec::new());
     let local = LocalSet::new();
-    for round in &day.rounds {
+    for (nth, round) in (1..).zip(&day.rounds) {
+        // What one round wrote is nothing that another finds.
+        if day.rounds.len() > 1 {
+            stage.run = format!("{run}-{nth}");
+        }
         let gone = local.run_until(round::run(&mut stage, round)).await.map_err(Failure::Failed)?;
         let over = matches!(gone.report.outcome, Outcome::Aborted | Outcome::NotStarted);
         rounds.push(gone.report);

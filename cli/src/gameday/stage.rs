@@ -25,7 +25,7 @@ pub struct Stage {
     pub interrupt: Interrupt,
     /// Nobody is asked.
     pub yes: bool,
-    /// Tells this run from all others.
+    /// Tells this round of this run from all others.
     pub run: String,
     /// When it has taken too long.
     pub ends_ms: u64,

@@ -1,5 +1,6 @@
 //! Namespaces of our own, so that nothing of hosts shows outside.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::mount::{MsFlags, mount};
@@ -39,10 +40,14 @@ pub fn isolate() -> Result<(), Failure> {
         std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
         std::fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
     }
-    // Sockets and state go to a /run of our own, which vanishes with us.
+    // Sockets and state go to a /run of our own, which vanishes with us; so does memory that servers share and do not tidy up when
+    // they are killed.
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+    if Path::new("/dev/shm").is_dir() {
+        mount(Some("tmpfs"), "/dev/shm", Some("tmpfs"), MsFlags::empty(), Some("mode=1777"))?;
+    }
     ISOLATED.store(true, Ordering::Relaxed);
     Ok(())
 }
