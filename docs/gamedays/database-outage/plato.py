@@ -74,7 +74,7 @@ def look():
                     prepared = True
             except (OSError, Refused):
                 pass
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 def health(_):

@@ -18,7 +18,7 @@ seen = {"requests": 0, "failed": 0, "stale": 0}
 up = {"dns": True, "backend": True}
 
 
-def backend(path, body=None):
+def backend(path, body=None, patience=PATIENCE):
     """The first gateway that answers."""
     why = OSError("no gateway")
     try:
@@ -29,7 +29,7 @@ def backend(path, body=None):
         raise
     for address in found:
         try:
-            status, text = gateways[address].call(ask, f"http://{address}:8080{path}", body, PATIENCE)
+            status, text = gateways[address].call(ask, f"http://{address}:8080{path}", body, patience)
             up["backend"] = True
             return status, text
         except OSError as error:
@@ -73,7 +73,7 @@ def look():
     """So that health is known also while nobody asks for anything."""
     while True:
         try:
-            backend("/healthz")
+            backend("/healthz", None, 1.0)
         except OSError:
             pass
         time.sleep(1)

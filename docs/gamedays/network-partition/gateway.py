@@ -1,6 +1,8 @@
 """The API: writes go to the database, jobs into the queue. What cannot be done is refused with 503, reads go on from memory."""
 
 import json
+import os
+import socket
 import threading
 import time
 
@@ -21,7 +23,7 @@ select count(*) from done;
 """
 queue = redis.from_environment()
 breakers = {"database": Breaker("database"), "queue": Breaker("queue")}
-seen = {"read": None, "took_ms": 0}
+seen = {"read": None, "database_ms": 0}
 errors = {"database": 0, "queue": 0}
 
 
@@ -35,13 +37,10 @@ def guarded(component, function, *arguments):
 
 def write(body):
     """201 when it is in the database; an id that is there already is not written again."""
-    begun = time.monotonic()
     try:
         guarded("database", sql, WRITE, [json.loads(body)])
     except (OSError, Refused) as error:
         return 503, {"error": "the database cannot be reached", "because": str(error)}
-    finally:
-        seen["took_ms"] = round((time.monotonic() - begun) * 1000)
     return 201, {"written": True}
 
 
@@ -62,6 +61,13 @@ def log_in(_):
     return 200, {"welcome": True}
 
 
+def distance():
+    """Milliseconds to open a connection to the database: a round trip, and little that depends on how busy anybody is."""
+    begun = time.monotonic()
+    with socket.create_connection((os.environ["DATABASE"], 5432), 2.0):
+        return round((time.monotonic() - begun) * 1000)
+
+
 def look():
     """What reads are answered with, and the health of what is behind us."""
     known = False
@@ -71,13 +77,14 @@ def look():
                 guarded("database", sql, SCHEMA)
                 known = True
             seen["read"] = guarded("database", sql, "select count(*) from writes")[0]
+            seen["database_ms"] = distance()
         except (OSError, Refused):
             pass
         try:
             guarded("queue", queue, "PING")
         except (OSError, redis.Refused):
             pass
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 def read(_):
@@ -90,12 +97,12 @@ def health(_):
     return 200, {
         "checks": {name: "down" if breaker.failed else "up" for name, breaker in breakers.items()},
         "circuits": {name: breaker.state for name, breaker in breakers.items()},
-        "took_ms": seen["took_ms"],
+        "database_ms": seen["database_ms"],
     }
 
 
 def numbers(_):
-    values = {"write_ms": seen["took_ms"]}
+    values = {"database_ms": seen["database_ms"]}
     for name, breaker in breakers.items():
         values[f'dependency_up{{component="{name}"}}'] = breaker.failed == 0
         values[f'circuit_open{{component="{name}"}}'] = breaker.state != "closed"

@@ -30,6 +30,7 @@ def round():
         jobs.append(job)
     if not jobs:
         breakers["database"].call(sql, "select 1")
+        time.sleep(0.7)
         return
     fresh = int(breakers["database"].call(sql, DO, [json.loads(job) for job in jobs])[0])
     seen["done"] += fresh
