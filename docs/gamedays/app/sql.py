@@ -9,10 +9,10 @@ class Refused(Exception):
     """PostgreSQL has answered with an error."""
 
 
-def sql(text, rows=(), host=os.environ.get("DATABASE", "db"), timeout=3):
+def sql(text, rows=(), host=os.environ.get("DATABASE", "db"), timeout=5):
     """The lines of the answer, values with `|` in between. Raises OSError if the database cannot be reached in time."""
     command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", f"rows={json.dumps(list(rows))}"]
-    where = {"PGHOST": host, "PGUSER": "postgres", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "2", "PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
+    where = {"PGHOST": host, "PGUSER": "postgres", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "3", "PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
     try:
         done = subprocess.run(command, input=text, env={**where, **os.environ}, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired as error:

@@ -11,7 +11,7 @@ from app.names import addresses
 from app.web import ask, metrics, serve
 
 NAME = "api.example.test"
-PATIENCE = 4.0
+PATIENCE = 6.0
 gateways = collections.defaultdict(lambda: Breaker("gateway", failures=2, rest=2.0))
 cache = {"page": None}
 seen = {"requests": 0, "failed": 0, "stale": 0}

@@ -22,7 +22,7 @@ with told as (select * from json_to_recordset(:'rows') as told(id text, run text
 select count(*) from done;
 """
 queue = redis.from_environment()
-breakers = {"database": Breaker("database"), "queue": Breaker("queue")}
+breakers = {name: Breaker(name, most=4.0) for name in ("database", "queue")}
 seen = {"read": None, "database_ms": 0}
 errors = {"database": 0, "queue": 0}
 

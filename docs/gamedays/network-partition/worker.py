@@ -19,7 +19,7 @@ select count(*) from done;
 MOST = 100
 MINE = f"working:{os.environ['HOST']}"
 queue = redis.from_environment()
-breakers = {"database": Breaker("database"), "queue": Breaker("queue")}
+breakers = {name: Breaker(name, most=4.0) for name in ("database", "queue")}
 seen = {"done": 0, "again": 0}
 
 
