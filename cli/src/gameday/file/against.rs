@@ -8,13 +8,11 @@ use partition_agent_proto::{FaultSpec, Percent};
 use super::model::{Action, GameDay, Probe, Step};
 use crate::args::{InjectArgs, PartitionArgs, TogetherArgs};
 use crate::gameday::probe::can_ask;
+use crate::lab::CONTROLLER;
 use crate::mistakes::Mistakes;
 use crate::team::SHORTEST;
 use crate::team::orders::{link_orders, orders};
 use crate::team::parted::parted;
-
-/// Whoever raises a lab, as the lab's hosts know him.
-const CONTROLLER: &str = "controller";
 
 /// What a game day is run on.
 #[derive(Debug, Clone, Copy)]

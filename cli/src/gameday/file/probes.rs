@@ -14,6 +14,7 @@ use super::model::{Ask, Comparison, Probe};
 use super::raw::{Lasting, RawComparison, RawJson, RawProbe};
 use super::values::{Least, length, some};
 use crate::fleet::Text;
+use crate::gameday::probe::{Dial, JsonPath};
 use crate::mistakes::Mistakes;
 
 /// The keys that ask; one of them makes a probe.
@@ -205,10 +206,8 @@ impl Checker<'_> {
         let comparison = self.comparison(line, "json", RawComparison { equals, not, contains, above, below });
         let missing = format!("probe {}: json: add `path`, where the value is", self.name);
         let (line, path) = path.needed(line, &missing, self.mistakes)?;
-        if !is_path(&path) {
-            let what =
-                format!("json: `{path}` is no path: write keys with dots in between, and [0] for elements");
-            self.wrong(line, &what);
+        if let Err(why) = path.parse::<JsonPath>() {
+            self.wrong(line, &format!("json: {why}"));
         }
         Some((path, comparison?))
     }
@@ -285,18 +284,8 @@ impl Checker<'_> {
     /// `HOST:PORT`.
     fn place(&mut self, key: &str, (line, place): (u64, String)) -> Option<String> {
         let place = place.trim();
-        let one = |peer: Peer| {
-            let port = peer.port.and_then(|port| port.single()).is_some();
-            let host = match peer.host {
-                Host::Net(net) => net.ip().is_ipv4() && net.prefix() == 32 || net.prefix() == 128,
-                Host::Name(_) => true,
-                Host::Compose(_) => false,
-            };
-            port && host
-        };
-        if !place.parse().is_ok_and(one) {
-            let what = format!("{key}: `{place}` is no HOST:PORT: write one as redis:6379 or [fd00::5]:6379");
-            self.wrong(line, &what);
+        if let Err(why) = place.parse::<Dial>() {
+            self.wrong(line, &format!("{key}: {why}"));
             return None;
         }
         Some(place.to_owned())
@@ -322,21 +311,4 @@ impl Checker<'_> {
     fn some(&mut self, key: &str, text: (u64, String)) -> Option<String> {
         some(&format!("probe {}: {key}", self.name), text, self.mistakes)
     }
-}
-
-/// Keys with dots in between, each with any number of `[n]` behind it; the first may be without a key.
-fn is_path(path: &str) -> bool {
-    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<usize>().is_ok();
-    let key = |(nth, part): (usize, &str)| {
-        let (key, elements) = part.find('[').map_or((part, ""), |at| part.split_at(at));
-        let mut rest = elements;
-        while let Some(after) = rest.strip_prefix('[') {
-            match after.split_once(']') {
-                Some((number, after)) if is_number(number) => rest = after,
-                Some(_) | None => return false,
-            }
-        }
-        rest.is_empty() && !key.contains(']') && (!key.is_empty() || (nth == 0 && !elements.is_empty()))
-    };
-    path.split('.').enumerate().all(key)
 }

@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 use crate::team::Member;
 
 pub use agent::can_ask;
+pub use dial::Dial;
 pub use http::Site;
+pub use json::JsonPath;
 pub use prober::Prober;
 pub use question::describe;
 

@@ -148,9 +148,10 @@ timeline: [{at: T, inject: --loss 1% --port 1 --on web-1}]
     assert_eq!(
         day.check_against(Ground::Fleet(&fleet)),
         [
-            "f.yaml:7: probe json: from: agents ask for a status only: leave headers, body and json out, or `from`, and it is \
-             asked from here",
-            "f.yaml:8: probe dns: from: agents ask tcp, and http for its status: leave `from` out, and it is asked from here",
+            "f.yaml:7: probe json: from: agents cannot ask what is in an answer (json), only tcp and the status of http: leave \
+             `from` out, and it is asked from here",
+            "f.yaml:8: probe dns: from: agents cannot ask dns, only tcp and the status of http: leave `from` out, and it is asked \
+             from here",
             "f.yaml:10: probe nobody: from: there is no host `web-4`; did you mean `web-1`?",
             "f.yaml:12: probe silent: from: `db` has no agent that could ask: name a host that has, or leave it out",
             "f.yaml:13: probe service: from: there is no host `redis`; there are db, web-1, web-2, web-3",

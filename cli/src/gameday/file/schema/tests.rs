@@ -132,3 +132,21 @@ fn what_the_reader_refuses_the_schema_does_not_fit() {
         assert!(read(Path::new("f"), &text, None, &|_| None).is_err(), "{text}");
     }
 }
+
+#[test]
+fn the_reference_has_every_key_and_a_file_that_is_read() {
+    let reference = std::fs::read_to_string(docs().join("reference.md")).unwrap();
+    let schema = schema();
+    let types = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    let keys = types.filter_map(|of| of["properties"].as_object()).flat_map(|properties| properties.keys());
+    // Alone in a cell, with others there, or with what it takes.
+    let known = |key: &String| ["`", ": "].iter().any(|end| reference.contains(&format!("`{key}{end}")));
+    assert_eq!(keys.filter(|key| !known(key)).collect::<Vec<_>>(), Vec::<&String>::new());
+    let example = reference
+        .lines()
+        .skip_while(|line| !line.starts_with("    "))
+        .take_while(|line| line.starts_with("    "));
+    let example = example.collect::<Vec<_>>().join("\n");
+    assert_eq!(Judge::new().misfit(&example), None, "{example}");
+    assert!(read(Path::new("f"), &example, None, &|_| None).is_ok(), "{example}");
+}

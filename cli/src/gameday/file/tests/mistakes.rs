@@ -44,14 +44,14 @@ fn of_probes() {
                 "4: probe q: query goes with prometheus, and this one asks tcp: leave it out",
             ],
         ),
-        ("tcp: a", &["4: probe q: tcp: `a` is no HOST:PORT: write one as redis:6379 or [fd00::5]:6379"]),
+        ("tcp: a", &["4: probe q: tcp: `a` is no HOST:PORT: write redis:6379 or [fd00::5]:6379"]),
         (
             "tcp: 10.0.0.0/8:1",
-            &["4: probe q: tcp: `10.0.0.0/8:1` is no HOST:PORT: write one as redis:6379 or [fd00::5]:6379"],
+            &["4: probe q: tcp: `10.0.0.0/8:1` is no HOST:PORT: write redis:6379 or [fd00::5]:6379"],
         ),
         (
             "redis: \"a:1-5\"",
-            &["4: probe q: redis: `a:1-5` is no HOST:PORT: write one as redis:6379 or [fd00::5]:6379"],
+            &["4: probe q: redis: `a:1-5` is no HOST:PORT: write redis:6379 or [fd00::5]:6379"],
         ),
         (
             "redis: \"a:1\", password: \"${NO}\"",
@@ -96,7 +96,7 @@ fn of_probes() {
         ("http: \"http://a\", status: ok", &["4: status: `ok` is no number from 0 to 65535"]),
         (
             "http: \"http://a\", json: {path: a..b, equals: 1}",
-            &["4: probe q: json: `a..b` is no path: write keys with dots in between, and [0] for elements"],
+            &["4: probe q: json: `a..b` is no path into JSON: write `checks.redis` or `members[0].name`"],
         ),
         (
             "http: \"http://a\", json: {path: a}",
@@ -448,8 +448,8 @@ hooks:
             "2: severity: `highest` is none of low, medium, high",
             "3: unknown key `targts`: did you mean `targets`?",
             "7: every: `5` is not a length of time (time unit needed, for example 5sec or 5ms): write it as 90s, 5m, 1h30m or 200ms",
-            "8: probe api: json: `a.` is no path: write keys with dots in between, and [0] for elements",
-            "10: probe redis: redis: `redis` is no HOST:PORT: write one as redis:6379 or [fd00::5]:6379",
+            "8: probe api: json: `a.` is no path into JSON: write `checks.redis` or `members[0].name`",
+            "10: probe redis: redis: `redis` is no HOST:PORT: write redis:6379 or [fd00::5]:6379",
             "11: timeout: `soon` is not a length of time (expected number at 0): write it as 90s, 5m, 1h30m or 200ms",
             "12: probe alert: prometheus: there is nothing to compare with: add one of equals, not, above, below",
             "13: steady: there is no probe `reddis`; did you mean `redis`?",
