@@ -41,6 +41,8 @@ pub struct Course<'a> {
     pub watch: Watch,
     pub seen: Seen,
     pub aborted: Option<Abort>,
+    /// From when on what must always hold does.
+    pub steady_since: Option<u64>,
     /// Guards are looked at.
     pub guarded: bool,
     pub phases: Vec<Span>,
@@ -85,6 +87,7 @@ impl<'a> Course<'a> {
             round,
             seen: Seen::default(),
             aborted: None,
+            steady_since: None,
             guarded: false,
             phases: Vec::new(),
             faults: Vec::new(),

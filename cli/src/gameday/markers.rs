@@ -66,7 +66,8 @@ impl Markers {
         for (name, marker, site, written) in stopped {
             let found = read(&marker, &site).await;
             let (mut report, rpo) = account(&name, &written, found.as_deref().map_err(String::as_str));
-            worst = worst.zip(rpo).map(|(worst, rpo)| worst.max(millis(rpo)));
+            (report.rpo_ms, report.expendable) = (rpo.map(millis), marker.expendable);
+            worst = worst.zip(report.rpo_ms).map(|(worst, rpo)| worst.max(rpo));
             report.spans = spans(&written, &report.lost, &|at| log.moment(at));
             reports.push(report);
         }

@@ -54,8 +54,11 @@ pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[
     time(Check::RTO, targets.rto, measures.rto_ms, recovers);
     let within = Some(round.recovery.within);
     time(Check::RECOVERY, within, measures.recovery_ms, recovers);
-    time(Check::RPO, targets.rpo, measures.rpo_ms, !markers.is_empty());
-    for marker in markers {
+    let counting = markers.iter().filter(|marker| !marker.expendable).collect::<Vec<_>>();
+    // The worst of them; unknown, if one of them is.
+    let rpo = counting.iter().map(|marker| marker.rpo_ms).collect::<Option<Vec<_>>>();
+    time(Check::RPO, targets.rpo, rpo.and_then(|all| all.into_iter().max()), !counting.is_empty());
+    for marker in counting {
         let mut count = |what: &str, target: Option<u64>, found: &[u64]| {
             let found = u64::try_from(found.len()).unwrap_or(u64::MAX);
             let unread = marker.unread.is_some();
@@ -105,6 +108,7 @@ mod tests {
             about: String::new(),
             steady: Vec::new(),
             steady_within: Duration::from_secs(1),
+            always: Vec::new(),
             detected: Some(Condition { probe: "up".to_owned(), holds: false }),
             alerted: None,
             guards: Vec::new(),
@@ -124,6 +128,8 @@ mod tests {
             uncertain: Vec::new(),
             phases: Default::default(),
             spans: Vec::new(),
+            rpo_ms: Some(0),
+            expendable: false,
             unread: None,
         }
     }
@@ -177,6 +183,8 @@ mod tests {
         };
         assert_eq!(check(marker(&[4])), Some(true));
         assert_eq!(check(marker(&[4, 5])), Some(false));
+        let all = checks(&round(), &targets, &Measures::default(), &[MarkerReport { expendable: true, ..marker(&[4, 5]) }]);
+        assert!(all.iter().all(|check| !check.what.contains("lost")), "nothing is promised of them: {all:?}");
         assert_eq!(check(MarkerReport { unread: Some("refused".to_owned()), ..marker(&[]) }), Some(false));
     }
 }

@@ -13,7 +13,7 @@ use super::faults;
 use super::file::{Action, Look, Round, Step};
 use super::markers::Markers;
 use super::matrix;
-use super::measure::{checks, outcome, unmet};
+use super::measure::{checks, outcome, span, unmet};
 use super::report::model::{Check, EventKind, MatrixReport, Outcome, RoundReport};
 use super::stage::Stage;
 use super::watch::millis;
@@ -36,6 +36,7 @@ pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
     steady(&mut course).await;
     if course.aborted.is_none() {
         course.guarded = true;
+        course.steady_since = Some(course.log.now());
         usually_look(&mut course, Look::Before, &mut matrices).await;
         timeline(&mut course, &mut matrices).await;
     }
@@ -254,6 +255,18 @@ async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
     let measures = course.seen.measures(rpo_ms);
     let mut all = checks(course.round, &day.targets, &measures, &markers);
     all.append(&mut course.checks);
+    if let Some(from) = course.steady_since {
+        for condition in &course.round.always {
+            let (breaks, lasted) = course.watch.breaks(condition, from);
+            let measured = match breaks {
+                0 => "always".to_owned(),
+                1 => format!("not for {}", span(lasted)),
+                more => format!("{more} times not, for {} in all", span(lasted)),
+            };
+            let (what, target) = (format!("always {condition}"), "without a break".to_owned());
+            all.push(Check { what, target, measured, met: Some(breaks == 0) });
+        }
+    }
     if course.seen.recovered.is_some() {
         let wrong = course.watch.wrong(&course.round.recovery.holds);
         all.extend(wrong.into_iter().map(|measured| Check {

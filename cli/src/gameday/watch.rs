@@ -6,6 +6,9 @@ use super::file::{Condition, Guard, Probe};
 use super::probe::describe;
 use super::report::model::{ProbeReport, Span};
 
+/// What a span of a probe is called.
+const HOLDS: &str = "holds";
+
 pub struct Watch {
     tracks: BTreeMap<String, Track>,
 }
@@ -63,7 +66,7 @@ impl Watch {
             }
             return None;
         }
-        let what = if holds { "holds" } else { "fails" }.to_owned();
+        let what = if holds { HOLDS } else { "fails" }.to_owned();
         track.spans.push(Span { what, from_ms: at_ms, to_ms: at_ms, detail: detail.clone() });
         track.now = Some((holds, at_ms));
         // The first answer is no news, if it is as everybody hopes.
@@ -88,6 +91,14 @@ impl Watch {
     pub fn wrong(&self, conditions: &[Condition]) -> Vec<String> {
         let wrong = conditions.iter().filter(|condition| self.since(condition).is_none());
         wrong.map(|condition| format!("`{condition}` is not so: {}", self.says(&condition.probe))).collect()
+    }
+
+    /// How often, and for how many milliseconds in all, it was not so from this time on; what nobody knew yet does not count.
+    pub fn breaks(&self, condition: &Condition, from_ms: u64) -> (usize, u64) {
+        let spans = self.tracks.get(&condition.probe).map(|track| track.spans.as_slice()).unwrap_or_default();
+        let wrong = |span: &&Span| (span.what == HOLDS) != condition.holds && span.to_ms >= from_ms;
+        let wrong = spans.iter().filter(wrong);
+        wrong.fold((0, 0), |(count, sum), span| (count + 1, sum + span.to_ms - span.from_ms.max(from_ms)))
     }
 
     /// In a few words.
@@ -170,6 +181,10 @@ mod tests {
         assert_eq!(turned, [None, None, Some(false), None, Some(true)]);
         assert_eq!(watch.since(&is("a", true)), Some(500));
         assert_eq!(watch.since(&is("a", false)), None);
+        assert_eq!(watch.breaks(&is("a", true), 0), (1, 200));
+        assert_eq!(watch.breaks(&is("a", true), 450), (1, 50));
+        assert_eq!(watch.breaks(&is("a", true), 501), (0, 0));
+        assert_eq!(watch.breaks(&is("a", false), 0), (2, 200));
         let reports = watch.reports();
         let spans = reports[0].spans.iter().map(|span| (span.what.as_str(), span.from_ms, span.to_ms));
         assert_eq!(

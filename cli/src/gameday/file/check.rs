@@ -45,6 +45,7 @@ pub fn check(
     let usual = Usual {
         steady: known.all("steady", raw.steady, mistakes),
         steady_within: length("steady_within", raw.steady_within, STEADY_WITHIN, Least::Nothing, mistakes),
+        always: known.all("always", raw.always, mistakes),
         detected: known.one("detected", raw.detected, mistakes),
         alerted: known.one("alerted", raw.alerted, mistakes),
         guards: guards(raw.guards, &known, mistakes),

@@ -92,6 +92,8 @@ pub struct Round {
     pub about: String,
     pub steady: Vec<Condition>,
     pub steady_within: Duration,
+    /// From the steady state to the end, without a break.
+    pub always: Vec<Condition>,
     pub detected: Option<Condition>,
     pub alerted: Option<Condition>,
     pub guards: Vec<Guard>,
@@ -247,6 +249,8 @@ pub struct Marker {
     pub from: Option<String>,
     /// Between the recovery and the read.
     pub settle: Duration,
+    /// No target is for them.
+    pub expendable: bool,
 }
 
 /// Somebody who is told.

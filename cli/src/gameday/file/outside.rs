@@ -35,12 +35,13 @@ pub fn markers(raw: Got<Named<RawMarker>>, mistakes: &mut Mistakes) -> BTreeMap<
         }
         let timeout = length(&key("timeout"), raw.timeout, TIMEOUT, Least::Something, mistakes);
         let settle = length(&key("settle"), raw.settle, SETTLE, Least::Nothing, mistakes);
+        let expendable = raw.expendable.into_value().unwrap_or_default();
         let from = raw.from.there().and_then(|from| some(&key("from"), from, mistakes));
         let from = from.map(|from| from.to_ascii_lowercase());
         let write = write.and_then(|write| some(&key("write"), write, mistakes));
         let read = read.and_then(|read| some(&key("read"), read, mistakes));
         if let (Some(write), Some(read)) = (write, read) {
-            markers.insert(name, Marker { write, read, every, timeout, from, settle });
+            markers.insert(name, Marker { write, read, every, timeout, from, settle, expendable });
         }
     }
     markers

@@ -17,6 +17,7 @@ const WITHIN: Duration = Duration::from_secs(10 * 60);
 pub struct Usual {
     pub steady: Vec<Condition>,
     pub steady_within: Duration,
+    pub always: Vec<Condition>,
     pub detected: Option<Condition>,
     pub alerted: Option<Condition>,
     pub guards: Vec<Guard>,
@@ -73,6 +74,7 @@ pub fn rounds(
             about: String::new(),
             steady: usual.steady.clone(),
             steady_within: usual.steady_within,
+            always: usual.always.clone(),
             detected: usual.detected.clone(),
             alerted: usual.alerted.clone(),
             guards: usual.guards.clone(),
@@ -102,10 +104,14 @@ fn round(
     if name.trim().is_empty() {
         mistakes.add(line, "scenarios: a scenario has a name");
     }
-    let RawScenario { about, timeline: steps, steady, detected, alerted, recovery } = raw;
+    let RawScenario { about, timeline: steps, steady, always, detected, alerted, recovery } = raw;
     let probes = bounds.probes;
     let own = steady.line().map(|_| probes.all("steady", steady, mistakes));
     let steady = own.unwrap_or_else(|| usual.steady.clone());
+    let always = match always.line() {
+        Some(_) => probes.all("always", always, mistakes),
+        None => usual.always.clone(),
+    };
     let detected = match detected.line() {
         Some(_) => probes.one("detected", detected, mistakes),
         None => usual.detected.clone(),
@@ -123,6 +129,7 @@ fn round(
     Round {
         scenario: Some(name),
         about: about.into_value().unwrap_or_default(),
+        always,
         detected,
         alerted,
         guards: usual.guards.clone(),

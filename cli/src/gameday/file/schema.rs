@@ -21,11 +21,13 @@ const REQUIRED: [(&str, &[&str]); 7] = [
 ];
 
 /// Lists that may be written as the one thing that is in them.
-const OR_ONE: [(&str, &str); 9] = [
+const OR_ONE: [(&str, &str); 11] = [
     ("GameDay", "participants"),
     ("GameDay", "steady"),
+    ("GameDay", "always"),
     ("GameDay", "questions"),
     ("Scenario", "steady"),
+    ("Scenario", "always"),
     ("Recovery", "holds"),
     ("Step", "restore"),
     ("Step", "expect"),

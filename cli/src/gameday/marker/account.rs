@@ -43,6 +43,8 @@ pub fn account(
         uncertain: numbers(&|write| !is_acknowledged(write) && is_found(write)),
         phases,
         spans: Vec::new(),
+        rpo_ms: None,
+        expendable: false,
         unread: found.err().map(str::to_owned),
     };
     let rpo = found.is_ok().then(|| span(written.iter().filter(is_lost)));

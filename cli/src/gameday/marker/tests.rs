@@ -9,6 +9,7 @@ fn marker(write: &str, read: &str, every: u64, timeout: u64) -> Marker {
         timeout,
         from: None,
         settle: Duration::ZERO,
+        expendable: false,
     }
 }
 

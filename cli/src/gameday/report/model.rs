@@ -256,6 +256,12 @@ pub struct MarkerReport {
     /// is their numbers. Empty: not known; then only the counts by phase are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
+    /// In milliseconds, from the first lost one to the last; 0 where none is. None: they could not be read back.
+    #[serde(default)]
+    pub rpo_ms: Option<u64>,
+    /// They are only counted, and no target is for them.
+    #[serde(default)]
+    pub expendable: bool,
     /// Why they could not be read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,

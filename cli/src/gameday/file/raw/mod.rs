@@ -54,6 +54,9 @@ pub struct RawDay {
     /// How long the steady state may take to hold.
     #[schema(value_type = Lasting, default = "30s")]
     pub steady_within: Got<Text<Lasting>>,
+    /// What must hold from the steady state to the end, whatever is cut: what users see. One break, and the run has failed.
+    #[schema(value_type = Vec<Said>)]
+    pub always: Got<Several<Text<Said>>>,
     /// What it looks like when somebody notices: its first time after the first fault is the time to detect.
     #[schema(value_type = Said)]
     pub detected: Got<Text<Said>>,
@@ -143,7 +146,7 @@ pub struct RawGuard {
 #[schema(as = Marker)]
 pub struct RawMarker {
     /// A shell command with MARKER (1, 2, ...) and RUN (of this run only) in its environment. Its exit status 0 is an acknowledgement.
-    #[schema(value_type = String, min_length = 1, examples("redis-cli -h master rpush orders $MARKER"))]
+    #[schema(value_type = String, min_length = 1, examples("redis-cli -e -h master rpush orders $MARKER"))]
     pub write: Got<String>,
     /// A shell command that prints the markers that are there, one a line; other lines are ignored.
     #[schema(value_type = String, min_length = 1, examples("redis-cli -h master lrange orders 0 -1"))]
@@ -160,6 +163,9 @@ pub struct RawMarker {
     /// Between the recovery and the read.
     #[schema(value_type = Lasting, default = "5s")]
     pub settle: Got<Text<Lasting>>,
+    /// Some of them may be lost or doubled: they are counted, and no target is for them.
+    #[schema(value_type = bool, default = false)]
+    pub expendable: Got<bool>,
 }
 
 /// Somebody who is told: `slack` or `command`.

@@ -22,6 +22,9 @@ pub struct RawScenario {
     /// What must hold before anything is cut: else nothing is.
     #[schema(value_type = Vec<Said>)]
     pub steady: Got<Several<Text<Said>>>,
+    /// What must hold from the steady state to the end, whatever is cut.
+    #[schema(value_type = Vec<Said>)]
+    pub always: Got<Several<Text<Said>>>,
     /// What it looks like when somebody notices.
     #[schema(value_type = Said)]
     pub detected: Got<Text<Said>>,

@@ -97,6 +97,7 @@ fn every_key_around_the_timeline_is_read() {
     assert_eq!(day.targets, targets);
     let round = &day.rounds[0];
     assert_eq!((said(&round.steady).as_str(), round.steady_within), ("api, redis, not alert", MINUTE));
+    assert_eq!(said(&round.always), "redis");
     let told = (&round.detected, &round.alerted);
     assert_eq!(format!("{} {}", told.0.as_ref().unwrap(), told.1.as_ref().unwrap()), "not redis alert");
     let guards =
@@ -115,6 +116,7 @@ fn every_key_around_the_timeline_is_read() {
         timeout: Duration::from_secs(3),
         from: Some(text("client")),
         settle: Duration::from_secs(7),
+        expendable: true,
     };
     assert_eq!(day.markers, [(text("orders"), orders)].into());
     let all = [
