@@ -183,7 +183,12 @@ mod tests {
         };
         assert_eq!(check(marker(&[4])), Some(true));
         assert_eq!(check(marker(&[4, 5])), Some(false));
-        let all = checks(&round(), &targets, &Measures::default(), &[MarkerReport { expendable: true, ..marker(&[4, 5]) }]);
+        let all = checks(
+            &round(),
+            &targets,
+            &Measures::default(),
+            &[MarkerReport { expendable: true, ..marker(&[4, 5]) }],
+        );
         assert!(all.iter().all(|check| !check.what.contains("lost")), "nothing is promised of them: {all:?}");
         assert_eq!(check(MarkerReport { unread: Some("refused".to_owned()), ..marker(&[]) }), Some(false));
     }

@@ -132,6 +132,10 @@ impl<'a> Deserializer<'a> for Reader<'a> {
         self.deserialize_str(visitor)
     }
 
+    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_bool(self.number("`true` or `false`")?)
+    }
+
     fn deserialize_u16<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_u16(self.number("number from 0 to 65535")?)
     }
@@ -208,7 +212,7 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     forward_to_deserialize_any! {
         <V: Visitor<'a>>
-        bool i8 i16 i32 i64 i128 u8 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
