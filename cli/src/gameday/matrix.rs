@@ -63,10 +63,7 @@ fn check(matrix: &Matrix, when: Look) -> Check {
         }
     });
     let wrong = wrong.collect::<Vec<_>>();
-    Check {
-        what: format!("who reaches whom, {}", when.name()),
-        target: "as the faults say".to_owned(),
-        measured: if wrong.is_empty() { "as the faults say".to_owned() } else { wrong.join(", ") },
-        met: Some(wrong.is_empty()),
-    }
+    let is_right = wrong.is_empty();
+    let found = if is_right { "as the faults say".to_owned() } else { wrong.join(", ") };
+    Check::expected(format!("who reaches whom, {}", when.name()), found, is_right)
 }

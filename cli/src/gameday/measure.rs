@@ -46,6 +46,7 @@ pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[
                 target: target.map(|target| format!("at most {}", span(millis(target)))).unwrap_or_default(),
                 measured: measured.map_or_else(|| "never".to_owned(), span),
                 met: target.map(|target| measured.is_some_and(|measured| measured <= millis(target))),
+                expectation: false,
             });
         };
     time(Check::DETECT, targets.detect, measures.detect_ms, round.detected.is_some());
@@ -67,6 +68,7 @@ pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[
                 target: target.map(|target| format!("at most {target}")).unwrap_or_default(),
                 measured: if unread { "not read back".to_owned() } else { found.to_string() },
                 met: target.map(|target| !unread && found <= target),
+                expectation: false,
             });
         };
         count(Check::LOST, targets.lost, &marker.lost);

@@ -174,8 +174,7 @@ async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Durat
     };
     let told = told.trim().to_owned();
     course.log.event(EventKind::Command, Some(step), if told.is_empty() { "done" } else { told.as_str() });
-    let (what, target) = (format!("step {step}: {line}"), String::new());
-    course.checks.push(Check { what, target, measured: told, met: Some(met) });
+    course.checks.push(Check::expected(format!("step {step}: {line}"), told, met));
 }
 
 /// Nothing, if the run is aborted meanwhile.
@@ -194,7 +193,7 @@ fn expect(course: &mut Course<'_>, step: &Step) {
         let text = format!("{condition}: {}", if met { "as expected" } else { says.as_str() });
         course.log.event(EventKind::Expectation, Some(&step.name), text);
         let what = format!("step {}: {condition}", step.name);
-        course.checks.push(Check { what, target: String::new(), measured: says, met: Some(met) });
+        course.checks.push(Check::expected(what, says, met));
     }
 }
 
@@ -263,18 +262,16 @@ async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
                 1 => format!("not for {}", span(lasted)),
                 more => format!("{more} times not, for {} in all", span(lasted)),
             };
-            let (what, target) = (format!("always {condition}"), "without a break".to_owned());
-            all.push(Check { what, target, measured, met: Some(breaks == 0) });
+            all.push(Check::expected(format!("always {condition}"), measured, breaks == 0));
         }
     }
     if course.seen.recovered.is_some() {
         let wrong = course.watch.wrong(&course.round.recovery.holds);
-        all.extend(wrong.into_iter().map(|measured| Check {
-            what: "still recovered at the end".to_owned(),
-            target: String::new(),
-            measured,
-            met: Some(false),
-        }));
+        all.extend(
+            wrong
+                .into_iter()
+                .map(|measured| Check::expected("still recovered at the end".to_owned(), measured, false)),
+        );
     }
     let (outcome, why) = match &course.aborted {
         Some(Abort { why, not_started: true, .. }) => (Outcome::NotStarted, vec![why.clone()]),

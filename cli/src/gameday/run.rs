@@ -366,7 +366,7 @@ fn summary(report: &Report, paths: &report::Paths) -> Result<(), Failure> {
     for round in &report.rounds {
         let name = round.scenario.as_ref().map(|scenario| format!("{scenario}: ")).unwrap_or_default();
         // What a step expected, and is so, is in the report.
-        let told = |check: &&Check| !check.is_expectation() || check.met == Some(false);
+        let told = |check: &&Check| !check.expectation || check.met == Some(false);
         for check in round.checks.iter().filter(told) {
             let met = match check.met {
                 Some(true) => "met     ",

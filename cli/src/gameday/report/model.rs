@@ -199,6 +199,9 @@ pub struct Check {
     pub measured: String,
     /// None: there is no target, or it could not be measured.
     pub met: Option<bool>,
+    /// It is something that a step or the whole run expects, and not one of the targets.
+    #[serde(default)]
+    pub expectation: bool,
 }
 
 /// What a check is called, where it is not an expectation.
@@ -211,9 +214,9 @@ impl Check {
     pub const LOST: &str = "markers lost";
     pub const DUPLICATED: &str = "markers duplicated";
 
-    /// Whether it is an expectation of a step, and not a target of the run.
-    pub fn is_expectation(&self) -> bool {
-        self.what.starts_with("step ")
+    /// Something that is expected of a step or the whole run.
+    pub fn expected(what: String, measured: String, met: bool) -> Self {
+        Self { what, target: String::new(), measured, met: Some(met), expectation: true }
     }
 }
 

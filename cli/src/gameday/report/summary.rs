@@ -20,7 +20,7 @@ pub fn executive(report: &Report) -> Vec<(&'static str, Option<String>)> {
 pub fn met(report: &Report) -> String {
     let judged = |expectations: bool| {
         let all = report.rounds.iter().flat_map(|round| &round.checks);
-        let judged = all.filter(|check| check.is_expectation() == expectations && check.met.is_some());
+        let judged = all.filter(|check| check.expectation == expectations && check.met.is_some());
         let (met, missed) = judged.partition::<Vec<&Check>, _>(|check| check.met == Some(true));
         (met.len(), met.len() + missed.len())
     };

@@ -55,7 +55,7 @@ fn table(caption: &'static str, legend: &str, names: &[&str], rows: Vec<Vec<Cell
 /// Everything that was promised, and what became of it; as the runbooks have it.
 pub fn metrics(report: &Report) -> Option<Table> {
     let of = |round: &RoundReport| {
-        let targets = round.checks.iter().filter(|check| !check.is_expectation());
+        let targets = round.checks.iter().filter(|check| !check.expectation);
         let rows = targets.map(|check| {
             let name = match (&round.scenario, report.rounds.len()) {
                 (Some(scenario), 2..) => format!("{scenario}: {}", check.what),
@@ -216,7 +216,7 @@ fn probes(round: &RoundReport) -> Option<Table> {
 }
 
 fn expectations(round: &RoundReport) -> Option<Table> {
-    let all = round.checks.iter().filter(|check| check.is_expectation());
+    let all = round.checks.iter().filter(|check| check.expectation);
     let rows = all.map(|check| vec![text(&check.what), text(&check.measured), Cell::Met(check.met)]);
     table("Expectations", "", &["Expected", "Found", "Status"], rows.collect())
 }

@@ -151,7 +151,7 @@ fn legend() -> Markup {
 }
 
 fn tiles(round: &RoundReport) -> Markup {
-    let targets = round.checks.iter().filter(|check| !check.is_expectation()).collect::<Vec<_>>();
+    let targets = round.checks.iter().filter(|check| !check.expectation).collect::<Vec<_>>();
     if targets.is_empty() {
         return html! {};
     }
