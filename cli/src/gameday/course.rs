@@ -1,6 +1,8 @@
 //! The course of a round: everything that can happen while it goes on comes in at `next`, one at a time, whatever is waited for
 //! meanwhile. So a guard or Ctrl-C is never behind a step that takes long.
 
+mod show;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,7 +12,7 @@ use partition_agent_proto::FaultId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch as signal;
 
-use super::desk::{self, Said};
+use super::desk::Said;
 use super::faults::{self, LEASE, News, Standing};
 use super::file::{HookEvent, Round};
 use super::log::Log;
@@ -18,7 +20,6 @@ use super::measure::Seen;
 use super::probe::{Answer, Prober};
 use super::report::model::{Check, EventKind, FaultReport, Span};
 use super::stage::Stage;
-use super::view::Now;
 use super::watch::{Tripped, Watch, millis};
 use crate::team::Member;
 
@@ -377,41 +378,5 @@ impl<'a> Course<'a> {
     fn recovered_since(&self) -> Option<u64> {
         let holds = &self.round.recovery.holds;
         if holds.is_empty() { self.seen.healed } else { self.watch.all_since(holds) }
-    }
-
-    fn show(&self) {
-        let now = self.log.now();
-        let phase = self.phases.last().map_or("", |phase| phase.what.as_str());
-        let faults = self.standing.iter().map(|(id, in_force)| {
-            let fault = self.faults.iter().find(|fault| fault.id == id.as_str());
-            let name = fault.map_or_else(String::new, |fault| format!("{}: {}", fault.step, fault.words));
-            (name, in_force.ends_ms.saturating_sub(now))
-        });
-        let scenario = self.round.scenario.as_deref();
-        let headline = match scenario {
-            Some(scenario) => format!("{}: {scenario}", self.stage.day.name),
-            None => self.stage.day.name.clone(),
-        };
-        let faults = faults.collect::<Vec<_>>();
-        let probes = self.watch.now().collect::<Vec<_>>();
-        self.stage.desk.standing.send_replace(desk::Standing {
-            name: self.stage.day.name.clone(),
-            scenario: scenario.map(str::to_owned),
-            phase: phase.to_owned(),
-            elapsed_ms: now,
-            asks: self.asks.clone(),
-            probes: probes.iter().map(|(name, holds, _)| ((*name).to_owned(), *holds)).collect(),
-            faults: faults.iter().map(|(name, _)| name.clone()).collect(),
-            notes: self.log.notes(),
-        });
-        self.log.view.show(&Now {
-            headline: &headline,
-            phase,
-            elapsed_ms: now,
-            next: self.coming.as_ref().map(|(name, at)| (name.as_str(), at.saturating_sub(now))),
-            asks: self.asks.as_deref(),
-            probes,
-            faults,
-        });
     }
 }

@@ -8,12 +8,14 @@ use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, Hits, Span};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
+use super::file::{Action, Step};
 use super::report::model::FaultOnHost;
 use crate::exit::Failure;
 use crate::team::fan_out::fan_out;
 use crate::team::heal::{self, What};
 use crate::team::hold::{Held, Listener, hold};
-use crate::team::inject::{Command, check};
+use crate::team::inject::{self, Command, check};
+use crate::team::partition;
 use crate::team::progress::{Progress, Step as Reached};
 use crate::team::start::{How, Start};
 use crate::team::{Member, Order, Team};
@@ -45,6 +47,24 @@ pub struct Standing {
     pub spread_ms: Option<f64>,
     /// On fewer hosts than it was meant for, with `--best-effort`: why.
     pub missing: Vec<String>,
+}
+
+/// What a step puts into force.
+pub fn command(step: &Step, team: &Team) -> Option<Result<(Team, Command), Failure>> {
+    match step.action.as_ref()? {
+        Action::Inject { on, args, .. } => Some(
+            team.on(on.as_ref()).and_then(|team| inject::command(&team, args).map(|command| (team, command))),
+        ),
+        Action::Partition { on, args, .. } => Some(
+            team.on(on.as_ref())
+                .and_then(|team| partition::command(&team, args).map(|command| (team, command))),
+        ),
+        Action::Restore(_)
+        | Action::Run { .. }
+        | Action::Confirm(_)
+        | Action::Observe(_)
+        | Action::Matrix(_) => None,
+    }
 }
 
 /// The specs as they are sent: with the lease of a run.

@@ -17,7 +17,6 @@ use super::measure::{checks, outcome, span, unmet};
 use super::report::model::{Check, EventKind, MatrixReport, Outcome, RoundReport};
 use super::stage::Stage;
 use super::watch::millis;
-use crate::team::{inject, partition};
 
 /// A round, and why it did not pass.
 pub struct Gone {
@@ -98,15 +97,9 @@ async fn timeline(course: &mut Course<'_>, matrices: &mut Vec<MatrixReport>) {
 async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<MatrixReport>) {
     let Some(action) = &step.action else { return };
     let name = step.name.as_str();
-    let team = Rc::clone(&course.stage.team);
     match action {
-        Action::Inject { words, on, args } => {
-            let command = team.on(on.as_ref()).and_then(|team| Ok((inject::command(&team, args)?, team)));
-            cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
-        }
-        Action::Partition { words, on, args } => {
-            let command = team.on(on.as_ref()).and_then(|team| Ok((partition::command(&team, args)?, team)));
-            cut(course, step, words, command.map_err(|failure| failure.to_string()), matrices).await;
+        Action::Inject { words, .. } | Action::Partition { words, .. } => {
+            cut(course, step, words, matrices).await
         }
         Action::Restore(steps) => {
             let what = if steps.is_empty() { "all".to_owned() } else { steps.join(", ") };
@@ -121,17 +114,12 @@ async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<Matrix
 }
 
 /// Puts a fault into force.
-async fn cut(
-    course: &mut Course<'_>,
-    step: &Step,
-    words: &str,
-    command: Result<(inject::Command, crate::team::Team), String>,
-    matrices: &mut Vec<MatrixReport>,
-) {
+async fn cut(course: &mut Course<'_>, step: &Step, words: &str, matrices: &mut Vec<MatrixReport>) {
     let refused = |why: String| format!("{} was refused: {why}", step.name);
-    let (command, team) = match command {
-        Ok(command) => command,
-        Err(why) => return course.abort(refused(why)),
+    let (team, command) = match faults::command(step, &course.stage.team) {
+        Some(Ok(command)) => command,
+        Some(Err(failure)) => return course.abort(refused(failure.to_string())),
+        None => return,
     };
     let is_first = course.seen.first_fault.is_none();
     let wrong = course.watch.wrong(&course.round.steady);

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 use super::desk::Desk;
 use super::faults;
-use super::file::{self, Action, GameDay, Ground, HookEvent, Step};
+use super::file::{self, Action, GameDay, Ground, HookEvent};
 use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
@@ -32,9 +32,9 @@ use crate::fleet::{self, Source};
 use crate::interrupt::Interrupt;
 use crate::lab::{self, Lab};
 use crate::render;
+use crate::team::Team;
 use crate::team::fan_out::fan_out;
 use crate::team::progress::{Progress, Step as Reached};
-use crate::team::{Team, inject, partition};
 
 /// How long a host may take to say who it is.
 const GREETING: Duration = Duration::from_secs(10);
@@ -249,7 +249,7 @@ async fn greet(team: &Team) -> Result<BTreeMap<String, HostReport>, Failure> {
 async fn rehearse(day: &GameDay, team: &Team) -> Vec<String> {
     let mut refused = Vec::new();
     for step in day.rounds.iter().flat_map(|round| &round.steps) {
-        let whys = match command(step, team) {
+        let whys = match faults::command(step, team) {
             None => continue,
             Some(Err(failure)) => vec![faults::one_line(&failure)],
             Some(Ok((team, command))) => faults::ask(&team, command).await,
@@ -258,24 +258,6 @@ async fn rehearse(day: &GameDay, team: &Team) -> Vec<String> {
         refused.extend(whys.into_iter().map(|why| format!("{at}: {why}")));
     }
     refused
-}
-
-/// What a step puts into force.
-pub fn command(step: &Step, team: &Team) -> Option<Result<(Team, inject::Command), Failure>> {
-    match step.action.as_ref()? {
-        Action::Inject { on, args, .. } => Some(
-            team.on(on.as_ref()).and_then(|team| inject::command(&team, args).map(|command| (team, command))),
-        ),
-        Action::Partition { on, args, .. } => Some(
-            team.on(on.as_ref())
-                .and_then(|team| partition::command(&team, args).map(|command| (team, command))),
-        ),
-        Action::Restore(_)
-        | Action::Run { .. }
-        | Action::Confirm(_)
-        | Action::Observe(_)
-        | Action::Matrix(_) => None,
-    }
 }
 
 /// Real hosts are cut on purpose only.
