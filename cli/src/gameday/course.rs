@@ -3,14 +3,16 @@
 
 mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use partition_agent_core::clock::BootTime;
 use partition_agent_proto::FaultId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch as signal;
+use tokio::time::Instant;
 
 use super::desk::Said;
 use super::faults::{self, LEASE, News, Standing};
@@ -53,6 +55,8 @@ pub struct Course<'a> {
     /// What is to be done next, and when.
     pub coming: Option<(String, u64)>,
     pub stop: signal::Sender<bool>,
+    /// How many faults were tried.
+    pub begun: u32,
     standing: BTreeMap<FaultId, InForce>,
     asks: Option<String>,
     interrupts: u32,
@@ -67,6 +71,8 @@ struct InForce {
     standing: Standing,
     ends_ms: u64,
     stop: signal::Sender<bool>,
+    /// It is neither renewed nor ended by anybody: its lease runs out.
+    left_to_kernel: bool,
 }
 
 impl<'a> Course<'a> {
@@ -95,6 +101,7 @@ impl<'a> Course<'a> {
             checks: Vec::new(),
             coming: None,
             stop: signal::channel(false).0,
+            begun: 0,
             standing: BTreeMap::new(),
             asks: None,
             interrupts: 0,
@@ -138,6 +145,19 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// The same for what nobody waits for when the run is aborted: nothing, then.
+    pub async fn unless_aborted<T>(&mut self, doing: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.stop.subscribe();
+        let doing = async move {
+            let mut doing = pin!(doing);
+            tokio::select! {
+                done = &mut doing => Some(done),
+                _ = stop.wait_for(|stop| *stop) => None,
+            }
+        };
+        self.during(doing).await
+    }
+
     /// Asks somebody, and waits. Nobody is asked who has said yes to everything.
     pub async fn ask(&mut self, step: &str, question: &str) {
         self.log.event(EventKind::Step, Some(step), question);
@@ -176,8 +196,11 @@ impl<'a> Course<'a> {
         self.aborted = Some(Abort { why: why.clone(), at_ms: now, not_started });
         self.seen.aborted = Some(now);
         self.guarded = false;
-        // Whatever is being started is taken back.
+        // Whatever is being started is taken back, and whatever stands is ended, neither behind the other.
         self.stop.send_replace(true);
+        let ids = self.standing.keys().cloned().collect::<Vec<_>>();
+        let members = self.let_go(&ids);
+        tokio::task::spawn_local(async move { faults::end(&members, ids).await });
         self.stage.hooks.tell(HookEvent::Aborted, &why);
     }
 
@@ -205,9 +228,58 @@ impl<'a> Course<'a> {
         let (stop, stopped) = signal::channel(false);
         tokio::task::spawn_local(faults::keep(standing.clone(), stopped, self.tell.clone()));
         let ends_ms = from_ms.saturating_add(millis(duration));
-        self.standing.insert(standing.id.clone(), InForce { standing, ends_ms, stop });
+        let in_force = InForce { standing, ends_ms, stop, left_to_kernel: false };
+        self.standing.insert(in_force.standing.id.clone(), in_force);
+        if let Some(aborted) = &mut self.aborted {
+            aborted.not_started = false;
+        }
         self.phase("faults");
         self.stage.hooks.tell(HookEvent::Fault, &format!("{step}: {words}, on {on}"));
+    }
+
+    /// A fault that did not come to stand, and was felt all the same, or may be where nobody could be told to take it back.
+    pub fn lingers(&mut self, step: &str, words: &str, id: FaultId, untold: Vec<Member>) {
+        let hosts = untold.iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
+        let is_anywhere = !untold.is_empty();
+        let standing = Standing {
+            id: id.clone(),
+            members: untold,
+            since: BootTime::now(),
+            spread_ms: None,
+            missing: Vec::new(),
+        };
+        self.stands(step, words, Duration::ZERO, standing);
+        if is_anywhere {
+            self.log.warn(format!("{step}: {hosts} could not be told: it may be in force there for {LEASE}"));
+            let ends = BTreeMap::from([(hosts, "its lease was not renewed".to_owned())]);
+            self.leave_to_kernel(id, ends, Instant::now() + LEASE.duration());
+        } else {
+            self.over(&id, Some("taken back"));
+        }
+    }
+
+    /// Renews these no more. The hosts that have them.
+    fn let_go(&self, ids: &[FaultId]) -> Vec<Member> {
+        let mut members = BTreeMap::<&str, &Member>::new();
+        for in_force in ids.iter().filter_map(|id| self.standing.get(id)) {
+            in_force.stop.send_replace(true);
+            members.extend(in_force.standing.members.iter().map(|member| (member.name.as_str(), member)));
+        }
+        members.into_values().cloned().collect()
+    }
+
+    fn leave_to_kernel(&mut self, id: FaultId, ends: BTreeMap<String, String>, over_by: Instant) {
+        if let Some(in_force) = self.standing.get_mut(&id) {
+            in_force.stop.send_replace(true);
+            in_force.left_to_kernel = true;
+            in_force.ends_ms = self.log.now() + millis(over_by.saturating_duration_since(Instant::now()));
+        }
+        let tell = self.tell.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep_until(over_by).await;
+            // Nobody listens any more when the run is over.
+            let _ = tell.send(News::Over { id, lost: false, ends });
+        });
     }
 
     /// Ends the faults of these steps, or all of them. Whoever cannot be told is healed by its own kernel, when the lease is over.
@@ -215,16 +287,18 @@ impl<'a> Course<'a> {
         let of = |id: &FaultId| self.faults.iter().find(|fault| fault.id == id.as_str());
         let meant =
             |id: &&FaultId| steps.is_empty() || of(id).is_some_and(|fault| steps.contains(&fault.step));
-        let ids = self.standing.keys().filter(meant).cloned().collect::<Vec<_>>();
-        let mut members = BTreeMap::<String, Member>::new();
-        for in_force in ids.iter().filter_map(|id| self.standing.get(id)) {
-            in_force.stop.send_replace(true);
-            let each = in_force.standing.members.iter();
-            members.extend(each.map(|member| (member.name.clone(), member.clone())));
-        }
-        let members = members.into_values().collect::<Vec<_>>();
+        let own = self.standing.iter().filter(|(_, in_force)| !in_force.left_to_kernel);
+        let ids = own.map(|(id, _)| id).filter(meant).cloned().collect::<Vec<_>>();
+        let members = self.let_go(&ids);
+        let over_by = Instant::now() + LEASE.duration();
         let asked = ids.clone();
-        let failed = self.during(async { faults::end(&members, asked).await }).await;
+        let ending = async { faults::end(&members, asked).await };
+        let failed = match self.aborted {
+            Some(_) => Some(self.during(ending).await),
+            // Then everything is ended, these among the rest.
+            None => self.unless_aborted(ending).await,
+        };
+        let Some(failed) = failed else { return };
         for (host, why) in &failed {
             self.log.warn(format!("{host}: not told, its kernel ends the fault within {LEASE} ({why})"));
         }
@@ -237,12 +311,7 @@ impl<'a> Course<'a> {
                 self.over(&id, None);
                 continue;
             }
-            let tell = self.tell.clone();
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(LEASE.duration()).await;
-                // Nobody listens any more when the run is over.
-                let _ = tell.send(News::Over { id, lost: false, ends });
-            });
+            self.leave_to_kernel(id, ends, over_by);
         }
     }
 
@@ -275,7 +344,7 @@ impl<'a> Course<'a> {
 
     fn heard(&mut self, probe: &str, answer: &Answer) {
         let at_ms = self.log.moment(answer.asked + answer.took);
-        let turned = self.watch.note(probe, at_ms, &answer.holds);
+        let turned = self.watch.note(probe, self.log.moment(answer.asked), at_ms, &answer.holds);
         if turned.is_some() {
             self.log.event_at(at_ms, EventKind::Probe, None, self.watch.says(probe));
         }
@@ -285,9 +354,8 @@ impl<'a> Course<'a> {
         match news {
             News::Warning(what) => self.log.warn(what),
             News::Over { id, lost, ends } => {
-                let mut hows = ends.values().cloned().collect::<Vec<_>>();
-                hows.dedup();
-                let how = hows.join("; ");
+                let hows = ends.values().map(String::as_str).collect::<BTreeSet<_>>();
+                let how = hows.into_iter().collect::<Vec<_>>().join("; ");
                 if lost {
                     let hosts = ends.iter().map(|(host, end)| format!("{host}: {end}"));
                     let what = format!("{id} lasts as long as it should");
@@ -377,6 +445,9 @@ impl<'a> Course<'a> {
     /// Since when everything that has to hold does; where nothing has to, since it was healed.
     fn recovered_since(&self) -> Option<u64> {
         let holds = &self.round.recovery.holds;
-        if holds.is_empty() { self.seen.healed } else { self.watch.all_since(holds) }
+        let healed = self.seen.healed?;
+        // What was asked before says nothing of it.
+        let is_fresh = self.watch.all_asked_since(holds, healed);
+        if holds.is_empty() { Some(healed) } else { self.watch.all_since(holds).filter(|_| is_fresh) }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use partition_agent_core::clock::BootTime;
-use partition_agent_proto::{FaultId, FaultSpec, FaultStatus, Hits, Span};
+use partition_agent_proto::{End, FaultId, FaultSpec, FaultStatus, Hits, Span};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -73,17 +73,27 @@ pub fn leased(specs: BTreeMap<String, FaultSpec>) -> BTreeMap<String, FaultSpec>
     specs.into_iter().map(|(host, spec)| (host, lease(spec))).collect()
 }
 
+/// Why a fault did not come into force, or not to stay.
+#[derive(Default)]
+pub struct NotBegun {
+    pub why: String,
+    /// It was in force somewhere for a moment.
+    pub felt: bool,
+    /// Hosts that could not be told to take it back: it may be in force there, until its lease is over.
+    pub untold: Vec<Member>,
+}
+
 /// On all hosts at one instant, or on none; `stop` takes back whatever there is of it.
 ///
 /// # Errors
-/// Why it started nowhere, a line for each host.
+/// Why it did not start, or did not stay.
 pub async fn begin(
     team: &Team,
     id: FaultId,
     command: Command,
     mut stop: watch::Receiver<bool>,
-) -> Result<Standing, String> {
-    check(team, &command).map_err(|failure| failure.to_string())?;
+) -> Result<Standing, NotBegun> {
+    check(team, &command).map_err(|failure| NotBegun { why: one_line(&failure), ..NotBegun::default() })?;
     let orders = team.orders(leased(command.specs));
     let how = How { id, best_effort: command.together.best_effort, start_in: None };
     let quiet = Progress::new([], true);
@@ -95,16 +105,19 @@ pub async fn begin(
             let was_felt = |answer: &Result<Option<FaultStatus>, Failure>| {
                 matches!(answer, Ok(Some(fault)) if fault.started_boot_ns.is_some())
             };
-            let felt = taken_back.iter().filter(|(_, answer)| was_felt(answer)).map(|(host, _)| host.as_str());
-            let felt = felt.collect::<Vec<_>>().join(", ");
-            let on = if felt.is_empty() { "nowhere".to_owned() } else { format!("for a moment, on {felt}") };
-            return Err(format!("the run was aborted while it started, and it was taken back; it was in force {on}"));
+            let felt = taken_back.values().any(was_felt);
+            let untold = taken_back.iter().filter(|(_, answer)| answer.as_ref().is_err_and(may_live));
+            let untold = untold.map(|(host, _)| host.as_str()).collect::<Vec<_>>();
+            let why = "the run was aborted while it started, and it was taken back".to_owned();
+            return Err(NotBegun { why, felt, untold: of(&orders, &untold) });
         }
     };
     let reasons = outcome.failed.iter().chain(&outcome.unknown);
     let reasons = reasons.map(|(host, failure)| format!("{host}: {}", one_line(failure))).collect::<Vec<_>>();
     let Some(since) = outcome.at.filter(|_| !outcome.started.is_empty()) else {
-        return Err(reasons.join("; "));
+        let untold = outcome.unknown.keys().map(String::as_str).collect::<Vec<_>>();
+        let (why, felt) = (reasons.join("; "), outcome.was_in_force);
+        return Err(NotBegun { why, felt, untold: of(&orders, &untold) });
     };
     let started = |order: &&Order| outcome.started.contains_key(&order.member.name);
     let members = orders.iter().filter(started).map(|order| order.member.clone()).collect();
@@ -143,13 +156,30 @@ pub async fn keep(standing: Standing, mut stop: watch::Receiver<bool>, news: Unb
 pub async fn end(members: &[Member], ids: Vec<FaultId>) -> BTreeMap<String, String> {
     let quiet = Progress::new([], true);
     let healed = heal::now(members, &What::Ids(ids), &quiet).await;
-    let failed =
-        healed.answers.into_iter().filter_map(|(host, answer)| Some((host, one_line(&answer.err()?))));
-    failed.collect()
+    let failed = healed.answers.into_iter().filter_map(|(host, answer)| Some((host, answer.err()?)));
+    let failed = failed.filter(|(_, failure)| may_live(failure));
+    failed.map(|(host, failure)| (host, one_line(&failure))).collect()
+}
+
+/// Whether an agent that did not answer may still have faults: those of a dead one are over.
+fn may_live(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Unreachable { nobody_listens: true, .. })
+}
+
+fn of(orders: &[Order], names: &[&str]) -> Vec<Member> {
+    let named = orders.iter().filter(|order| names.contains(&order.member.name.as_str()));
+    named.map(|order| order.member.clone()).collect()
+}
+
+/// A fault that is over on a host.
+pub struct LookedBack {
+    pub told: FaultOnHost,
+    /// By its deadline, or because somebody restored it.
+    pub as_meant: bool,
 }
 
 /// How faults ended on each host, and what they hit there.
-pub async fn look_back(members: &[Member]) -> BTreeMap<String, BTreeMap<FaultId, FaultOnHost>> {
+pub async fn look_back(members: &[Member]) -> BTreeMap<String, BTreeMap<FaultId, LookedBack>> {
     let quiet = Progress::new([], true);
     let (patience, most) = LOOK_BACK;
     let answers = fan_out(members, patience, &quiet, Reached::Asked, |member| async move {
@@ -158,7 +188,10 @@ pub async fn look_back(members: &[Member]) -> BTreeMap<String, BTreeMap<FaultId,
     .await;
     let told = |(host, answer): (String, Result<Vec<partition_agent_proto::History>, Failure>)| {
         let over = answer.ok()?.into_iter().rev();
-        let each = over.map(|over| (over.id.clone(), on_host(Some(over.end.to_string()), &over.hits)));
+        let each = over.map(|over| {
+            let as_meant = matches!(over.end, End::Deadline | End::Restored { .. });
+            (over.id.clone(), LookedBack { told: on_host(Some(over.end.to_string()), &over.hits), as_meant })
+        });
         Some((host, each.collect()))
     };
     answers.into_iter().filter_map(told).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::file;
 use super::log::Log;
-use super::marker::{Site, Writer, account, read, spans};
+use super::marker::{Site, Write, Writer, account, read, spans};
 use super::probe::Place;
 use super::report::model::MarkerReport;
 use super::watch::millis;
@@ -17,7 +17,9 @@ struct Writing {
     name: String,
     marker: file::Marker,
     site: Site,
-    writer: Writer,
+    /// Until it is stopped.
+    writer: Option<Writer>,
+    written: Vec<Write>,
 }
 
 impl Markers {
@@ -34,15 +36,15 @@ impl Markers {
         let begin = |(name, marker): (&String, &file::Marker)| {
             let place = place(marker.from.as_deref())?;
             let site = Site { place, directory: directory.to_owned(), run: run.to_owned() };
-            let writer = Writer::start(marker.clone(), site.clone(), "steady");
-            Ok(Writing { name: name.clone(), marker: marker.clone(), site, writer })
+            let writer = Some(Writer::start(marker.clone(), site.clone(), "steady"));
+            Ok(Writing { name: name.clone(), marker: marker.clone(), site, writer, written: Vec::new() })
         };
         markers.iter().map(begin).collect::<Result<_, _>>().map(Self)
     }
 
     /// Of all that are written from now on.
     pub fn phase(&self, phase: &str) {
-        self.0.iter().for_each(|writing| writing.writer.phase(phase));
+        self.0.iter().filter_map(|writing| writing.writer.as_ref()).for_each(|writer| writer.phase(phase));
     }
 
     /// How long to wait, in milliseconds, until all that was written can be read.
@@ -50,20 +52,19 @@ impl Markers {
         self.0.iter().map(|writing| millis(writing.marker.settle)).max().unwrap_or_default()
     }
 
-    /// Writes no more, and reads back what there is: the reports, and the longest time in which markers were lost. That is not known,
-    /// if one of them could not be read.
-    pub async fn finish(
-        self,
-        settle: std::time::Duration,
-        log: std::rc::Rc<Log>,
-    ) -> (Vec<MarkerReport>, Option<u64>) {
-        let mut stopped = Vec::new();
-        for Writing { name, marker, site, writer } in self.0 {
-            stopped.push((name, marker, site, writer.stop().await));
+    /// Writes no more; the last of each may end in its time.
+    pub async fn stop(&mut self) {
+        for writing in &mut self.0 {
+            if let Some(writer) = writing.writer.take() {
+                writing.written = writer.stop().await;
+            }
         }
-        tokio::time::sleep(settle).await;
+    }
+
+    /// What there is: the reports, and the longest time in which markers were lost. That is not known, if some could not be read.
+    pub async fn read_back(self, log: std::rc::Rc<Log>) -> (Vec<MarkerReport>, Option<u64>) {
         let (mut reports, mut worst) = (Vec::new(), Some(0));
-        for (name, marker, site, written) in stopped {
+        for Writing { name, marker, site, written, .. } in self.0 {
             let found = read(&marker, &site).await;
             let (mut report, rpo) = account(&name, &written, found.as_deref().map_err(String::as_str));
             (report.rpo_ms, report.expendable) = (rpo.map(millis), marker.expendable);

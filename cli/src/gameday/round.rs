@@ -1,15 +1,12 @@
 //! One pass through steady state, timeline and recovery.
 
-use std::collections::BTreeMap;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use partition_agent_proto::FaultId;
-use tokio::sync::watch as signal;
 
 use super::course::{Abort, Course};
-use super::faults;
+use super::faults::{self, NotBegun};
 use super::file::{Action, Look, Round, Step};
 use super::markers::Markers;
 use super::matrix;
@@ -36,16 +33,17 @@ pub async fn run(stage: &mut Stage, round: &Round) -> Result<Gone, String> {
     if course.aborted.is_none() {
         course.guarded = true;
         course.steady_since = Some(course.log.now());
+        course.watch.is_steady(&[round.steady.as_slice(), &round.recovery.holds].concat());
         usually_look(&mut course, Look::Before, &mut matrices).await;
         timeline(&mut course, &mut matrices).await;
     }
-    if course.aborted.is_some() {
-        course.end(&[]).await;
-    }
     while course.anything_stands() {
-        course.next(None).await;
+        // What could not be ended is left to its kernel, and waited for.
         if course.aborted.is_some() {
             course.end(&[]).await;
+        }
+        if course.anything_stands() {
+            course.next(None).await;
         }
     }
     course.guarded = false;
@@ -127,34 +125,41 @@ async fn cut(course: &mut Course<'_>, step: &Step, words: &str, matrices: &mut V
         return course.abort(format!("no steady state, so nothing was cut: {}", wrong.join("; ")));
     }
     let duration = command.specs.values().map(|spec| spec.duration.duration()).max().unwrap_or_default();
-    let id = fault_id(course.round.scenario.as_deref(), &step.name, &course.stage.run);
+    course.begun += 1;
+    let id = fault_id(course.round.scenario.as_deref(), &step.name, &course.stage.run, course.begun);
     let stop = course.stop.subscribe();
-    match course.during(faults::begin(&team, id, command, stop)).await {
+    match course.during(faults::begin(&team, id.clone(), command, stop)).await {
         Ok(standing) => course.stands(&step.name, words, duration, standing),
-        // It has been told why.
-        Err(why) if course.aborted.is_some() => return course.log.warn(format!("{}: {why}", step.name)),
-        Err(why) => return course.abort(refused(why)),
+        Err(NotBegun { why, felt, untold }) => {
+            if felt || !untold.is_empty() {
+                course.lingers(&step.name, words, id, untold);
+            }
+            // Of a run that is aborted, that has been told why.
+            return match course.aborted {
+                Some(_) => course.log.warn(format!("{}: {why}", step.name)),
+                None => course.abort(refused(why)),
+            };
+        }
     }
-    if is_first {
+    if is_first && course.aborted.is_none() {
         usually_look(course, Look::During, matrices).await;
     }
 }
 
-/// `backend-database-cut-1f2e3d4c`, of at most 64 characters that an id may have.
-fn fault_id(scenario: Option<&str>, step: &str, run: &str) -> FaultId {
+/// `backend-database-cut-1f2e3d4c-1`, of at most 64 characters that an id may have. By the number no two of a round are alike.
+fn fault_id(scenario: Option<&str>, step: &str, run: &str, number: u32) -> FaultId {
     let name = scenario.map(|scenario| format!("{scenario}-{step}")).unwrap_or_else(|| step.to_owned());
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name = name.chars().map(plain).take(48).collect::<String>();
+    let name = name.chars().map(plain).take(40).collect::<String>();
     let name = name.trim_matches('-');
-    let id = format!("{}-{run}", if name.is_empty() { "fault" } else { name });
+    let id = format!("{}-{run}-{number}", if name.is_empty() { "fault" } else { name });
     id.parse().unwrap_or_else(|_| FaultId::partition(fastrand::u64(..)))
 }
 
 async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Duration) {
     course.log.event(EventKind::Command, Some(step), line);
     let command = course.stage.command(line, step, timeout);
-    let mut stop = course.stop.subscribe();
-    let Some(done) = course.during(until_stopped(command.run(), &mut stop)).await else { return };
+    let Some(done) = course.unless_aborted(command.run()).await else { return };
     let (met, told) = match done {
         Ok(done) if done.succeeded() => (true, done.stdout.text()),
         Ok(done) => (false, done.why()),
@@ -163,15 +168,6 @@ async fn execute(course: &mut Course<'_>, step: &str, line: &str, timeout: Durat
     let told = told.trim().to_owned();
     course.log.event(EventKind::Command, Some(step), if told.is_empty() { "done" } else { told.as_str() });
     course.checks.push(Check::expected(format!("step {step}: {line}"), told, met));
-}
-
-/// Nothing, if the run is aborted meanwhile.
-async fn until_stopped<T>(doing: impl Future<Output = T>, stop: &mut signal::Receiver<bool>) -> Option<T> {
-    let mut doing = pin!(doing);
-    tokio::select! {
-        done = &mut doing => Some(done),
-        _ = stop.wait_for(|stop| *stop) => None,
-    }
 }
 
 fn expect(course: &mut Course<'_>, step: &Step) {
@@ -200,7 +196,8 @@ async fn look(course: &mut Course<'_>, when: Look, matrices: &mut Vec<MatrixRepo
         return;
     }
     let at_ms = course.log.now();
-    match course.during(async { matrix::look(&team, when, at_ms).await }).await {
+    let Some(looked) = course.unless_aborted(matrix::look(&team, when, at_ms)).await else { return };
+    match looked {
         Ok((report, check)) => {
             course.checks.push(check);
             matrices.push(report);
@@ -212,11 +209,11 @@ async fn look(course: &mut Course<'_>, when: Look, matrices: &mut Vec<MatrixRepo
 /// Waits until everything holds again, at the latest until its time is up.
 async fn recover(course: &mut Course<'_>) {
     let Some(healed) = course.seen.healed else { return };
-    let by_hand = course.interrupts();
+    let (by_hand, was_aborted) = (course.interrupts(), course.aborted.is_some());
     let until = healed + millis(course.round.recovery.within) + millis(course.round.recovery.stable);
     while course.seen.recovered.is_none() && course.log.now() < until {
-        // Who has pressed Ctrl-C wants to go.
-        if by_hand > 0 || course.interrupts() > by_hand {
+        // Who has pressed Ctrl-C wants to go, and so does who ends the run now.
+        if by_hand > 0 || course.interrupts() > by_hand || (!was_aborted && course.aborted.is_some()) {
             return;
         }
         course.next(Some(until)).await;
@@ -225,22 +222,30 @@ async fn recover(course: &mut Course<'_>) {
 
 async fn finish(mut course: Course<'_>, matrices: Vec<MatrixReport>) -> Gone {
     let day = Rc::clone(&course.stage.day);
-    // Who has pressed Ctrl-C wants to go.
-    let settle = if course.interrupts() == 0 { course.stage.markers.settle_ms() } else { 0 };
-    let markers = std::mem::take(&mut course.stage.markers);
+    let mut markers = std::mem::take(&mut course.stage.markers);
+    course.during(markers.stop()).await;
+    let settle = Duration::from_millis(markers.settle_ms());
+    course.unless_aborted(tokio::time::sleep(settle)).await;
     let log = Rc::clone(&course.log);
-    let (markers, rpo_ms) = course.during(markers.finish(Duration::from_millis(settle), log)).await;
+    let (markers, rpo_ms) = course.during(markers.read_back(log)).await;
     let members = course.stage.team.members.clone();
     let hosts = course.during(async { faults::look_back(&members).await }).await;
     for fault in &mut course.faults {
-        let on = hosts.iter().filter_map(|(host, faults)| {
-            let (_, told) = faults.iter().find(|(id, _)| id.as_str() == fault.id)?;
-            Some((host.clone(), told.clone()))
-        });
-        fault.hosts = on.collect::<BTreeMap<_, _>>();
+        for (host, faults) in &hosts {
+            let Some((_, over)) = faults.iter().find(|(id, _)| id.as_str() == fault.id) else { continue };
+            fault.hosts.insert(host.clone(), over.told.clone());
+            let what = format!("{} lasts as long as it should", fault.id);
+            if !over.as_meant && course.checks.iter().all(|check| check.what != what) {
+                let end = over.told.end.clone().unwrap_or_default();
+                course.checks.push(Check::expected(what, format!("{host}: {end}"), false));
+            }
+        }
     }
     let measures = course.seen.measures(rpo_ms);
-    let mut all = checks(course.round, &day.targets, &measures, &markers);
+    let not_started = course.aborted.as_ref().is_some_and(|abort| abort.not_started);
+    // Of what was never tried nothing was promised.
+    let mut all =
+        if not_started { Vec::new() } else { checks(course.round, &day.targets, &measures, &markers) };
     all.append(&mut course.checks);
     if let Some(from) = course.steady_since {
         for condition in &course.round.always {
@@ -298,10 +303,10 @@ mod tests {
 
     #[test]
     fn a_fault_is_called_after_its_step() {
-        let id = |scenario, step| fault_id(scenario, step, "0011aabb").to_string();
-        assert_eq!(id(None, "Cut the DB off!"), "cut-the-db-off-0011aabb");
-        assert_eq!(id(Some("a"), "cut"), "a-cut-0011aabb");
-        assert_eq!(id(None, "切断"), "fault-0011aabb");
+        let id = |scenario, step| fault_id(scenario, step, "0011aabb", 2).to_string();
+        assert_eq!(id(None, "Cut the DB off!"), "cut-the-db-off-0011aabb-2");
+        assert_eq!(id(Some("a"), "cut"), "a-cut-0011aabb-2");
+        assert_eq!(id(None, "切断"), "fault-0011aabb-2");
         assert!(id(None, &"x".repeat(99)).len() <= 64);
     }
 }

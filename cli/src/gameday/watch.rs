@@ -24,6 +24,8 @@ struct Track {
     spans: Vec<Span>,
     /// What it came to, and since when without a break.
     now: Option<(bool, u64)>,
+    /// When it was asked what it answered last.
+    asked_ms: u64,
 }
 
 /// A guard that has seen what it waits for.
@@ -45,13 +47,31 @@ impl Watch {
             failed: 0,
             spans: Vec::new(),
             now: None,
+            asked_ms: 0,
         };
         Self { tracks: probes.iter().map(|(name, probe)| (name.clone(), track(name, probe))).collect() }
     }
 
-    /// An answer that was there at this time. Whether the probe turned, and to what.
-    pub fn note(&mut self, probe: &str, at_ms: u64, answer: &Result<String, String>) -> Option<bool> {
+    /// From now on a probe that no condition names is as it should be when it is as it is now.
+    pub fn is_steady(&mut self, normal: &[Condition]) {
+        for (name, track) in &mut self.tracks {
+            let is_named = normal.iter().any(|normal| normal.probe == *name);
+            if let Some((holds, _)) = track.now.filter(|_| !is_named) {
+                track.normally_holds = holds;
+            }
+        }
+    }
+
+    /// An answer that was there at this time, to a question of that time. Whether the probe turned, and to what.
+    pub fn note(
+        &mut self,
+        probe: &str,
+        asked_ms: u64,
+        at_ms: u64,
+        answer: &Result<String, String>,
+    ) -> Option<bool> {
         let track = self.tracks.get_mut(probe)?;
+        track.asked_ms = asked_ms;
         let holds = answer.is_ok();
         track.asked += 1;
         track.failed += u64::from(!holds);
@@ -85,6 +105,12 @@ impl Watch {
             .iter()
             .map(|condition| self.since(condition))
             .try_fold(0, |latest, since| Some(latest.max(since?)))
+    }
+
+    /// Whether all of them were asked, with an answer, at this time or later.
+    pub fn all_asked_since(&self, conditions: &[Condition], from_ms: u64) -> bool {
+        let asked = |condition: &Condition| self.tracks.get(&condition.probe).map(|track| track.asked_ms);
+        conditions.iter().all(|condition| asked(condition).is_some_and(|asked| asked >= from_ms))
     }
 
     /// Those that are not so, each with what its probe says.
@@ -137,7 +163,7 @@ impl Watch {
 
     pub fn reports(self) -> Vec<ProbeReport> {
         let report = |(name, track): (String, Track)| {
-            let Track { what, normally_holds, asked, failed, spans, now: _ } = track;
+            let Track { what, normally_holds, asked, failed, spans, now: _, asked_ms: _ } = track;
             ProbeReport { name, what, normally_holds, asked, failed, spans }
         };
         self.tracks.into_iter().map(report).collect()
@@ -170,7 +196,12 @@ mod tests {
     }
 
     fn say(watch: &mut Watch, probe: &str, at: u64, holds: bool) -> Option<bool> {
-        watch.note(probe, at, &if holds { Ok("fine".to_owned()) } else { Err("refused".to_owned()) })
+        watch.note(
+            probe,
+            at.saturating_sub(50),
+            at,
+            &if holds { Ok("fine".to_owned()) } else { Err("refused".to_owned()) },
+        )
     }
 
     #[test]
@@ -192,6 +223,19 @@ mod tests {
             [("holds", 100, 300), ("fails", 300, 500), ("holds", 500, 500)]
         );
         assert_eq!((reports[0].asked, reports[0].failed), (5, 2));
+    }
+
+    #[test]
+    fn an_answer_is_as_old_as_its_question_and_what_nobody_named_is_right_as_it_was() {
+        let mut watch = watch();
+        say(&mut watch, "a", 100, true);
+        say(&mut watch, "b", 100, false);
+        assert!(watch.all_asked_since(&[is("a", true)], 50));
+        assert!(!watch.all_asked_since(&[is("a", true)], 51));
+        assert!(!watch.all_asked_since(&[is("a", true), is("c", true)], 0));
+        watch.is_steady(&[is("a", true)]);
+        let normal = watch.reports().into_iter().map(|report| report.normally_holds);
+        assert_eq!(normal.collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

@@ -49,8 +49,9 @@ pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed
     let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| {
         let before = &before;
         async move {
-            note(member, before).await;
-            restore(member, what, None).await
+            // Not one behind the other: who is slow to tell what there is has to end it all the same.
+            let ((), restored) = futures_util::join!(note(member, before), restore(member, what, None));
+            restored
         }
     })
     .await;
