@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Builder;
@@ -29,6 +29,9 @@ use crate::tls::why::{self, Why};
 
 /// A fault on thousands of names can take a while to resolve; nothing else does.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// No answer is longer, in bytes: a history of a thousand faults is a tenth of it.
+const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Where an agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,7 +296,8 @@ impl Client {
         let answered = tokio::time::timeout(PATIENCE, async {
             let response = self.ways.http.send(request).await.map_err(|error| self.unreachable(&error))?;
             let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| self.unreachable(&error))?;
+            let body = Limited::new(response.into_body(), LONGEST).collect().await;
+            let body = body.map_err(|error| self.unreachable(error.as_ref()))?;
             Ok((status, body.to_bytes()))
         });
         answered.await.unwrap_or_else(|_| Err(Failure::unanswered(self.at.to_string(), PATIENCE)))

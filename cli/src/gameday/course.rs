@@ -421,6 +421,13 @@ impl<'a> Course<'a> {
             self.log.event(EventKind::Guard, None, &why);
             self.abort(why);
         }
+        let overdue = |in_force: &InForce| now > in_force.ends_ms + millis(LEASE.duration());
+        let overdue = self.standing.iter().find(|(_, in_force)| overdue(in_force)).map(|(id, _)| id.clone());
+        if let Some(id) = overdue {
+            // Its kernel has ended it, and its agent does not say so.
+            let ends = BTreeMap::from([("some host".to_owned(), "nobody says that it is over".to_owned())]);
+            self.learned(News::Over { id, lost: true, ends });
+        }
         if self.aborted.is_none() && now >= self.stage.ends_ms {
             self.abort("it took longer than `longest` allows".to_owned());
         }

@@ -1,10 +1,12 @@
 //! What people say while a run goes on: lines at the terminal, and a socket for everybody else. An empty line or `yes` answers the question
 //! that is asked, `no` ends the run, everything else is a note.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,6 +24,12 @@ pub const SOCKET: &str = "run.sock";
 
 /// No note is longer, in bytes.
 const LONGEST: usize = 4_096;
+
+/// From others than the terminal.
+const MOST: usize = 1_000;
+
+/// So many of the last are told to whoever asks.
+pub const LAST_NOTES: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -64,6 +72,8 @@ pub struct Desk {
 
 struct Api {
     tell: UnboundedSender<Said>,
+    /// How many notes there have been.
+    notes: AtomicUsize,
     standing: watch::Receiver<Standing>,
 }
 
@@ -73,17 +83,23 @@ impl Desk {
     pub fn open(dir: &Path) -> std::io::Result<Self> {
         let (tell, said) = unbounded_channel();
         let (standing, asked) = watch::channel(Standing::default());
-        if std::io::stdin().is_terminal() {
+        if sits_at_terminal() {
             listen_to_terminal(tell.clone());
         }
         let socket = dir.join(SOCKET);
-        let listener = UnixListener::bind(&socket)?;
+        // Of a run that was killed.
+        if UnixStream::connect(&socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            std::fs::remove_file(&socket)?;
+        }
+        let listener = UnixListener::bind(&socket);
+        let listener = listener
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", socket.display())))?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         let api = Router::new()
             .route("/v1/run", get(run))
             .route("/v1/notes", post(note))
             .layer(axum::extract::DefaultBodyLimit::max(2 * LONGEST))
-            .with_state(Arc::new(Api { tell, standing: asked }));
+            .with_state(Arc::new(Api { tell, notes: AtomicUsize::new(0), standing: asked }));
         let server = tokio::spawn(async move {
             // It ends with the run.
             let _ = axum::serve(listener, api).await;
@@ -108,6 +124,9 @@ async fn note(State(api): State<Arc<Api>>, Json(words): Json<Words>) -> (StatusC
     if words.text.len() > LONGEST || words.by.len() > LONGEST {
         return (StatusCode::PAYLOAD_TOO_LARGE, "a note has 4096 bytes at most\n");
     }
+    if api.notes.fetch_add(1, Ordering::Relaxed) >= MOST {
+        return (StatusCode::TOO_MANY_REQUESTS, "a run has 1000 notes at most\n");
+    }
     match api.tell.send(understood(words.by, &words.text)) {
         Ok(()) => (StatusCode::ACCEPTED, ""),
         Err(_) => (StatusCode::GONE, "the run is over\n"),
@@ -121,6 +140,12 @@ fn understood(by: String, text: &str) -> Said {
         "n" | "no" => Said::No { by },
         _ => Said::Note { by, text: text.to_owned() },
     }
+}
+
+/// In the background, whoever reads from a terminal is stopped, and all of the run with it.
+fn sits_at_terminal() -> bool {
+    let stdin = std::io::stdin();
+    stdin.is_terminal() && nix::unistd::tcgetpgrp(stdin).is_ok_and(|group| group == nix::unistd::getpgrp())
 }
 
 /// A thread that the end of the program ends: a read of a terminal cannot be called back.

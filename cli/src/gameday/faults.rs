@@ -8,6 +8,7 @@ use partition_agent_proto::{End, FaultId, FaultSpec, FaultStatus, Hits, Span};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
+use super::excerpt::excerpt;
 use super::file::{Action, Step};
 use super::report::model::FaultOnHost;
 use crate::exit::Failure;
@@ -222,6 +223,7 @@ pub async fn ask(team: &Team, command: Command) -> Vec<String> {
     refused.map(|(host, failure)| format!("{host}: {}", one_line(&failure))).collect()
 }
 
+/// What others say is told in bounds, and without what a terminal would obey.
 pub fn one_line(failure: &Failure) -> String {
-    failure.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    failure.to_string().lines().take(8).map(excerpt).collect::<Vec<_>>().join("; ")
 }

@@ -69,6 +69,11 @@ impl Log {
         self.notes.borrow().clone()
     }
 
+    pub fn last_notes(&self, most: usize) -> Vec<Note> {
+        let notes = self.notes.borrow();
+        notes.iter().skip(notes.len().saturating_sub(most)).cloned().collect()
+    }
+
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
     }

@@ -174,14 +174,22 @@ async fn go(
     };
     let started_at = wall(Duration::ZERO);
     stage.hooks.tell(HookEvent::Started, &format!("the game day {} begins", day.name));
-    let (mut rounds, mut why) = (Vec::new(), Vec::new());
+    let (mut rounds, mut why, mut broken) = (Vec::new(), Vec::new(), false);
     let local = LocalSet::new();
     for (nth, round) in (1..).zip(&day.rounds) {
         // What one round wrote is nothing that another finds.
         if day.rounds.len() > 1 {
             stage.run = format!("{run}-{nth}");
         }
-        let gone = local.run_until(round::run(&mut stage, round)).await.map_err(Failure::Failed)?;
+        let gone = match local.run_until(round::run(&mut stage, round)).await {
+            Ok(gone) => gone,
+            // What the rounds before it have found is told all the same.
+            Err(what) => {
+                why.push(what);
+                broken = true;
+                break;
+            }
+        };
         let over = matches!(gone.report.outcome, Outcome::Aborted | Outcome::NotStarted);
         rounds.push(gone.report);
         why.extend(gone.why);
@@ -191,7 +199,7 @@ async fn go(
     }
     log.view.clear();
     let outcome = rounds.iter().map(|round| round.outcome).max_by_key(|outcome| gravity(*outcome));
-    let outcome = outcome.unwrap_or(Outcome::NotStarted);
+    let outcome = if broken { Outcome::Aborted } else { outcome.unwrap_or(Outcome::NotStarted) };
     let told = format!("the game day {} is over: {}", day.name, word(outcome));
     stage.hooks.tell(HookEvent::Finished, &told);
     stage.hooks.finish(&warn).await;

@@ -106,7 +106,9 @@ fn line(event: &Event) -> String {
     let step = event.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
     let seconds = event.at_ms / 1_000;
     let tenths = event.at_ms % 1_000 / 100;
-    let text = event.text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    // Others have a say in it, and a terminal would obey control characters.
+    let visible = |line: &str| line.trim().replace(char::is_control, " ");
+    let text = event.text.lines().map(visible).collect::<Vec<_>>().join("; ");
     format!("{:>8}  {kind:11}  {step}{text}", format!("{seconds}.{tenths}s"))
 }
 
@@ -139,7 +141,7 @@ mod tests {
             at_ms: 12_345,
             kind: EventKind::Fault,
             step: Some("cut".to_owned()),
-            text: "on web-1\n  and web-2".to_owned(),
+            text: "on web-1\n  and\u{1b}web-2".to_owned(),
         };
         assert_eq!(line(&event), "   12.3s  fault        cut: on web-1; and web-2");
     }

@@ -116,7 +116,7 @@ pub async fn hold(
                         listener.warn(&format!("{name}: {id} is renewed again"));
                     }
                     let left = Duration::from_millis(fault.remaining_ms);
-                    let leased = fault.lease_remaining_ms.map_or(left, Duration::from_millis);
+                    let leased = fault.lease_remaining_ms.map_or(left, Duration::from_millis).min(lease);
                     (host.next, host.end) = (asked + (left + AFTER).min(lease / RENEWALS), asked + leased);
                     host.may_end = host.end;
                     listener.renewed(fault.remaining_ms);

@@ -28,7 +28,7 @@ impl Course<'_> {
             asks: self.asks.clone(),
             probes: probes.iter().map(|(name, holds, _)| ((*name).to_owned(), *holds)).collect(),
             faults: faults.iter().map(|(name, _)| name.clone()).collect(),
-            notes: self.log.notes(),
+            notes: self.log.last_notes(desk::LAST_NOTES),
         });
         self.log.view.show(&Now {
             headline: &headline,
