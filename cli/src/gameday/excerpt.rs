@@ -13,6 +13,19 @@ pub fn excerpt(text: &str) -> String {
     shown
 }
 
+/// So much of a secret, in bytes, gives it away; what is shorter is none.
+const TELLING: usize = 8;
+
+/// Without what follows the beginning of a secret: servers repeat what they were asked, and an excerpt may have cut it off.
+pub fn without(text: String, secret: &str) -> String {
+    // Of `Bearer eyJ...` the second word is the secret.
+    let begins = secret.split_whitespace().filter_map(|word| text.find(word.get(..TELLING)?));
+    match begins.min() {
+        Some(begin) => format!("{}***", &text[..begin]),
+        None => text,
+    }
+}
+
 /// The same of an error, which may say nothing.
 pub fn reason(text: &str) -> String {
     let said = excerpt(text);
@@ -34,6 +47,14 @@ fn visible(letter: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_secret_not_even_the_beginning_is_told() {
+        let without = |text: &str| without(text.to_owned(), "Bearer eyJhbGciOiJIUzI1NiJ9");
+        assert_eq!(without("401: bad token: eyJhbGciOiJIU…"), "401: bad token: ***");
+        assert_eq!(without("401: Bearer expected"), "401: Bearer expected");
+        assert_eq!(super::without("no 5 here".to_owned(), "5"), "no 5 here");
+    }
 
     #[test]
     fn one_line_of_some_length_without_orders_to_the_terminal() {

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::dial::Dial;
 use super::json::JsonPath;
-use crate::gameday::excerpt::excerpt;
+use crate::gameday::excerpt::{excerpt, without};
 use crate::gameday::file::Comparison;
 use crate::http::{innermost, once};
 use crate::tls;
@@ -87,7 +87,14 @@ impl Site {
             }
             _ => Box::new(stream),
         };
-        once::exchange(stream, request, read).await.map_err(|error| no_answer(&error))?
+        let answered = once::exchange(stream, request, read).await.map_err(|error| no_answer(&error));
+        answered.flatten().map_err(|why| self.masked(why))
+    }
+
+    /// Without the values of headers, which some servers repeat.
+    fn masked(&self, why: String) -> String {
+        let values = self.headers.values().filter_map(|value| value.to_str().ok());
+        values.fold(why, without)
     }
 
     fn request(&self, body: Option<&Bytes>) -> Result<Request<Full<Bytes>>, String> {

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::line::line;
-use crate::gameday::excerpt::{excerpt, reason};
+use crate::gameday::excerpt::{excerpt, reason, without};
 
 /// Errors are shorter.
 const LONGEST: u64 = 4 * 1024;
@@ -28,8 +28,8 @@ pub async fn ping(
     stream.write_all(&question).await.map_err(|error| format!("the connection breaks off: {error}"))?;
     stream.flush().await.map_err(|error| format!("the connection breaks off: {error}"))?;
     let told = |error: String| match password {
-        // Some servers repeat what they were asked.
-        Some(password) if !password.is_empty() => error.replace(password, "***"),
+        // A short one is told apart from other words by nothing but itself.
+        Some(password) if !password.is_empty() => without(error.replace(password, "***"), password),
         Some(_) | None => error,
     };
     if password.is_some() {
