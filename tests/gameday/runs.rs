@@ -169,7 +169,7 @@ fn a_run_cuts_measures_heals_and_leaves_no_trace() {
         let cell = &matrix.unwrap_or_else(|| panic!("no matrix {when}"))["cells"][0][1];
         assert_eq!(cell["text"], if when == "during" { "x" } else { "." }, "{when}: {cell}");
     }
-    assert_eq!(report["questions"][0]["text"], "Is everybody there?");
+    assert_eq!(report["questions"][0]["text"], "step 1: Is everybody there?");
     for name in ["report.md", "report.html"] {
         let text = std::fs::read_to_string(ground.report().join(name)).unwrap();
         assert!(text.contains("Three hosts"), "{name}");
@@ -207,6 +207,33 @@ timeline:
     }
     let events = round["events"].as_array().unwrap();
     assert!(!events.iter().any(|event| event["step"] == "never"), "{events:?}");
+}
+
+#[test]
+fn a_guard_is_not_behind_an_agent_that_hangs() {
+    let ground = Ground::new("");
+    let guarded = PROBES.to_owned()
+        + "guards: [{when: not web, for: 0s, because: customers cannot pay}]
+timeline:
+  - {at: T-6s, observe: Is everybody there?}
+  - {at: T+0, name: cut, inject: '--loss 100% --peer SERVER --on h0 --for 10m --max-share 100%'}
+  - {at: T+5m, name: never, observe: This does not come}
+";
+    let mut running = ground.start(&guarded, &[]);
+    until("it begins", PATIENCE, || ground.report().join("run.sock").exists());
+    // Behind the look before, which takes a second or two, and before the one during: that waits for h1.
+    std::thread::sleep(Duration::from_secs(3));
+    let hanging = ground.fleet.agents[1].as_ref().unwrap();
+    hanging.signal(Signal::SIGSTOP);
+    until("it cuts", PATIENCE, || ground.is_cut(0));
+    let healed = until("h0 is healed", 2 * SLACK, || !ground.is_cut(0));
+    until("it ends", PATIENCE, || running.try_wait().unwrap().is_some());
+    hanging.signal(Signal::SIGCONT);
+    let report = ground.read();
+    assert_eq!(report["outcome"], "aborted", "{report}");
+    let abort = report["rounds"][0]["measures"]["abort_ms"].as_u64().unwrap();
+    println!("healed after {healed:?}, {abort} ms behind the guard");
+    assert!(abort < 1_000, "healed after {abort} ms");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod measure;
 mod note;
 mod outline;
 pub mod probe;
+mod questions;
 pub mod report;
 mod round;
 mod run;

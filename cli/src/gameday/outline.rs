@@ -3,6 +3,7 @@
 use super::file::{Action, Condition, GameDay, Round, Step};
 use super::measure::span;
 use super::probe::describe;
+use super::questions::Questions;
 
 pub fn outline(day: &GameDay) -> String {
     let rounds = day.rounds.len();
@@ -14,13 +15,14 @@ pub fn outline(day: &GameDay) -> String {
     for (name, marker) in &day.markers {
         text.push_str(&format!("marker  {name}: every {:?}: {}\n", marker.every, marker.write));
     }
+    let questions = Questions::of(day);
     for round in &day.rounds {
-        text.push_str(&self::round(round));
+        text.push_str(&self::round(round, &questions));
     }
     text
 }
 
-fn round(round: &Round) -> String {
+fn round(round: &Round, questions: &Questions) -> String {
     let mut text = match &round.scenario {
         Some(scenario) => format!("\n{scenario}\n"),
         None => "\n".to_owned(),
@@ -33,7 +35,8 @@ fn round(round: &Round) -> String {
         ));
     }
     for step in &round.steps {
-        text.push_str(&format!("  {:9} {}: {}\n", time(step.at_ms), step.name, what(step)));
+        let question = questions.numbered(round.scenario.as_deref(), &step.name);
+        text.push_str(&format!("  {:9} {}: {}\n", time(step.at_ms), step.name, what(step, question)));
     }
     let within = round.recovery.within;
     text.push_str(&format!("  recovered when {}, within {within:?}\n", list(&round.recovery.holds)));
@@ -49,7 +52,7 @@ fn time(at_ms: i64) -> String {
     }
 }
 
-fn what(step: &Step) -> String {
+fn what(step: &Step, question: Option<String>) -> String {
     let action = step.action.as_ref().map(|action| match action {
         Action::Inject { words, .. } => format!("inject {words}"),
         Action::Partition { words, .. } => format!("partition {words}"),
@@ -57,7 +60,7 @@ fn what(step: &Step) -> String {
         Action::Restore(steps) => format!("restore {}", steps.join(", ")),
         Action::Run { command, .. } => format!("run {command}"),
         Action::Confirm(question) => format!("confirm {question}"),
-        Action::Observe(question) => format!("observe {question}"),
+        Action::Observe(text) => format!("observe {}", question.as_ref().unwrap_or(text)),
         Action::Matrix(_) => "who reaches whom".to_owned(),
     });
     let expect = (!step.expect.is_empty()).then(|| format!("expect {}", list(&step.expect)));

@@ -106,7 +106,12 @@ async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<Matrix
         }
         Action::Run { command, timeout } => execute(course, name, command, *timeout).await,
         Action::Confirm(question) => course.ask(name, question).await,
-        Action::Observe(question) => course.log.event(EventKind::Observation, Some(name), question),
+        Action::Observe(question) => {
+            let scenario = course.round.scenario.as_deref();
+            let numbered = course.stage.questions.numbered(scenario, name);
+            let text = numbered.unwrap_or_else(|| question.clone());
+            course.log.event(EventKind::Observation, Some(name), text);
+        }
         Action::Matrix(when) => look(course, *when, matrices).await,
     }
 }

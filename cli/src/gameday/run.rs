@@ -14,13 +14,14 @@ use tokio::task::LocalSet;
 
 use super::desk::Desk;
 use super::faults;
-use super::file::{self, Action, GameDay, Ground, HookEvent};
+use super::file::{self, GameDay, Ground, HookEvent};
 use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
 use super::outline::outline;
+use super::questions::Questions;
 use super::report;
-use super::report::model::{Check, HostReport, Note, Outcome, Question, Report};
+use super::report::model::{Check, HostReport, Outcome, Report};
 use super::round;
 use super::stage::{Places, Stage};
 use super::view::View;
@@ -161,6 +162,7 @@ async fn go(
     let places = Places { lab: lab.clone(), team: Rc::clone(&team) };
     let mut stage = Stage {
         places,
+        questions: Rc::new(Questions::of(&day)),
         log: Rc::clone(&log),
         desk: Desk::open(&dir)?,
         hooks: Hooks::start(&day.hooks, &day.name, &day.directory(), &warn),
@@ -174,6 +176,7 @@ async fn go(
     };
     let started_at = wall(Duration::ZERO);
     stage.hooks.tell(HookEvent::Started, &format!("the game day {} begins", day.name));
+    let asked = Rc::clone(&stage.questions);
     let (mut rounds, mut why, mut broken) = (Vec::new(), Vec::new(), false);
     let local = LocalSet::new();
     for (nth, round) in (1..).zip(&day.rounds) {
@@ -223,7 +226,7 @@ async fn go(
         why,
         hosts,
         rounds,
-        questions: questions(&day, &log.notes()),
+        questions: asked.answered(&log.notes()),
         notes: log.notes(),
         warnings: log.warnings(),
     };
@@ -307,26 +310,6 @@ fn report_dir(args: &RunArgs, day: &GameDay) -> Result<PathBuf, Failure> {
     let made = std::fs::create_dir_all(&dir);
     made.map_err(|error| Failure::Failed(format!("{}: {error}", dir.display())))?;
     Ok(dir)
-}
-
-/// Those of the timeline, then those of the end. A note that begins with the number of one, as `2. nobody was paged`, answers it.
-fn questions(day: &GameDay, notes: &[Note]) -> Vec<Question> {
-    let observed = day.rounds.iter().flat_map(|round| &round.steps).filter_map(|step| match &step.action {
-        Some(Action::Observe(question)) => Some(question.clone()),
-        Some(_) | None => None,
-    });
-    let mut texts = observed.chain(day.questions.iter().cloned()).collect::<Vec<_>>();
-    let mut seen = std::collections::BTreeSet::new();
-    texts.retain(|text| seen.insert(text.clone()));
-    let answer = |number: usize| {
-        let answers = notes.iter().filter_map(|note| {
-            let (begin, rest) = note.text.split_once('.')?;
-            (begin.trim().parse() == Ok(number)).then(|| rest.trim().to_owned())
-        });
-        Some(answers.collect::<Vec<_>>().join("; ")).filter(|answer| !answer.is_empty())
-    };
-    let numbered = (1..).zip(texts);
-    numbered.map(|(number, text)| Question { text, answer: answer(number) }).collect()
 }
 
 /// The worse the higher.

@@ -10,6 +10,7 @@ use super::hook::Hooks;
 use super::log::Log;
 use super::markers::Markers;
 use super::probe::Place;
+use super::questions::Questions;
 use crate::interrupt::Interrupt;
 use crate::lab::{self, Lab};
 use crate::team::Team;
@@ -18,6 +19,7 @@ pub struct Stage {
     pub day: Rc<GameDay>,
     pub team: Rc<Team>,
     pub places: Places,
+    pub questions: Rc<Questions>,
     pub log: Rc<Log>,
     pub desk: Desk,
     pub hooks: Hooks,
