@@ -38,7 +38,7 @@ impl GameDay {
         let mut mistakes = Mistakes::new(&self.path);
         for step in self.rounds.iter().flat_map(|round| &round.steps) {
             if let Err(why) = check_step(step, ground) {
-                mistakes.add(step.line, format!("{}: {why}", step.name));
+                mistakes.add(step.action_line, format!("{}: {why}", step.name));
             }
         }
         let probes = self.probes.iter().map(|(name, probe)| {
@@ -74,10 +74,10 @@ fn check_from(from: &str, by_an_agent: Result<(), String>, ground: Ground<'_>) -
         }
         Ground::Fleet(fleet) => match fleet.hosts.get(from) {
             None => Err(unknown(&fleet.hosts.keys().cloned().collect())),
-            Some(host) if host.agent.is_none() => {
-                Err(format!("`{from}` has no agent that could ask: name a host that has, or leave it out"))
-            }
-            Some(_) => by_an_agent,
+            Some(host) if host.agent.is_none() => Err(format!(
+                "`{from}` has no agent that could ask: name a host that has, leave it out, or run it with --lab"
+            )),
+            Some(_) => by_an_agent.map_err(|why| why + ", or run it with --lab"),
         },
     }
 }

@@ -11,7 +11,7 @@ use super::model::{GameDay, Guard, Probe, Round, Severity, Targets, directory};
 use super::outside::{hooks, markers};
 use super::probes::Checker;
 use super::raw::{Lasting, RawDay, RawGuard, RawProbe, RawSeverities, RawTargets};
-use super::rounds::{Recovering, Usual, rounds};
+use super::rounds::{Recovering, Sign, Usual, rounds};
 use super::steps::Degrade;
 use super::timeline::{Bounds, between};
 use super::times::Length;
@@ -46,8 +46,8 @@ pub fn check(
         steady: known.all("steady", raw.steady, mistakes),
         steady_within: length("steady_within", raw.steady_within, STEADY_WITHIN, Least::Nothing, mistakes),
         always: known.all("always", raw.always, mistakes),
-        detected: known.one("detected", raw.detected, mistakes),
-        alerted: known.one("alerted", raw.alerted, mistakes),
+        detected: Sign::read("detected", raw.detected, &known, mistakes),
+        alerted: Sign::read("alerted", raw.alerted, &known, mistakes),
         guards: guards(raw.guards, &known, mistakes),
         recovery: Recovering::read(raw.recovery, &known, mistakes),
     };

@@ -97,7 +97,7 @@ pub struct Round {
     pub detected: Option<Condition>,
     pub alerted: Option<Condition>,
     pub guards: Vec<Guard>,
-    /// In the order of their times. The first that cuts anything is at 0 or later.
+    /// In the order of their times. The first that cuts anything is at 0.
     pub steps: Vec<Step>,
     pub recovery: Recovery,
 }
@@ -129,6 +129,8 @@ pub struct Step {
     pub name: String,
     /// Its line in the file, 1 is the first.
     pub line: u64,
+    /// That of its action; that of the step, where it has none.
+    pub action_line: u64,
     /// Milliseconds from T, negative before it.
     pub at_ms: i64,
     pub action: Option<Action>,

@@ -34,8 +34,8 @@ pub struct Unreadable {
     pub why: String,
 }
 
-impl From<&serde_saphyr::Error> for Unreadable {
-    fn from(error: &serde_saphyr::Error) -> Self {
+impl Unreadable {
+    fn of(error: &serde_saphyr::Error, text: &str) -> Self {
         let Some(location) = error.location() else {
             return Self { line: 1, why: error.to_string() };
         };
@@ -44,9 +44,37 @@ impl From<&serde_saphyr::Error> for Unreadable {
             serde_saphyr::Error::MultipleDocuments { .. } => {
                 "a second document begins here, and a game day is one: drop the `---`".to_owned()
             }
+            serde_saphyr::Error::UnsupportedTag { tag, .. } => {
+                let name = tag.trim_start_matches('!');
+                format!("`{tag}` is a tag of YAML: write `not {name}`, or in quotes what begins with a `!`")
+            }
             error => error.to_string().replace(&format!(" at line {line}, column {column}"), ""),
         };
-        Self { line: line.max(1), why }
+        let line = line.max(1);
+        let tab = tab(text, line);
+        let of_tabs = why.split(' ').any(|word| matches!(word, "tab" | "tabs"));
+        match tab {
+            Some(tab) if of_tabs || (tab == line && why.starts_with("while parsing a block")) => {
+                Self { line: tab, why: "a tab: indent with blanks".to_owned() }
+            }
+            Some(_) | None => Self { line, why: quoted(why) },
+        }
+    }
+}
+
+/// The first line from this one on that is indented with a tab: the parser names where it began to read.
+fn tab(text: &str, from: u64) -> Option<u64> {
+    let indented = |line: &str| line.trim_start_matches(' ').starts_with('\t');
+    (1..).zip(text.lines()).find(|(line, text)| *line >= from && indented(text)).map(|(line, _)| line)
+}
+
+/// With what to do about a value that would be fine in quotes.
+fn quoted(why: String) -> String {
+    match why.as_str() {
+        "unexpected character: `@'" => "a value cannot begin with `@`: write it in quotes".to_owned(),
+        "unexpected character: `%'" => "a value cannot begin with `%`: write it in quotes".to_owned(),
+        "alias references unknown anchor" => format!("{why}: what begins with a `*` is written in quotes"),
+        _ => why,
     }
 }
 
@@ -59,9 +87,11 @@ impl Node {
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
             with_snippet: false,
+            // It would not be looked at, and it may have been meant as a `not`.
+            reject_unsupported_tags: true,
         };
         let content = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options);
-        Ok(Self::of(content.map_err(|error| Unreadable::from(&error))?, text))
+        Ok(Self::of(content.map_err(|error| Unreadable::of(&error, text))?, text))
     }
 
     fn of(content: Spanned<Content>, text: &str) -> Self {
@@ -205,7 +235,19 @@ mod tests {
                 "a second document begins here, and a game day is one: drop the `---`",
             ),
             ("a: 'x", 1, "unclosed quote"),
-            ("a: *b", 1, "alias references unknown anchor"),
+            ("a: *b", 1, "alias references unknown anchor: what begins with a `*` is written in quotes"),
+            ("a: 1\nb: @eu @us", 2, "a value cannot begin with `@`: write it in quotes"),
+            ("a:\n  - [b, @eu]", 2, "a value cannot begin with `@`: write it in quotes"),
+            ("a: %x", 1, "a value cannot begin with `%`: write it in quotes"),
+            // The parser means the line before.
+            ("a:\n  - b: 1\n\tc: 2", 3, "a tab: indent with blanks"),
+            ("a:\n\tb: 2", 2, "a tab: indent with blanks"),
+            ("a: |\n  b\n \tc", 3, "a tab: indent with blanks"),
+            (
+                "a: 1\nb: [!redis, api]",
+                2,
+                "`!redis` is a tag of YAML: write `not redis`, or in quotes what begins with a `!`",
+            ),
             (&deep, 2, "budget breached: Depth { depth: 33 }"),
         ] {
             let Unreadable { line: at, why: told } = Node::read(text).unwrap_err();

@@ -11,7 +11,7 @@ use url::Url;
 use super::environment::{Environment, filled};
 use super::got::{Got, Named};
 use super::model::{Ask, Comparison, Probe};
-use super::raw::{Lasting, RawComparison, RawJson, RawProbe};
+use super::raw::{Lasting, RawComparison, RawJson, RawProbe, Status};
 use super::values::{Least, length, some};
 use crate::fleet::Text;
 use crate::gameday::probe::{Dial, JsonPath};
@@ -163,23 +163,20 @@ impl Checker<'_> {
     }
 
     fn http(&mut self, raw: RawProbe) -> Option<Ask> {
-        let (line, statuses) = raw.status.there().map_or((self.line, Vec::new()), |(line, statuses)| {
+        let status = raw.status.there().map_or(Vec::new(), |(line, statuses)| {
             if statuses.0.is_empty() {
                 self.wrong(
                     line,
                     "status: an empty list: name one, or leave the key out for any of 200 to 299",
                 );
             }
-            (line, statuses.into_values())
+            statuses.into_values().into_iter().map(|Text(Status(status))| status).collect()
         });
-        if let Some(status) = statuses.iter().find(|status| !(100..=599).contains(*status)) {
-            self.wrong(line, &format!("status: {status} is no status of HTTP: they are 100 to 599"));
-        }
         let headers = self.headers(raw.headers);
         let json = raw.json.there().and_then(|(line, json)| self.json(line, json));
         let body = raw.body.into_value();
         let url = self.url("http", raw.http.there()?)?;
-        Some(Ask::Http { url, headers, body, status: statuses, json })
+        Some(Ask::Http { url, headers, body, status, json })
     }
 
     fn headers(&mut self, headers: Got<Named<String>>) -> BTreeMap<String, String> {
@@ -206,7 +203,11 @@ impl Checker<'_> {
         let comparison = self.comparison(line, "json", RawComparison { equals, not, contains, above, below });
         let missing = format!("probe {}: json: add `path`, where the value is", self.name);
         let (line, path) = path.needed(line, &missing, self.mistakes)?;
-        if let Err(why) = path.parse::<JsonPath>() {
+        // As JSONPath has it. It would be a key.
+        let root = ["$.", "$["].into_iter().find(|root| path.trim_start().starts_with(root));
+        if let Some(root) = root {
+            self.wrong(line, &format!("json: `{path}`: leave `{}` out", root.trim_end_matches('[')));
+        } else if let Err(why) = path.parse::<JsonPath>() {
             self.wrong(line, &format!("json: {why}"));
         }
         Some((path, comparison?))

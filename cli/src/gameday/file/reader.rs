@@ -12,6 +12,7 @@ use serde::forward_to_deserialize_any;
 
 use super::got::{GOT, SEVERAL};
 use super::node::{Node, Value};
+use super::raw::Lasting;
 use crate::mistakes::Mistakes;
 
 /// Reads one node as whatever is asked for.
@@ -108,6 +109,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What a value probably was meant as, of which only the key is missing.
+fn with_key(of: &str, key: &str, text: &str) -> Option<String> {
+    match of {
+        "RawGuard" => Some(format!("- {{when: {text}}}")),
+        "RawRecovery" if text.parse::<Lasting>().is_ok() => Some(format!("{key}: {{within: {text}}}")),
+        "RawRecovery" => Some(format!("{key}: {{holds: {text}}}")),
+        "RawComparison" => Some(format!("{key}: {{equals: {text}}}")),
+        _ => None,
+    }
+}
+
 fn nothing() -> Wrong {
     Wrong("it has no value: write one, or leave the key out".to_owned())
 }
@@ -134,10 +146,6 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_bool(self.number("`true` or `false`")?)
-    }
-
-    fn deserialize_u16<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_u16(self.number("number from 0 to 65535")?)
     }
 
     fn deserialize_u64<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Wrong> {
@@ -176,10 +184,15 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     fn deserialize_struct<V: Visitor<'a>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
+        if let Value::Text(text) = &self.node.value
+            && let Some(whole) = with_key(name, self.key, text)
+        {
+            return Err(Wrong(format!("`{text}` is a value where keys belong: write `{whole}`")));
+        }
         let mut entries = self.table()?;
         entries.retain(|(key, line, _)| {
             let known = fields.contains(key);
@@ -212,7 +225,7 @@ impl<'a> Deserializer<'a> for Reader<'a> {
 
     forward_to_deserialize_any! {
         <V: Visitor<'a>>
-        i8 i16 i32 i64 i128 u8 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 

@@ -1,13 +1,15 @@
 //! Rounds: one, or one for each scenario.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::conditions::Probes;
 use super::got::{Got, Named};
 use super::model::{Condition, Guard, Recovery, Round};
-use super::raw::{RawRecovery, RawScenario, RawStep};
+use super::raw::{RawRecovery, RawScenario, RawStep, Said};
 use super::timeline::{Bounds, timeline};
 use super::values::{Least, length};
+use crate::fleet::Text;
 use crate::mistakes::Mistakes;
 
 const STABLE: Duration = Duration::from_secs(5);
@@ -18,11 +20,40 @@ pub struct Usual {
     pub steady: Vec<Condition>,
     pub steady_within: Duration,
     pub always: Vec<Condition>,
-    pub detected: Option<Condition>,
-    pub alerted: Option<Condition>,
+    pub detected: Option<Sign>,
+    pub alerted: Option<Sign>,
     pub guards: Vec<Guard>,
     pub recovery: Recovering,
 }
+
+/// A condition that tells of a fault, and its line.
+#[derive(Clone)]
+pub struct Sign {
+    line: u64,
+    condition: Condition,
+}
+
+impl Sign {
+    pub fn read(key: &str, said: Got<Text<Said>>, probes: &Probes, mistakes: &mut Mistakes) -> Option<Self> {
+        let line = said.line()?;
+        probes.one(key, said, mistakes).map(|condition| Self { line, condition })
+    }
+
+    /// In the steady state it must not hold: it would tell of nothing.
+    fn of(self, key: &str, steady: &[Condition], early: &mut Early) -> Condition {
+        let Self { line, condition } = self;
+        if steady.contains(&condition) {
+            let other = Condition { holds: !condition.holds, probe: condition.probe.clone() };
+            let what =
+                format!("{key}: `{condition}` holds in the steady state already: did you mean `{other}`?");
+            early.insert((line, what));
+        }
+        condition
+    }
+}
+
+/// Signs of the steady state, by line; those of the whole file once, however many rounds have them.
+type Early = BTreeSet<(u64, String)>;
 
 /// A recovery of a round that is still to be known.
 #[derive(Clone)]
@@ -67,29 +98,34 @@ pub fn rounds(
         }
         (Some(_), None) | (None, Some(_)) => {}
     }
-    let mut rounds = Vec::new();
+    let (mut rounds, mut early) = (Vec::new(), Early::new());
     if let Some((line, steps)) = own_timeline.there() {
+        let sign = |key, sign: &Option<Sign>, early: &mut Early| {
+            sign.clone().map(|sign| sign.of(key, &usual.steady, early))
+        };
         rounds.push(Round {
             scenario: None,
             about: String::new(),
             steady: usual.steady.clone(),
             steady_within: usual.steady_within,
             always: usual.always.clone(),
-            detected: usual.detected.clone(),
-            alerted: usual.alerted.clone(),
+            detected: sign("detected", &usual.detected, &mut early),
+            alerted: sign("alerted", &usual.alerted, &mut early),
             guards: usual.guards.clone(),
             steps: timeline(line, steps, bounds, mistakes),
             recovery: usual.recovery.clone().of(&usual.steady),
         });
     }
-    let Some((line, Named(scenarios))) = scenarios.there() else { return rounds };
-    if scenarios.is_empty() {
-        mistakes.add(line, "scenarios: there is none: name one, with its timeline");
+    if let Some((line, Named(scenarios))) = scenarios.there() {
+        if scenarios.is_empty() {
+            mistakes.add(line, "scenarios: there is none: name one, with its timeline");
+        }
+        for (name, scenario) in scenarios {
+            let Some((line, raw)) = scenario.there() else { continue };
+            rounds.push(round(name, line, raw, usual, bounds, &mut early, mistakes));
+        }
     }
-    for (name, scenario) in scenarios {
-        let Some((line, raw)) = scenario.there() else { continue };
-        rounds.push(round(name, line, raw, usual, bounds, mistakes));
-    }
+    early.into_iter().for_each(|(line, what)| mistakes.add(line, what));
     rounds
 }
 
@@ -99,6 +135,7 @@ fn round(
     raw: RawScenario,
     usual: &Usual,
     bounds: &Bounds<'_>,
+    early: &mut Early,
     mistakes: &mut Mistakes,
 ) -> Round {
     if name.trim().is_empty() {
@@ -113,11 +150,11 @@ fn round(
         None => usual.always.clone(),
     };
     let detected = match detected.line() {
-        Some(_) => probes.one("detected", detected, mistakes),
+        Some(_) => Sign::read("detected", detected, probes, mistakes),
         None => usual.detected.clone(),
     };
     let alerted = match alerted.line() {
-        Some(_) => probes.one("alerted", alerted, mistakes),
+        Some(_) => Sign::read("alerted", alerted, probes, mistakes),
         None => usual.alerted.clone(),
     };
     let recovery = match recovery.line() {
@@ -130,8 +167,8 @@ fn round(
         scenario: Some(name),
         about: about.into_value().unwrap_or_default(),
         always,
-        detected,
-        alerted,
+        detected: detected.map(|sign| sign.of("detected", &steady, early)),
+        alerted: alerted.map(|sign| sign.of("alerted", &steady, early)),
         guards: usual.guards.clone(),
         steady_within: usual.steady_within,
         steps: steps.map(|(line, steps)| timeline(line, steps, bounds, mistakes)).unwrap_or_default(),

@@ -184,8 +184,11 @@ impl Stepper<'_> {
             (line, Action::Partition { words, on, args })
         } else if let Some((line, words)) = degrade.there() {
             let kinds = self.degrade.words.as_ref()?;
-            let words = format!("{kinds} {words}");
-            (line, self.inject(line, &format!("degrade ({}: {kinds})", self.degrade.severity), words)?)
+            let whole = format!("{kinds} {words}");
+            let key = format!("degrade ({}: {kinds})", self.degrade.severity);
+            let plain = words::without_command(&words, "inject");
+            plain.map_err(|why| self.wrong(line, &format!("{key}: {why}"))).ok()?;
+            (line, self.inject(line, &key, whole)?)
         } else if let Some((line, steps)) = restore.there() {
             return self.restore(line, steps);
         } else if let Some((line, command)) = run.there() {

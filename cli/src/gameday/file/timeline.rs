@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use partition_agent_proto::FaultSpec;
 use partition_agent_proto::fleet::hint;
 
 use super::conditions::Probes;
@@ -24,7 +25,9 @@ pub struct Bounds<'a> {
 struct Cut<'a> {
     step: &'a str,
     line: u64,
+    at_line: u64,
     at_ms: i64,
+    deadline_ms: i64,
     /// At its deadline, or when it is restored.
     ends_ms: i64,
     /// Which is told.
@@ -52,6 +55,14 @@ pub fn timeline(
     if all_known && cuts.is_empty() {
         let what = "a game day in which nothing is cut: add a step with inject, partition or degrade";
         mistakes.add(line, what);
+    }
+    if let Some(first) = cuts.iter().min_by_key(|cut| cut.at_ms).filter(|first| all_known && first.at_ms > 0)
+    {
+        let (step, at) = (first.step, At(first.at_ms));
+        let what = format!(
+            "{step}: the first fault is at {at}, and T is when it comes: write T+0, and T-5m for what is so long before it"
+        );
+        mistakes.add(first.at_line, what);
     }
     for (draft, at_ms) in drafts.iter().zip(&times) {
         if let (Acts::Restores(line, steps), Some(at_ms)) = (&draft.action, at_ms) {
@@ -83,13 +94,15 @@ pub fn between(from_ms: i64, to_ms: i64) -> Duration {
 }
 
 fn step(Draft { name, line, action, expect, .. }: Draft, at_ms: i64) -> Option<Step> {
-    let action = match action {
-        Acts::Nothing => None,
-        Acts::Does(_, action) => Some(action),
-        Acts::Restores(_, steps) => Some(Action::Restore(steps.into_iter().map(|(_, step)| step).collect())),
+    let (action_line, action) = match action {
+        Acts::Nothing => (line, None),
+        Acts::Does(line, action) => (line, Some(action)),
+        Acts::Restores(line, steps) => {
+            (line, Some(Action::Restore(steps.into_iter().map(|(_, step)| step).collect())))
+        }
         Acts::Broken => return None,
     };
-    Some(Step { name, line, at_ms, action, expect })
+    Some(Step { name, line, action_line, at_ms, action, expect })
 }
 
 fn twice(drafts: &[Draft], mistakes: &mut Mistakes) {
@@ -116,11 +129,11 @@ fn cuts<'a>(
     for (draft, at_ms) in drafts.iter().zip(times) {
         let step = draft.name.as_str();
         let (Some((line, lasts)), Some(at_ms)) = (draft.action.fault(), *at_ms) else { continue };
+        let at_line = draft.timed.at.as_ref().map_or(line, |(line, _)| *line);
         if at_ms < 0 {
-            let line = draft.timed.at.as_ref().map_or(line, |(line, _)| *line);
             let at = At(at_ms);
             mistakes.add(
-                line,
+                at_line,
                 format!("{step}: a fault at {at}, and T is when the first one is: write T+0 or later"),
             );
         }
@@ -132,8 +145,9 @@ fn cuts<'a>(
             mistakes.add(line, what);
         }
         let lasts_ms = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
-        let ends_ms = at_ms.saturating_add(lasts_ms);
-        cuts.push(Cut { step, line, at_ms, ends_ms, too_long: lasts > longest });
+        let deadline_ms = at_ms.saturating_add(lasts_ms);
+        let too_long = lasts > longest;
+        cuts.push(Cut { step, line, at_line, at_ms, deadline_ms, ends_ms: deadline_ms, too_long });
     }
     cuts
 }
@@ -157,19 +171,31 @@ impl Restore<'_> {
     ) {
         let called = self.called;
         if steps.is_empty() {
-            let mut earlier = cuts.iter_mut().filter(|cut| cut.at_ms < self.at_ms).peekable();
-            if earlier.peek().is_none() && self.all_known {
-                let at = At(self.at_ms);
-                let what = format!("{called}: restore: no fault is in force at {at}: restore later");
-                mistakes.add(self.line, what);
+            if self.all_known
+                && let Some(what) = self.nothing_left(cuts)
+            {
+                mistakes.add(self.line, format!("{called}: restore: {what}"));
             }
+            let earlier = cuts.iter_mut().filter(|cut| cut.at_ms < self.at_ms);
             earlier.for_each(|cut| cut.ends_ms = cut.ends_ms.min(self.at_ms));
         }
         for (line, step) in steps {
             let Some(named) = drafts.iter().find(|draft| draft.timed.name.as_ref() == Some(step)) else {
-                let faults = || cuts.iter().map(|cut| cut.step.to_owned());
-                let hint = hint(step, faults(), faults());
-                mistakes.add(*line, format!("{called}: restore: there is no step `{step}`; {hint}"));
+                let what = if drafts.iter().any(|draft| draft.name == *step) {
+                    format!("`{step}` has no name of its own: add `name: ...` to it")
+                } else {
+                    let is_named = |cut: &&Cut<'_>| {
+                        drafts.iter().any(|draft| draft.timed.name.as_deref() == Some(cut.step))
+                    };
+                    let faults = || cuts.iter().filter(is_named).map(|cut| cut.step.to_owned());
+                    match faults().next() {
+                        Some(_) => format!("there is no step `{step}`; {}", hint(step, faults(), faults())),
+                        None => format!(
+                            "there is no step `{step}`, and no fault has a name: add `name: ...` to the one that is meant"
+                        ),
+                    }
+                };
+                mistakes.add(*line, format!("{called}: restore: {what}"));
                 continue;
             };
             let Some(cut) = cuts.iter_mut().find(|cut| cut.step == step) else {
@@ -188,7 +214,28 @@ impl Restore<'_> {
                 );
                 mistakes.add(*line, what);
             }
+            if cut.deadline_ms < self.at_ms {
+                mistakes.add(*line, format!("{called}: restore: {}", over(cut)));
+            }
             cut.ends_ms = cut.ends_ms.min(self.at_ms);
         }
     }
+
+    /// Why there is no fault that it could end. One that another step ends before is no mistake: this one makes sure of it.
+    fn nothing_left(&self, cuts: &[Cut<'_>]) -> Option<String> {
+        let earlier = cuts.iter().filter(|cut| cut.at_ms < self.at_ms);
+        let at = At(self.at_ms);
+        match earlier.max_by_key(|cut| cut.deadline_ms) {
+            None => Some(format!("no fault is in force at {at}: restore later")),
+            Some(last) if last.deadline_ms < self.at_ms => {
+                Some(format!("no fault is in force at {at}: {}", over(last)))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+fn over(Cut { step, deadline_ms, .. }: &Cut<'_>) -> String {
+    let (at, usual) = (At(*deadline_ms), FaultSpec::default_duration());
+    format!("the fault of `{step}` is over at {at} already: give it a longer --for ({usual} if not said)")
 }

@@ -36,6 +36,7 @@ struct KindWords {
 /// # Errors
 /// In one line: what is wrong, and what to do.
 pub fn inject(words: &str) -> Result<(Option<Selector>, Box<InjectArgs>), String> {
+    without_command(words, "inject")?;
     let InjectWords { on, args } = parse(words)?;
     let InjectArgs { id, dry_run, wait, timing, .. } = &args;
     of_a_command(id.as_ref(), *dry_run, *wait, timing)?;
@@ -48,6 +49,7 @@ pub fn inject(words: &str) -> Result<(Option<Selector>, Box<InjectArgs>), String
 /// # Errors
 /// In one line: what is wrong, and what to do.
 pub fn partition(words: &str) -> Result<(Option<Selector>, Box<PartitionArgs>), String> {
+    without_command(words, "partition")?;
     let PartitionWords { on, args } = parse(words)?;
     let PartitionArgs { id, dry_run, wait, timing, .. } = &args;
     of_a_command(id.as_ref(), *dry_run, *wait, timing)?;
@@ -61,12 +63,27 @@ pub fn partition(words: &str) -> Result<(Option<Selector>, Box<PartitionArgs>), 
 /// # Errors
 /// In one line: what is wrong, and what to do.
 pub fn kinds(words: &str) -> Result<(), String> {
+    without_command(words, "inject")?;
     let KindWords { args } = parse(words)?;
     let (kinds, _) = args.kinds(partition_agent_proto::Direction::Both)?;
     if kinds.is_empty() {
         return Err("it does nothing: write what happens, as --latency 50ms".to_owned());
     }
     Ok(())
+}
+
+/// Only what follows the command, which is pasted easily. A partition would take it for a group.
+///
+/// # Errors
+/// It is there.
+pub fn without_command(words: &str, command: &str) -> Result<(), String> {
+    let mut words = words.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("partition-agent"), Some(second)) if second == command => {
+            Err(format!("leave `partition-agent {command}` out: only what follows it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn parse<T: Parser>(words: &str) -> Result<T, String> {
@@ -148,6 +165,10 @@ mod tests {
                 "--loss 100%",
                 "an empty target: name a peer or a port, or ask for all traffic on purpose (--all-traffic)",
             ),
+            (
+                "partition-agent inject --loss 100% --peer a",
+                "leave `partition-agent inject` out: only what follows it",
+            ),
             ("--loss 100% --peer a --help", "unexpected argument '--help' found"),
             ("--loss 100% --peer a b", "unexpected argument 'b' found"),
             (
@@ -165,12 +186,17 @@ mod tests {
         for (words, why) in [
             ("a", "one group has nobody to be parted from: name a second one, as `rest`"),
             ("--halvs", "unexpected argument '--halvs' found; a similar argument exists: '--halves'"),
+            (
+                " partition-agent  partition @eu @us",
+                "leave `partition-agent partition` out: only what follows it",
+            ),
             ("a b --dns-fail x", "--dns-fail acts on names, not between hosts: write `inject`"),
         ] {
             assert_eq!(partition(words).map(drop), Err(why.to_owned()), "{words}");
         }
         for (words, why) in [
             ("--loss 5% --peer a", "unexpected argument '--peer' found"),
+            ("partition-agent inject --loss 5%", "leave `partition-agent inject` out: only what follows it"),
             ("", "it does nothing: write what happens, as --latency 50ms"),
             ("--latency", "a value is required for '--latency <TIME>' but none was supplied"),
         ] {

@@ -33,8 +33,7 @@ fn fleet() -> Fleet {
 
 /// What is wrong with a step in line 2, without the path.
 fn wrong(step: &str, ground: Ground<'_>) -> Vec<String> {
-    let text =
-        format!("name: a\ntimeline: [{{at: T, {step}}}, {{at: 1m, inject: --loss 1% --port 1 PLACE}}]");
+    let text = format!("name: a\ntimeline: [{{at: T, {step}}}, {{at: T, inject: --loss 1% --port 1 PLACE}}]");
     let place = match ground {
         Ground::Agent => "",
         Ground::Fleet(_) | Ground::Lab(_) => "--on web-1",
@@ -104,6 +103,19 @@ fn faults_are_computed_for_the_hosts_of_the_fleet() {
 }
 
 #[test]
+fn a_mistake_is_where_the_action_is() {
+    let text = "name: a\ntimeline:\n- at: T\n  name: cut\n  expect: []\n  partition: web-1 webb-2\n- {at: T, inject: --loss 1%\n  --port 1}\n";
+    let day = read(Path::new("f.yaml"), text, None, &|_| None).unwrap();
+    assert_eq!(
+        day.check_against(Ground::Fleet(&fleet())),
+        [
+            "f.yaml:6: cut: partition: `webb-2` selects no host: there is no such host; did you mean `web-2`?",
+            "f.yaml:7: step 2: inject: on which hosts? --on '*' is all of them, and --link NAME those at its end",
+        ]
+    );
+}
+
+#[test]
 fn one_agent_knows_no_hosts() {
     assert_eq!(wrong("inject: --loss 1% --peer redis --for 1s", Ground::Agent), Vec::<String>::new());
     for (step, why) in [
@@ -149,14 +161,16 @@ timeline: [{at: T, inject: --loss 1% --port 1 --on web-1}]
         day.check_against(Ground::Fleet(&fleet)),
         [
             "f.yaml:7: probe json: from: agents cannot ask what is in an answer (json), only tcp and the status of http: leave \
-             `from` out, and it is asked from here",
+             `from` out, and it is asked from here, or run it with --lab",
             "f.yaml:8: probe dns: from: agents cannot ask dns, only tcp and the status of http: leave `from` out, and it is asked \
-             from here",
+             from here, or run it with --lab",
             "f.yaml:10: probe nobody: from: there is no host `web-4`; did you mean `web-1`?",
-            "f.yaml:12: probe silent: from: `db` has no agent that could ask: name a host that has, or leave it out",
+            "f.yaml:12: probe silent: from: `db` has no agent that could ask: name a host that has, leave it out, or run it \
+             with --lab",
             "f.yaml:13: probe service: from: there is no host `redis`; there are db, web-1, web-2, web-3",
             "f.yaml:14: probe controller: from: there is no host `controller`; there are db, web-1, web-2, web-3",
-            "f.yaml:16: marker m: from: agents run no commands: leave `from` out, and they are written from here",
+            "f.yaml:16: marker m: from: agents run no commands: leave `from` out, and they are written from here, or run it \
+             with --lab",
         ]
     );
     assert_eq!(

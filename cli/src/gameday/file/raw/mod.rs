@@ -14,7 +14,7 @@ use crate::fleet::Text;
 
 pub use probes::{RawComparison, RawJson, RawProbe};
 pub use timeline::{RawRecovery, RawScenario, RawStep};
-pub use values::{Lasting, Moment, Said, Scalar, When, is_step_name};
+pub use values::{Lasting, Moment, Said, Scalar, Status, When, is_step_name};
 
 /// A game day: what must hold, what is cut when, and what must hold again. `partition-agent run FILE.yaml` runs it.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Lasting, Scalar};
+use super::{Lasting, Scalar, Status};
 use crate::fleet::Text;
 use crate::gameday::file::got::{Got, Named, Several};
 
@@ -17,7 +17,7 @@ pub struct RawProbe {
     pub http: Got<String>,
     /// With `http`: the status, or several; without it, any of 200 to 299.
     #[schema(value_type = Vec<u16>, minimum = 100, maximum = 599)]
-    pub status: Got<Several<u16>>,
+    pub status: Got<Several<Text<Status>>>,
     /// With `http` and `prometheus`: headers of the request. `${NAME}` is from the environment.
     #[schema(value_type = std::collections::BTreeMap<String, Scalar>)]
     pub headers: Got<Named<String>>,

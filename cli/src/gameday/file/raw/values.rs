@@ -24,6 +24,21 @@ impl FromStr for Lasting {
     }
 }
 
+/// A status of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+impl FromStr for Status {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let status = text.trim().parse().ok().filter(|status| (100..=599).contains(status));
+        status
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no status: a status is 100 to 599, or a list of them"))
+    }
+}
+
 /// When a step is: from T, the moment of the first cut, or from another step.
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 #[schema(

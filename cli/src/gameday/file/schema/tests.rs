@@ -78,11 +78,13 @@ fn what_the_reader_refuses_the_schema_does_not_fit() {
     let judge = Judge::new();
     let file = |probe: &str, step: &str, rest: &str| {
         format!(
-            "name: a\nprobes:\n  p: {{{probe}}}\ntimeline:\n  - at: T+0\n    inject: --loss 1% --peer a\n  - {{{step}}}\n{rest}\n"
+            "name: a\nprobes:\n  p: {{{probe}}}\ntimeline:\n  - at: T+0\n    inject: --loss 1% --peer a --for 5m\n  - {{{step}}}\n{rest}\n"
         )
     };
     let (probe, step) = ("tcp: \"a:1\"", "at: 5m, restore: all");
-    assert_eq!(judge.misfit(&file(probe, step, "")), None);
+    let right = file(probe, step, "");
+    assert_eq!(judge.misfit(&right), None);
+    assert!(read(Path::new("f"), &right, None, &|_| None).is_ok(), "{right}");
     let (probes, steps, rests) = (
         [
             "",

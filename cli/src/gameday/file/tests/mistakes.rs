@@ -17,7 +17,7 @@ fn told(text: &str) -> Vec<String> {
 fn file(probe: &str, step: &str, rest: &str) -> String {
     format!(
         "name: a\nprobes:\n  p: {{tcp: \"a:1\"}}\n  q: {{{probe}}}\ntimeline:\n  \
-         - {{at: T+0, name: cut, inject: --loss 1% --peer a}}\n  - {{{step}}}\n{rest}\n"
+         - {{at: T+0, name: cut, inject: --loss 1% --peer a --for 5m}}\n  - {{{step}}}\n{rest}\n"
     )
 }
 
@@ -91,9 +91,24 @@ fn of_probes() {
         ),
         (
             "http: \"http://a\", status: [200, 99]",
-            &["4: probe q: status: 99 is no status of HTTP: they are 100 to 599"],
+            &["4: status: `99` is no status: a status is 100 to 599, or a list of them"],
         ),
-        ("http: \"http://a\", status: ok", &["4: status: `ok` is no number from 0 to 65535"]),
+        (
+            "http: \"http://a\", status: \"2xx\"",
+            &["4: status: `2xx` is no status: a status is 100 to 599, or a list of them"],
+        ),
+        (
+            "http: \"http://a\", json: {path: $.checks.redis, equals: up}",
+            &["4: probe q: json: `$.checks.redis`: leave `$.` out"],
+        ),
+        (
+            "http: \"http://a\", json: {path: \"$[0].up\", equals: up}",
+            &["4: probe q: json: `$[0].up`: leave `$` out"],
+        ),
+        (
+            "command: x, stdout: ok",
+            &["4: stdout: `ok` is a value where keys belong: write `stdout: {equals: ok}`"],
+        ),
         (
             "http: \"http://a\", json: {path: a..b, equals: 1}",
             &["4: probe q: json: `a..b` is no path into JSON: write `checks.redis` or `members[0].name`"],
@@ -192,6 +207,23 @@ fn of_steps() {
             "at: T+0, restore: cut",
             &["7: step 2: restore: it is at T, and the fault of `cut` only comes at T: restore later"],
         ),
+        (
+            "at: 6m, restore: cut",
+            &[
+                "7: step 2: restore: the fault of `cut` is over at T+5m already: give it a longer --for (1m if not said)",
+            ],
+        ),
+        (
+            "at: 6m, restore: all",
+            &[
+                "7: step 2: restore: no fault is in force at T+6m: the fault of `cut` is over at T+5m already: give it a longer --for (1m if not said)",
+            ],
+        ),
+        ("at: 5m, restore: step 9", &["7: step 2: restore: there is no step `step 9`; there are cut"]),
+        (
+            "at: 5m, restore: step 2",
+            &["7: step 2: restore: `step 2` has no name of its own: add `name: ...` to it"],
+        ),
         ("at: T-1m, restore: all", &["7: step 2: restore: no fault is in force at T-1m: restore later"]),
         (
             "at: T-1m, inject: --loss 1% --peer a",
@@ -200,6 +232,16 @@ fn of_steps() {
         (
             "at: 5m, inject: --los 1% --peer a",
             &["7: step 2: inject: unexpected argument '--los' found; a similar argument exists: '--loss'"],
+        ),
+        (
+            "at: 5m, inject: partition-agent inject --loss 1% --peer a",
+            &["7: step 2: inject: leave `partition-agent inject` out: only what follows it"],
+        ),
+        (
+            "at: 5m, degrade: partition-agent inject --peer a",
+            &[
+                "7: step 2: degrade (high: --loss 100%): leave `partition-agent inject` out: only what follows it",
+            ],
         ),
         (
             "at: 5m, inject: --loss 1% --peer a --wait",
@@ -274,7 +316,13 @@ fn of_everything_else() {
         ("severities: {huge: x}", &["8: unknown key `huge`: there are low, medium, high"]),
         ("fleet: ''", &["8: fleet: it is empty: write something, or leave the key out"]),
         ("longest: 0s", &["8: longest: write more than 0s"]),
-        ("longest: 4m", &["8: longest: it is 4m, and the timeline takes 5m: raise it"]),
+        (
+            "longest: 4m",
+            &[
+                "6: cut: its fault lasts 5m, and longest is 4m: shorten --for, or raise longest",
+                "8: longest: it is 4m, and the timeline takes 5m: raise it",
+            ],
+        ),
         (
             "longest: 2h 1x",
             &[
@@ -314,6 +362,16 @@ fn of_everything_else() {
                 "8: when: there is no probe `r`; did you mean `p`?",
             ],
         ),
+        (
+            "steady: [p, not q]\ndetected: p\nalerted: not q",
+            &[
+                "9: detected: `p` holds in the steady state already: did you mean `not p`?",
+                "10: alerted: `not q` holds in the steady state already: did you mean `q`?",
+            ],
+        ),
+        ("guards: [not p]", &["8: guards: `not p` is a value where keys belong: write `- {when: not p}`"]),
+        ("recovery: 5m", &["8: recovery: `5m` is a value where keys belong: write `recovery: {within: 5m}`"]),
+        ("recovery: p", &["8: recovery: `p` is a value where keys belong: write `recovery: {holds: p}`"]),
         ("guards: {when: p}", &["8: guards: a list belongs here: one `- ...` a line, or [..., ...]"]),
         (
             "scenarios: {x: {timeline: []}}",
@@ -395,6 +453,40 @@ fn of_whole_files() {
                 "4: `not` cannot be the name of a probe: conditions could not name it; leave out white space",
                 "5: x: it has no value: write one, or leave the key out",
             ],
+        ),
+        (
+            "name: a\ntimeline:\n- at: 6m\n  inject: --loss 1% --peer a\n- at: 5m\n  name: cut\n  inject: --loss 1% --peer a",
+            &[
+                "5: cut: the first fault is at T+5m, and T is when it comes: write T+0, and T-5m for what is so long before it",
+            ],
+        ),
+        (
+            "name: a\ntimeline:\n- {at: T, inject: --loss 1% --peer a}\n- {at: 1m, restore: [step 1]}\n- {at: 1m, restore: stp}",
+            &[
+                "4: step 2: restore: `step 1` has no name of its own: add `name: ...` to it",
+                "5: step 3: restore: there is no step `stp`, and no fault has a name: add `name: ...` to the one that is meant",
+            ],
+        ),
+        // The sign of the whole file is told once, and only where the steady state has it.
+        (
+            "name: a\nprobes:\n  p: {tcp: \"a:1\"}\n  q: {tcp: \"a:1\"}\nsteady: p\ndetected: q\nscenarios:\n\
+             \x20 one: {steady: q, timeline: [{at: T, inject: --loss 1% --peer a}]}\n\
+             \x20 two: {timeline: [{at: T, inject: --loss 1% --peer a}]}\n\
+             \x20 three: {steady: q, timeline: [{at: T, inject: --loss 1% --peer a}]}\n\
+             \x20 four: {detected: p, timeline: [{at: T, inject: --loss 1% --peer a}]}",
+            &[
+                "6: detected: `q` holds in the steady state already: did you mean `not q`?",
+                "11: detected: `p` holds in the steady state already: did you mean `not p`?",
+            ],
+        ),
+        (
+            "name: a\ntimeline:\n- at: T\n  partition: @eu @us",
+            &["4: a value cannot begin with `@`: write it in quotes"],
+        ),
+        ("name: a\ntimeline:\n- at: T\n\tpartition: a b", &["4: a tab: indent with blanks"]),
+        (
+            "name: a\nsteady: [!redis, api]",
+            &["2: `!redis` is a tag of YAML: write `not redis`, or in quotes what begins with a `!`"],
         ),
         ("name: [\n", &["1: unclosed bracket '['"]),
     ] {

@@ -64,7 +64,7 @@ fn every_key_of_a_timeline_is_read() {
         [
             "-60 look matrix Before @54 ",
             "0 cut inject --loss 100% --peer redis --on gateway --for 10m = loss 100% for 10m ON gateway @57 ",
-            "60 part partition @eu @us --one-way --for 5m = [\"@eu\", \"@us\"] for 5m @60 ",
+            "60 part partition @eu @us --one-way --for 9m = [\"@eu\", \"@us\"] for 9m @60 ",
             "120 step 4 inject --latency 100ms --jitter 10ms --peer redis --on gateway --for 3m = latency 100ms ± 10ms one way \
              for 3m ON gateway @63 not redis",
             "300 step 5 observe Do services log retries? @66 not redis, web",
