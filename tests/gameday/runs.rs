@@ -314,8 +314,8 @@ fn somebody_is_asked_and_notes_come_from_other_terminals() {
     let asking = PROBES.to_owned()
         + "questions: [What went well?]
 timeline:
-  - {at: T+0, name: ready, confirm: Is the status page up?}
-  - {at: T+1s, name: cut, inject: '--loss 100% --peer SERVER --on h0 --for 5s --max-share 100%'}
+  - {at: T-1s, name: ready, confirm: Is the status page up?}
+  - {at: T+0, name: cut, inject: '--loss 100% --peer SERVER --on h0 --for 5s --max-share 100%'}
 ";
     // On real hosts nobody begins without being asked, unless he says so.
     let file = ground.file(&asking);
@@ -364,7 +364,7 @@ fn what_an_agent_would_refuse_is_told_with_its_line_before_anything_is_cut() {
     name: cut
     inject: --loss 100% --peer SERVER --on h0 --for 5m --max-share 100%
 ";
-    let line = long.lines().position(|line| line.contains("- at: T+0")).unwrap() + 1;
+    let line = long.lines().position(|line| line.contains("inject:")).unwrap() + 1;
     for more in [["--dry-run"].as_slice(), &[]] {
         let (done, report) = ground.run(&long, more);
         assert_eq!(done.status.code(), Some(2), "{}", said(&done));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use harness::{binary, text};
 use serde_json::Value;
@@ -129,12 +130,19 @@ fn check_etcd(report: &Value) {
 fn all_five_run_in_labs_by_one_command_each_and_leave_nothing() {
     let before = outside();
     let dir = tempfile::tempdir().unwrap();
-    // A lab mostly waits, so all of them go on at once; the longest has eight scenarios of a minute or so.
+    // Two at once: their servers have timeouts, and so has what is expected of them. The longest comes first.
+    let queue = Mutex::new(DAYS.into_iter());
+    let work = || {
+        let mut reports = Vec::new();
+        loop {
+            let next = queue.lock().unwrap().next();
+            let Some((name, faster)) = next else { return reports };
+            reports.push((name, run(name, faster, dir.path())));
+        }
+    };
     let reports = std::thread::scope(|scope| {
-        let dir = dir.path();
-        let begin = |(name, faster)| (name, scope.spawn(move || run(name, faster, dir)));
-        let running = DAYS.map(begin);
-        running.map(|(name, running)| (name, running.join().unwrap()))
+        let workers = [(); 2].map(|()| scope.spawn(work));
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
     let failed = reports.iter().filter_map(|(_, report)| report.as_ref().err());
     let failed = failed.cloned().collect::<Vec<_>>();

@@ -51,7 +51,7 @@ pub fn run(args: &RunArgs, access: Access, fleet: FleetArgs, json: bool) -> Resu
         return in_lab(args, day, access, fleet, json);
     }
     crate::block_on(async {
-        let fleet = fleet_of(&day, fleet);
+        let fleet = fleet_of(&day, fleet)?;
         let alone = fleet.source.is_none() && (access.is_named() || !fleet::is_there());
         if alone {
             check(&day, Ground::Agent)?;
@@ -77,7 +77,7 @@ fn in_lab(
     fleet: FleetArgs,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let fleet = fleet_of(&day, fleet);
+    let fleet = fleet_of(&day, fleet)?;
     if fleet.source.is_none() {
         return Err(Failure::Usage(
             "a lab has the hosts of a fleet file: name one in the game day (fleet:), or with --fleet"
@@ -120,9 +120,12 @@ fn mistaken(path: &Path, mistakes: &[String]) -> Failure {
 }
 
 /// What was typed goes before what the file says.
-fn fleet_of(day: &GameDay, fleet: FleetArgs) -> FleetArgs {
+fn fleet_of(day: &GameDay, fleet: FleetArgs) -> Result<FleetArgs, Failure> {
+    if fleet.source.is_none() {
+        day.check_fleet().map_err(|missing| mistaken(&day.path, &[missing]))?;
+    }
     let source = fleet.source.or_else(|| day.fleet.clone().map(Source::File));
-    FleetArgs { source, on: fleet.on }
+    Ok(FleetArgs { source, on: fleet.on })
 }
 
 fn check(day: &GameDay, ground: Ground<'_>) -> Result<(), Failure> {

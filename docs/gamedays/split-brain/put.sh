@@ -1,2 +1,5 @@
-# Writes a marker through the given nodes. Acknowledged means: a majority has it.
-exec etcdctl --endpoints="$2" --dial-timeout=1s --command-timeout=2s put "$1/$RUN/$MARKER" "$MARKER"
+# Writes a marker through the first of the given nodes that takes it. Acknowledged means: a majority has it.
+for node in $(echo "$2" | tr , ' '); do
+    etcdctl --endpoints="$node" --dial-timeout=1s --command-timeout=1s put "$1/$RUN/$MARKER" "$MARKER" && exit
+done
+exit 1

@@ -1,2 +1,5 @@
-# Writes one key through the given nodes. Fails where there is no majority.
-exec etcdctl --endpoints="$1" --dial-timeout=1s --command-timeout=2s put "probe/$1" written
+# Writes one key through the first of the given nodes that takes it. Fails where there is no majority.
+for node in $(echo "$1" | tr , ' '); do
+    etcdctl --endpoints="$node" --dial-timeout=1s --command-timeout=1s put "probe/$1" written && exit
+done
+exit 1

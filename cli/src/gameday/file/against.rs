@@ -33,12 +33,23 @@ struct Told {
 }
 
 impl GameDay {
+    /// Whether the fleet file that it names is there: for whoever has no other.
+    ///
+    /// # Errors
+    /// It is not, as `PATH:LINE: fleet: FLEET: why`.
+    pub fn check_fleet(&self) -> Result<(), String> {
+        let Some(fleet) = &self.fleet else { return Ok(()) };
+        let line = self.lines.get("fleet").copied().unwrap_or(1);
+        let there = std::fs::metadata(fleet).map(drop);
+        there.map_err(|error| format!("{}:{line}: fleet: {}: {error}", self.path.display(), fleet.display()))
+    }
+
     /// What is wrong with it on these hosts, each as `PATH:LINE: what is wrong; what to do`.
     pub fn check_against(&self, ground: Ground<'_>) -> Vec<String> {
         let mut mistakes = Mistakes::new(&self.path);
         for step in self.rounds.iter().flat_map(|round| &round.steps) {
             if let Err(why) = check_step(step, ground) {
-                mistakes.add(step.action_line, format!("{}: {why}", step.name));
+                mistakes.add(step.line, format!("{}: {why}", step.name));
             }
         }
         let probes = self.probes.iter().map(|(name, probe)| {

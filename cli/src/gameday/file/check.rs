@@ -84,7 +84,7 @@ pub fn check(
     mistakes.is_empty().then_some(day)
 }
 
-/// Of every `from`.
+/// Of every `from`, and of `fleet`.
 fn lines(raw: &RawDay) -> BTreeMap<String, u64> {
     let probes = raw.probes.value().into_iter().flat_map(|Named(probes)| probes);
     let probes =
@@ -92,7 +92,9 @@ fn lines(raw: &RawDay) -> BTreeMap<String, u64> {
     let markers = raw.markers.value().into_iter().flat_map(|Named(markers)| markers);
     let markers =
         markers.map(|(name, marker)| ("marker", name, marker.value().and_then(|marker| marker.from.line())));
-    probes.chain(markers).filter_map(|(what, name, line)| Some((format!("{what} {name}"), line?))).collect()
+    let named =
+        probes.chain(markers).filter_map(|(what, name, line)| Some((format!("{what} {name}"), line?)));
+    named.chain(raw.fleet.line().map(|line| ("fleet".to_owned(), line))).collect()
 }
 
 /// From the first step to the last.

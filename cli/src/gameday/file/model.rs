@@ -31,7 +31,7 @@ pub struct GameDay {
     pub hooks: Vec<Hook>,
     /// For people, at the end of the report.
     pub questions: Vec<String>,
-    /// Where in the file it says who asks and who writes, as `probe api` and `marker orders`: only a fleet knows whether that is wrong.
+    /// Where in the file it says `fleet`, and who asks and who writes, as `probe api` and `marker orders`: only a fleet knows whether that is wrong.
     pub lines: BTreeMap<String, u64>,
 }
 
@@ -127,10 +127,8 @@ pub struct Guard {
 pub struct Step {
     /// As written, or `step 3`.
     pub name: String,
-    /// Its line in the file, 1 is the first.
+    /// The line of its action in the file, 1 is the first; of one without, its own.
     pub line: u64,
-    /// That of its action; that of the step, where it has none.
-    pub action_line: u64,
     /// Milliseconds from T, negative before it.
     pub at_ms: i64,
     pub action: Option<Action>,

@@ -94,7 +94,7 @@ pub fn between(from_ms: i64, to_ms: i64) -> Duration {
 }
 
 fn step(Draft { name, line, action, expect, .. }: Draft, at_ms: i64) -> Option<Step> {
-    let (action_line, action) = match action {
+    let (line, action) = match action {
         Acts::Nothing => (line, None),
         Acts::Does(line, action) => (line, Some(action)),
         Acts::Restores(line, steps) => {
@@ -102,7 +102,7 @@ fn step(Draft { name, line, action, expect, .. }: Draft, at_ms: i64) -> Option<S
         }
         Acts::Broken => return None,
     };
-    Some(Step { name, line, action_line, at_ms, action, expect })
+    Some(Step { name, line, at_ms, action, expect })
 }
 
 fn twice(drafts: &[Draft], mistakes: &mut Mistakes) {

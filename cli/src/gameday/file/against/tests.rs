@@ -116,6 +116,21 @@ fn a_mistake_is_where_the_action_is() {
 }
 
 #[test]
+fn a_fleet_that_is_not_there_is_told_where_it_is_named() {
+    let day = |fleet: &str| {
+        let text = format!("name: a\n{fleet}\ntimeline: [{{at: T, inject: --loss 1% --port 1}}]");
+        read(Path::new("/nowhere/f.yaml"), &text, None, &|_| None).unwrap()
+    };
+    assert_eq!(
+        day("fleet: shop.toml").check_fleet(),
+        Err("/nowhere/f.yaml:2: fleet: /nowhere/shop.toml: No such file or directory (os error 2)".to_owned())
+    );
+    let there = std::env::current_exe().unwrap();
+    assert_eq!(day(&format!("fleet: {}", there.display())).check_fleet(), Ok(()));
+    assert_eq!(day("").check_fleet(), Ok(()));
+}
+
+#[test]
 fn one_agent_knows_no_hosts() {
     assert_eq!(wrong("inject: --loss 1% --peer redis --for 1s", Ground::Agent), Vec::<String>::new());
     for (step, why) in [

@@ -62,17 +62,17 @@ fn every_key_of_a_timeline_is_read() {
     assert_eq!(
         round.steps.iter().map(shown).collect::<Vec<_>>(),
         [
-            "-60 look matrix Before @54 ",
-            "0 cut inject --loss 100% --peer redis --on gateway --for 10m = loss 100% for 10m ON gateway @57 ",
-            "60 part partition @eu @us --one-way --for 9m = [\"@eu\", \"@us\"] for 9m @60 ",
+            "-60 look matrix Before @56 ",
+            "0 cut inject --loss 100% --peer redis --on gateway --for 10m = loss 100% for 10m ON gateway @59 ",
+            "60 part partition @eu @us --one-way --for 9m = [\"@eu\", \"@us\"] for 9m @62 ",
             "120 step 4 inject --latency 100ms --jitter 10ms --peer redis --on gateway --for 3m = latency 100ms ± 10ms one way \
-             for 3m ON gateway @63 not redis",
-            "300 step 5 observe Do services log retries? @66 not redis, web",
-            "360 step 6 confirm The status page says maintenance? @69 ",
-            "420 step 7 run ./failover.sh within 60s @71 ",
+             for 3m ON gateway @64 not redis",
+            "300 step 5 observe Do services log retries? @67 not redis, web",
+            "360 step 6 confirm The status page says maintenance? @70 ",
+            "420 step 7 run ./failover.sh within 60s @72 ",
             "480 step 8  @74 port",
-            "570 step 10 restore [\"part\", \"cut\"] @78 ",
-            "600 step 9 restore [] @76 ",
+            "570 step 10 restore [\"part\", \"cut\"] @79 ",
+            "600 step 9 restore [] @77 ",
         ]
     );
 }
