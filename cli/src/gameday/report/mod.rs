@@ -4,6 +4,7 @@ mod clean;
 pub mod compare;
 mod files;
 mod html;
+mod judged;
 mod markdown;
 pub mod model;
 mod outage;
