@@ -121,8 +121,7 @@ pub fn trend(reports: &[Report]) -> Result<Trend, String> {
         let more = outages.iter().filter(|row| !row.shown).count();
         if more > 0 {
             let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
-            left_out
-                .push(format!("{of}and {} with shorter outages", count(more, "more probe", "more probes")));
+            left_out.push(format!("{of}{} with shorter outages", count(more, "more probe", "more probes")));
         }
         rows.extend(outages);
     }

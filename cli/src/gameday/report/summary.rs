@@ -107,6 +107,9 @@ fn per_round(report: &Report, tell: fn(&RoundReport) -> Option<String>) -> Vec<S
 
 /// What it is about, then what was typed.
 fn kind(round: &RoundReport) -> Option<String> {
+    if round.outcome == Outcome::NotStarted {
+        return None;
+    }
     let mut kinds = Vec::new();
     for fault in &round.faults {
         if !kinds.contains(&fault.words) {
@@ -135,6 +138,7 @@ fn took(round: &RoundReport) -> Option<String> {
 }
 
 fn data(round: &RoundReport) -> Option<String> {
+    round.measures.first_fault_ms?;
     let told = round.markers.iter().map(|marker| {
         let name = &marker.name;
         match &marker.unread {
