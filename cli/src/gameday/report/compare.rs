@@ -111,27 +111,31 @@ pub fn trend(reports: &[Report]) -> Result<Trend, String> {
     }
     let mut rows = vec![row(None, "outcome", sorted.iter().map(|report| Value::Outcome(report.outcome)))];
     let mut left_out = Vec::new();
+    // How the whole went is none of them.
+    let mut same = 0;
     for scenario in scenarios(&sorted) {
         let rounds = sorted
             .iter()
             .map(|report| report.rounds.iter().find(|round| round.scenario == scenario))
             .collect::<Vec<_>>();
-        rows.extend(round(scenario.as_ref(), &rounds));
+        let mut of_round = round(scenario.as_ref(), &rounds);
         let outages = outages(scenario.as_ref(), &rounds);
         let more = outages.iter().filter(|row| !row.shown).count();
         if more > 0 {
             let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
             left_out.push(format!("{of}{} with shorter outages", count(more, "more probe", "more probes")));
         }
-        rows.extend(outages);
+        of_round.extend(outages);
+        for row in of_round.iter_mut().filter(|row| row.shown && row.is_same(&rounds)) {
+            row.shown = false;
+            same += 1;
+        }
+        rows.extend(of_round);
     }
     rows.retain(|row| row.cells.iter().any(|cell| !cell.text.is_empty()));
-    // How the whole went is never left out.
-    let same = rows.iter_mut().skip(1).filter(|row| row.shown && row.is_same());
-    let same = same.map(|row| row.shown = false).count();
     if same > 0 {
         left_out.push(format!(
-            "{} that {} the same in all of them",
+            "{} that {} the same in all reports",
             count(same, "row", "rows"),
             if same == 1 { "is" } else { "are" }
         ));
@@ -218,8 +222,11 @@ fn outages(scenario: Option<&String>, rounds: &[Option<&RoundReport>]) -> Vec<Ro
 }
 
 impl Row {
-    fn is_same(&self) -> bool {
-        self.cells.len() > 1 && self.cells.iter().skip(1).all(|cell| cell.verdict == Verdict::Same)
+    /// In all reports that have the round, and there are several.
+    fn is_same(&self, rounds: &[Option<&RoundReport>]) -> bool {
+        let cells = self.cells.iter().zip(rounds).filter(|(_, round)| round.is_some());
+        let mut later = cells.map(|(cell, _)| cell.verdict).skip(1).peekable();
+        later.peek().is_some() && later.all(|verdict| verdict == Verdict::Same)
     }
 }
 
@@ -416,7 +423,7 @@ mod tests {
         );
         assert_eq!(cell(&trend, None, Check::RTO, 1).text, "11m4s");
         assert_eq!(trend.left_out[0], "3 more probes with shorter outages");
-        assert!(trend.left_out[1].ends_with("the same in all of them"), "{:?}", trend.left_out);
+        assert!(trend.left_out[1].ends_with("the same in all reports"), "{:?}", trend.left_out);
     }
 
     #[test]

@@ -108,8 +108,12 @@ fn lost(round: &RoundReport) -> String {
         let lost = markers.iter().map(|marker| marker.lost.len()).sum::<usize>();
         (!markers.is_empty()).then(|| lost.to_string())
     };
-    let expendable = lost(round.markers.iter().filter(|marker| marker.expendable).collect());
-    let told = [lost(round.kept().collect()), expendable.map(|lost| format!("{lost} (expendable)"))];
+    if round.measures.first_fault_ms.is_none() {
+        return "–".to_owned();
+    }
+    let expendable = round.markers.iter().filter(|marker| marker.expendable && !marker.lost.is_empty());
+    let expendable = lost(expendable.collect()).map(|lost| format!("{lost} (expendable)"));
+    let told = [lost(round.kept().collect()), expendable];
     let told = told.into_iter().flatten().collect::<Vec<_>>();
     if told.is_empty() { "–".to_owned() } else { told.join(", ") }
 }

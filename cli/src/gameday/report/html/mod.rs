@@ -175,7 +175,7 @@ fn tiles(round: &RoundReport) -> Markup {
             }
             @if let Some((told, missed)) = expectations {
                 @let (class, sign) = if missed.is_empty() { ("met", "✓ ") } else { ("missed", "✗ ") };
-                li class=(class) {
+                li class=(format!("{class} all")) {
                     span { "expectations" }
                     b { (sign) (told) }
                     @for what in missed { span { (what) } }
