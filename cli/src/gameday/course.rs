@@ -401,14 +401,14 @@ impl<'a> Course<'a> {
                 && let Some(at) = since(&self.round.detected)
             {
                 self.seen.detected = Some(at);
-                let text = format!("{} after the first fault", super::measure::span(at - first));
+                let text = format!("{} after the first fault", super::report::words::duration(at - first));
                 self.log.event_at(at, EventKind::Detected, None, text);
             }
             if self.seen.alerted.is_none()
                 && let Some(at) = since(&self.round.alerted)
             {
                 self.seen.alerted = Some(at);
-                let text = format!("{} after the first fault", super::measure::span(at - first));
+                let text = format!("{} after the first fault", super::report::words::duration(at - first));
                 self.log.event_at(at, EventKind::Alerted, None, text);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::file::{Round, Targets};
 use super::report::model::{Check, MarkerReport, Measures, Outcome};
+use super::report::words::duration as span;
 use super::watch::millis;
 
 /// What was seen of a round. Times are milliseconds from the start of the run.
@@ -94,11 +95,6 @@ pub fn unmet(checks: &[Check]) -> impl Iterator<Item = String> {
         "" => format!("{what}: {measured}"),
         target => format!("{what}: {measured}, and it should be {target}"),
     })
-}
-
-/// `850ms`, `2.1s`, `4m10s`.
-pub fn span(millis: u64) -> String {
-    if millis < 1_000 { format!("{millis}ms") } else { crate::render::remaining(millis) }
 }
 
 #[cfg(test)]

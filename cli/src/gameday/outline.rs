@@ -1,9 +1,9 @@
 //! A game day before it runs, for people: what happens when.
 
 use super::file::{Action, Condition, GameDay, Round, Step};
-use super::measure::span;
 use super::probe::describe;
 use super::questions::Questions;
+use super::report::words::duration as span;
 
 pub fn outline(day: &GameDay) -> String {
     let rounds = day.rounds.len();

@@ -10,8 +10,9 @@ use super::faults::{self, NotBegun};
 use super::file::{Action, Look, Round, Step};
 use super::markers::Markers;
 use super::matrix;
-use super::measure::{checks, outcome, span, unmet};
+use super::measure::{checks, outcome, unmet};
 use super::report::model::{Check, EventKind, MatrixReport, Outcome, RoundReport};
+use super::report::words::duration as span;
 use super::stage::Stage;
 use super::watch::millis;
 

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::measure::span;
 use super::report::model::{Event, EventKind};
+use super::report::words::duration as span;
 use crate::render;
 
 /// Where a run stands.

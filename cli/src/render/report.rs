@@ -17,7 +17,7 @@ pub fn written(paths: &[PathBuf], as_json: bool) -> Result<(), Failure> {
 /// A column for each game day, in the order of their time.
 pub fn trend(trend: &Trend) -> Result<(), Failure> {
     let head = std::iter::once("MEASURE").chain(trend.reports.iter().map(|report| report.date.as_str()));
-    let rows = trend.rows.iter().map(|row| {
+    let rows = trend.rows.iter().filter(|row| row.shown).map(|row| {
         let name = match &row.round {
             Some(round) => format!("{round}: {}", row.measure),
             None => row.measure.clone(),
@@ -25,6 +25,9 @@ pub fn trend(trend: &Trend) -> Result<(), Failure> {
         std::iter::once(name).chain(row.cells.iter().map(cell)).collect::<Vec<_>>()
     });
     table(&head.collect::<Vec<_>>(), rows.collect())?;
+    for left_out in &trend.left_out {
+        complain(&format!("not shown: {left_out}; --json has all"));
+    }
     for difference in &trend.differences {
         complain(&format!("these are {difference}"));
     }

@@ -3,13 +3,27 @@
 use serde_json::Value;
 
 use super::model::Report;
+use super::words::rounded;
 
 /// The same report without characters that no page and no terminal should get: control characters, and those that turn the direction
-/// of what comes after them. Each becomes U+FFFD. Everything at once, so that no field is forgotten.
+/// of what comes after them. Each becomes U+FFFD. Everything at once, so that no field is forgotten. What was answered and found has no
+/// more decimals than somebody reads.
 pub fn cleaned(report: &Report) -> std::io::Result<Report> {
     let mut value = serde_json::to_value(report)?;
     clean(&mut value);
-    Ok(serde_json::from_value(value)?)
+    let mut report = serde_json::from_value::<Report>(value)?;
+    shorten(&mut report);
+    Ok(report)
+}
+
+fn shorten(report: &mut Report) {
+    let rounds = report.rounds.iter_mut().flat_map(|round| {
+        let events = round.events.iter_mut().map(|event| &mut event.text);
+        let checks = round.checks.iter_mut().map(|check| &mut check.measured);
+        let spans = round.probes.iter_mut().flat_map(|probe| &mut probe.spans).map(|span| &mut span.detail);
+        events.chain(checks).chain(spans)
+    });
+    report.why.iter_mut().chain(rounds).for_each(|text| *text = rounded(text));
 }
 
 fn clean(value: &mut Value) {
@@ -56,5 +70,12 @@ mod tests {
         assert_eq!(clean.rounds.len(), report.rounds.len());
         assert_eq!(cleaned(&clean).unwrap(), clean);
         assert_eq!(cleaned(&sample::passed()).unwrap(), sample::passed());
+        let mut long = sample::passed();
+        long.rounds[0].events[0].text = "p99 is 0.30517578125".to_owned();
+        long.rounds[0].faults[0].words = "--loss 0.12345%".to_owned();
+        let clean = cleaned(&long).unwrap();
+        assert_eq!(clean.rounds[0].events[0].text, "p99 is 0.305");
+        // As typed.
+        assert_eq!(clean.rounds[0].faults[0].words, "--loss 0.12345%");
     }
 }

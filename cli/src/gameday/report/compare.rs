@@ -1,13 +1,20 @@
 //! How game days became better or worse.
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::model::{Check, MarkerReport, Outcome, Report, RoundReport};
 use super::outage;
-use super::words::{Clock, duration};
+use super::words::{Clock, count, duration};
+
+/// The outages of so many probes of a round are shown.
+const OUTAGES: usize = 5;
 
 /// Milliseconds. Probes are asked once a second or so: less than this is no change.
 const FINE: f64 = 100.0;
@@ -17,6 +24,8 @@ const FINE: f64 = 100.0;
 pub struct Trend {
     pub reports: Vec<Column>,
     pub rows: Vec<Row>,
+    /// Which rows people are not shown, in words.
+    pub left_out: Vec<String>,
     /// What makes them hard to compare.
     pub differences: Vec<String>,
 }
@@ -36,6 +45,8 @@ pub struct Row {
     /// None: of the whole game day, or of its only round.
     pub round: Option<String>,
     pub measure: String,
+    /// To people. The others are the same in all reports, or short outages beside longer ones.
+    pub shown: bool,
     pub cells: Vec<Cell>,
 }
 
@@ -102,17 +113,40 @@ pub fn trend(reports: &[Report]) -> Result<Trend, String> {
         ));
     }
     let mut rows = vec![row(None, "outcome", sorted.iter().map(|report| Value::Outcome(report.outcome)))];
+    let mut left_out = Vec::new();
+    // How the whole went is none of them.
+    let mut same = 0;
     for scenario in scenarios(&sorted) {
         let rounds = sorted
             .iter()
             .map(|report| report.rounds.iter().find(|round| round.scenario == scenario))
             .collect::<Vec<_>>();
-        rows.extend(round(scenario.as_ref(), &rounds));
+        let mut of_round = round(scenario.as_ref(), &rounds);
+        let outages = outages(scenario.as_ref(), &rounds);
+        let more = outages.iter().filter(|row| !row.shown).count();
+        if more > 0 {
+            let of = scenario.map_or_else(String::new, |scenario| format!("{scenario}: "));
+            left_out.push(format!("{of}{} with shorter outages", count(more, "more probe", "more probes")));
+        }
+        of_round.extend(outages);
+        for row in of_round.iter_mut().filter(|row| row.shown && row.is_same(&rounds)) {
+            row.shown = false;
+            same += 1;
+        }
+        rows.extend(of_round);
     }
     rows.retain(|row| row.cells.iter().any(|cell| !cell.text.is_empty()));
+    if same > 0 {
+        left_out.push(format!(
+            "{} that {} the same in all reports that have the scenario",
+            count(same, "row", "rows"),
+            if same == 1 { "is" } else { "are" }
+        ));
+    }
     Ok(Trend {
         reports: sorted.iter().map(|report| column(report)).collect(),
         rows,
+        left_out,
         differences: differences(&sorted),
     })
 }
@@ -154,23 +188,54 @@ fn round(scenario: Option<&String>, rounds: &[Option<&RoundReport>]) -> Vec<Row>
     rows.push(of(Check::ALERT, &|round| time(round, Check::ALERT, round.measures.alert_ms)));
     rows.push(of(Check::RTO, &|round| time(round, Check::RTO, round.measures.rto_ms)));
     rows.push(of(Check::RECOVERY, &|round| time(round, Check::RECOVERY, round.measures.recovery_ms)));
-    rows.push(of(Check::RPO, &|round| time(round, Check::RPO, round.measures.rpo_ms)));
+    rows.push(of(Check::RPO, &|round| time(round, Check::RPO, round.rpo_ms())));
     rows.push(of(Check::LOST, &|round| markers(round, |marker| &marker.lost)));
     rows.push(of(Check::DUPLICATED, &|round| markers(round, |marker| &marker.duplicated)));
-    let probes =
-        each(rounds.iter().flatten().flat_map(|round| &round.probes).filter(|probe| probe.normally_holds));
-    for name in each(probes.into_iter().map(|probe| &probe.name)) {
-        rows.push(of(&format!("longest outage of {name}"), &|round| {
-            let probe = round.probes.iter().find(|probe| probe.name == *name && probe.asked > 0);
-            probe.map_or(Value::Missing, |probe| Value::Millis(outage::of(probe).longest_ms))
-        }));
-    }
     rows
+}
+
+/// Of the probes that failed since the first fault in one of the reports, the longest first.
+fn outages(scenario: Option<&String>, rounds: &[Option<&RoundReport>]) -> Vec<Row> {
+    let mut longest = BTreeMap::<&String, u64>::new();
+    for round in rounds.iter().flatten() {
+        for probe in round.probes.iter().filter(|probe| probe.normally_holds && probe.asked > 0) {
+            let found = outage::of_faults(round, probe);
+            if found.count > 0 {
+                let before = longest.entry(&probe.name).or_default();
+                *before = (*before).max(found.longest_ms);
+            }
+        }
+    }
+    let mut longest = longest.into_iter().collect::<Vec<_>>();
+    longest.sort_by_key(|(_, ms)| Reverse(*ms));
+    let rows = longest.iter().enumerate().map(|(nth, (name, _))| {
+        let value = |round: &RoundReport| {
+            let probe = round.probes.iter().find(|probe| probe.name == **name && probe.asked > 0);
+            match probe {
+                Some(probe) if round.measures.first_fault_ms.is_some() => {
+                    Value::Millis(outage::of_faults(round, probe).longest_ms)
+                }
+                Some(_) | None => Value::Missing,
+            }
+        };
+        let values = rounds.iter().map(|round| round.map_or(Value::Missing, value));
+        Row { shown: nth < OUTAGES, ..row(scenario, &format!("longest outage of {name}"), values) }
+    });
+    rows.collect()
+}
+
+impl Row {
+    /// In all reports that have the round, and there are several.
+    fn is_same(&self, rounds: &[Option<&RoundReport>]) -> bool {
+        let cells = self.cells.iter().zip(rounds).filter(|(_, round)| round.is_some());
+        let mut later = cells.map(|(cell, _)| cell.verdict).skip(1).peekable();
+        later.peek().is_some() && later.all(|verdict| verdict == Verdict::Same)
+    }
 }
 
 /// What is not measured, and was promised, has never been.
 fn time(round: &RoundReport, name: &str, measured: Option<u64>) -> Value {
-    let missed = round.checks.iter().any(|check| check.what == name && check.met == Some(false));
+    let missed = round.targets().any(|check| check.what == name && check.met == Some(false));
     match measured {
         Some(ms) => Value::Millis(ms),
         None if missed => Value::Never,
@@ -179,10 +244,11 @@ fn time(round: &RoundReport, name: &str, measured: Option<u64>) -> Value {
 }
 
 fn markers(round: &RoundReport, which: fn(&MarkerReport) -> &Vec<u64>) -> Value {
-    if round.markers.is_empty() || round.markers.iter().any(|marker| marker.unread.is_some()) {
+    let nothing_cut = round.outcome == Outcome::NotStarted;
+    if nothing_cut || round.kept().next().is_none() || round.kept().any(|marker| marker.unread.is_some()) {
         return Value::Missing;
     }
-    let count = round.markers.iter().map(|marker| which(marker).len()).sum::<usize>();
+    let count = round.kept().map(|marker| which(marker).len()).sum::<usize>();
     Value::Count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
@@ -193,7 +259,7 @@ fn row(round: Option<&String>, measure: &str, values: impl Iterator<Item = Value
         before = value;
         Cell { text: told(value), change, verdict }
     });
-    Row { round: round.cloned(), measure: measure.to_owned(), cells: cells.collect() }
+    Row { round: round.cloned(), measure: measure.to_owned(), shown: true, cells: cells.collect() }
 }
 
 fn told(value: Value) -> String {
@@ -254,81 +320,15 @@ fn differences(reports: &[&Report]) -> Vec<String> {
         0 | 1 => "as written".to_owned(),
         faster => format!("{faster} times as fast"),
     });
+    let partly = scenarios(reports).into_iter().flatten().filter_map(|scenario| {
+        let has =
+            |report: &&&Report| report.rounds.iter().any(|round| round.scenario.as_ref() == Some(&scenario));
+        let among = reports.iter().filter(has).count();
+        (among < reports.len()).then(|| format!("{scenario} in {among} of {}", reports.len()))
+    });
+    let partly = partly.collect::<Vec<_>>();
+    if !partly.is_empty() {
+        told.push(format!("not of the same scenarios: {}", partly.join(", ")));
+    }
     told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::sample;
-    use super::*;
-
-    fn cell<'a>(trend: &'a Trend, round: Option<&str>, measure: &str, column: usize) -> &'a Cell {
-        let row = trend.rows.iter().find(|row| row.round.as_deref() == round && row.measure == measure);
-        &row.unwrap_or_else(|| panic!("{measure}")).cells[column]
-    }
-
-    #[test]
-    fn game_days_are_in_the_order_of_their_time() {
-        // The one that passed was later.
-        let trend = trend(&[sample::passed(), sample::failed()]).unwrap();
-        assert_eq!(
-            trend.reports.iter().map(|report| report.run.as_str()).collect::<Vec<_>>(),
-            ["7f3a9c1e", "00c0ffee"]
-        );
-        let expected = |text: &str, change: &str, verdict| Cell {
-            text: text.to_owned(),
-            change: change.to_owned(),
-            verdict,
-        };
-        assert_eq!(cell(&trend, None, Check::RTO, 0), &expected("11m4s", "", Verdict::Incomparable));
-        assert_eq!(cell(&trend, None, Check::RTO, 1), &expected("9m30s", "-1m34s", Verdict::Better));
-        assert_eq!(cell(&trend, None, Check::LOST, 1), &expected("0", "-4", Verdict::Better));
-        assert_eq!(cell(&trend, None, Check::DETECT, 1), &expected("4.2s", "", Verdict::Same));
-        assert_eq!(cell(&trend, None, "outcome", 1).verdict, Verdict::Better);
-        assert_eq!(cell(&trend, None, "longest outage of api", 0).text, "5m3s");
-        assert_eq!(trend.differences, Vec::<String>::new());
-    }
-
-    #[test]
-    fn worse_is_worse_and_never_is_worst() {
-        let mut later = sample::passed();
-        let round = &mut later.rounds[0];
-        round.measures.detect_ms = Some(9_000);
-        round.measures.alert_ms = None;
-        let alert = round.checks.iter_mut().find(|check| check.what == Check::ALERT).unwrap();
-        alert.met = Some(false);
-        later.severity = "high".to_owned();
-        let trend = trend(&[sample::failed(), later]).unwrap();
-        assert_eq!(
-            (
-                cell(&trend, None, Check::DETECT, 1).verdict,
-                cell(&trend, None, Check::DETECT, 1).change.as_str()
-            ),
-            (Verdict::Worse, "+4.8s")
-        );
-        assert_eq!(
-            (cell(&trend, None, Check::ALERT, 1).verdict, cell(&trend, None, Check::ALERT, 1).text.as_str()),
-            (Verdict::Worse, "never")
-        );
-        assert_eq!(trend.differences, ["not of the same severity: medium, high"]);
-    }
-
-    #[test]
-    fn what_was_not_measured_is_not_compared() {
-        let trend = trend(&[sample::aborted(), sample::passed()]).unwrap();
-        // Rounds of other names, and markers that were not read.
-        assert_eq!(cell(&trend, Some("cut off"), "outcome", 0).text, "aborted");
-        assert_eq!(cell(&trend, Some("cut off"), "outcome", 1).text, "");
-        assert_eq!(cell(&trend, Some("cut off"), Check::RTO, 1).verdict, Verdict::Incomparable);
-        assert!(!trend.rows.iter().any(|row| row.round.is_some() && row.measure == Check::LOST));
-    }
-
-    #[test]
-    fn what_cannot_be_compared_is_refused() {
-        let twice = trend(&[sample::passed(), sample::passed()]).unwrap_err();
-        assert!(twice.contains("00c0ffee") && twice.contains("more than once"), "{twice}");
-        let mut when = sample::passed();
-        when.started_at = "noon".to_owned();
-        assert!(trend(&[when]).unwrap_err().contains("does not say when it was"));
-    }
 }

@@ -4,6 +4,7 @@ mod clean;
 pub mod compare;
 mod files;
 mod html;
+mod judged;
 mod markdown;
 pub mod model;
 mod outage;
@@ -14,7 +15,7 @@ mod sample;
 mod schema;
 mod summary;
 mod tables;
-mod words;
+pub mod words;
 
 pub use files::{Paths, write, write_for_people, write_trend};
 pub use read::read;

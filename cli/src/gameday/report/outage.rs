@@ -1,6 +1,6 @@
 //! When a probe was not as it is when all is well.
 
-use super::model::{ProbeReport, Span};
+use super::model::{ProbeReport, RoundReport, Span};
 
 /// Of one probe, over a round.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,19 @@ impl Condition {
     }
 }
 
-pub fn of(probe: &ProbeReport) -> Outages {
+/// Those that began after the steady state: until then nobody says how a probe should be.
+pub fn of(round: &RoundReport, probe: &ProbeReport) -> Outages {
+    let steady = round.phases.iter().filter(|phase| phase.what == "steady");
+    since(probe, steady.map(|phase| phase.to_ms).max().unwrap_or_default())
+}
+
+/// Those that began with the first fault or after it.
+pub fn of_faults(round: &RoundReport, probe: &ProbeReport) -> Outages {
+    round.measures.first_fault_ms.map_or_else(Outages::default, |first| since(probe, first))
+}
+
+/// Those that began then or later, in the run's time.
+fn since(probe: &ProbeReport, from_ms: u64) -> Outages {
     let mut outages: Vec<(u64, u64)> = Vec::new();
     for span in &probe.spans {
         if Condition::of(probe, span) != Condition::Unwell {
@@ -47,6 +59,7 @@ pub fn of(probe: &ProbeReport) -> Outages {
             Some(_) | None => outages.push((span.from_ms, span.to_ms)),
         }
     }
+    outages.retain(|(from, _)| *from >= from_ms);
     let lengths = || outages.iter().map(|(from, to)| to.saturating_sub(*from));
     let ended_well = probe.spans.last().is_some_and(|last| Condition::of(probe, last) == Condition::Well);
     Outages {
@@ -76,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_touches_is_one_outage() {
-        let found = of(&probe(
+        let probe = probe(
             true,
             &[
                 ("holds", 0, 10),
@@ -86,21 +99,45 @@ mod tests {
                 ("fails", 60, 65),
                 ("holds", 65, 70),
             ],
-        ));
+        );
+        let found = since(&probe, 0);
         let (first_red_ms, back_green_ms) = (Some(10), Some(65));
         assert_eq!(found, Outages { count: 2, total_ms: 45, longest_ms: 40, first_red_ms, back_green_ms });
     }
 
     #[test]
     fn an_alert_that_fires_is_an_outage_and_one_that_does_not_is_none() {
-        let found = of(&probe(false, &[("fails", 0, 10), ("holds", 10, 30), ("fails", 30, 40)]));
+        let found = since(&probe(false, &[("fails", 0, 10), ("holds", 10, 30), ("fails", 30, 40)]), 0);
         assert_eq!((found.count, found.longest_ms, found.back_green_ms), (1, 20, Some(30)));
     }
 
     #[test]
     fn what_nobody_knows_is_no_outage_and_no_end_of_one() {
-        let found = of(&probe(true, &[("holds", 0, 10), ("fails", 10, 30), ("unknown", 30, 40)]));
+        let found = since(&probe(true, &[("holds", 0, 10), ("fails", 10, 30), ("unknown", 30, 40)]), 0);
         assert_eq!((found.count, found.first_red_ms, found.back_green_ms), (1, Some(10), None));
-        assert_eq!(of(&probe(true, &[])), Outages::default());
+        assert_eq!(since(&probe(true, &[]), 0), Outages::default());
+    }
+
+    #[test]
+    fn what_began_before_the_steady_state_or_the_first_fault_does_not_count() {
+        let mut round = super::super::sample::failed().rounds.remove(0);
+        round.phases[0].to_ms = 100;
+        round.measures.first_fault_ms = Some(120);
+        // One while it settles, one that goes on from there, one before the fault, and one of the fault.
+        let spans = [
+            ("fails", 0, 40),
+            ("holds", 40, 90),
+            ("fails", 90, 105),
+            ("holds", 105, 110),
+            ("fails", 110, 115),
+            ("holds", 115, 120),
+            ("fails", 120, 150),
+        ];
+        let probe = probe(true, &spans);
+        let (all, faults) = (of(&round, &probe), of_faults(&round, &probe));
+        assert_eq!((all.count, all.first_red_ms, all.total_ms), (2, Some(110), 35));
+        assert_eq!((faults.count, faults.first_red_ms, faults.back_green_ms), (1, Some(120), None));
+        round.measures.first_fault_ms = None;
+        assert_eq!(of_faults(&round, &probe), Outages::default());
     }
 }

@@ -35,6 +35,12 @@ pub fn passed() -> Report {
     round.measures.rpo_ms = Some(0);
     for check in &mut round.checks {
         check.met = check.met.map(|_| true);
+        match check.what.as_str() {
+            Check::RTO => "9m30s".clone_into(&mut check.measured),
+            Check::RECOVERY => "30s".clone_into(&mut check.measured),
+            Check::RPO => "0s".clone_into(&mut check.measured),
+            _ => {}
+        }
     }
     let marker = &mut round.markers[0];
     (marker.lost, marker.duplicated, marker.spans) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,8 +1,16 @@
 //! The tables of a report, the same in Markdown and on the page.
 
-use super::model::{MatrixReport, Report, RoundReport};
+use super::model::{EventKind, MarkerReport, MatrixReport, Report, RoundReport};
 use super::outage;
 use super::words::{Clock, count, duration, from_t, maybe, ranges};
+
+/// Whether the events have each turn of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    Listed,
+    /// There are many, and the table of probes has the first and the last.
+    Counted,
+}
 
 /// Has a row at least.
 #[derive(Debug)]
@@ -27,6 +35,7 @@ pub enum Cell {
     /// As typed, or a name.
     Code(String),
     Number(String),
+    /// None: it is only measured.
     Met(Option<bool>),
     /// From one host to another, and whether it is as it should be.
     Reach(String, Option<bool>),
@@ -55,19 +64,20 @@ fn table(caption: &'static str, legend: &str, names: &[&str], rows: Vec<Vec<Cell
 /// Everything that was promised, and what became of it; as the runbooks have it.
 pub fn metrics(report: &Report) -> Option<Table> {
     let of = |round: &RoundReport| {
-        let targets = round.checks.iter().filter(|check| !check.expectation);
-        let rows = targets.map(|check| {
+        let rows = round.targets().map(|check| {
             let name = match (&round.scenario, report.rounds.len()) {
                 (Some(scenario), 2..) => format!("{scenario}: {}", check.what),
                 (Some(_) | None, _) => check.what.clone(),
             };
             let target = if check.target.is_empty() { "none" } else { &check.target };
-            vec![Cell::Text(name), text(target), number(&check.measured), Cell::Met(check.met)]
+            vec![Cell::Text(name), text(target), number(round.measured(check)), Cell::Met(check.met)]
         });
         rows.collect::<Vec<_>>()
     };
-    let rows = report.rounds.iter().flat_map(of).collect();
-    table("Success metrics", "", &["Metric", "Target", "Result", "Status"], rows)
+    let rows = report.rounds.iter().flat_map(of).collect::<Vec<_>>();
+    let is_measured = rows.iter().flatten().any(|cell| *cell == Cell::Met(None));
+    let legend = if is_measured { "–: it is measured, and nothing was promised of it." } else { "" };
+    table("Success metrics", legend, &["Metric", "Target", "Result", "Status"], rows)
 }
 
 /// A row for each, where there are several.
@@ -77,7 +87,6 @@ pub fn rounds(report: &Report) -> Option<Table> {
     }
     let rows = report.rounds.iter().enumerate().map(|(nth, round)| {
         let measures = &round.measures;
-        let markers = round.markers.iter().map(|marker| marker.lost.len()).sum::<usize>();
         let time = |ms: Option<u64>| number(ms.map_or_else(|| "–".to_owned(), duration));
         vec![
             Cell::Text(title(report, nth)),
@@ -86,11 +95,27 @@ pub fn rounds(report: &Report) -> Option<Table> {
             time(measures.alert_ms),
             time(measures.rto_ms),
             time(measures.recovery_ms),
-            if round.markers.is_empty() { text("–") } else { number(markers) },
+            number(lost(round)),
         ]
     });
     let names = ["Round", "Outcome", "Detected", "Alerted", "RTO", "Recovery", "Lost"];
     table("Rounds", "", &names, rows.collect())
+}
+
+/// `0, 49 (expendable)`.
+fn lost(round: &RoundReport) -> String {
+    let lost = |markers: Vec<&MarkerReport>| {
+        let lost = markers.iter().map(|marker| marker.lost.len()).sum::<usize>();
+        (!markers.is_empty()).then(|| lost.to_string())
+    };
+    if round.measures.first_fault_ms.is_none() {
+        return "–".to_owned();
+    }
+    let expendable = round.markers.iter().filter(|marker| marker.expendable && !marker.lost.is_empty());
+    let expendable = lost(expendable.collect()).map(|lost| format!("{lost} (expendable)"));
+    let told = [lost(round.kept().collect()), expendable];
+    let told = told.into_iter().flatten().collect::<Vec<_>>();
+    if told.is_empty() { "–".to_owned() } else { told.join(", ") }
 }
 
 /// What a round is called.
@@ -103,7 +128,7 @@ pub fn title(report: &Report, nth: usize) -> String {
 }
 
 /// All of a round, those that say something, in the order in which they are read.
-pub fn round(round: &RoundReport, clock: &Clock) -> Vec<Table> {
+pub fn round(round: &RoundReport, clock: &Clock, turns: Turns) -> Vec<Table> {
     let tables = [
         probes(round),
         faults(round),
@@ -113,7 +138,12 @@ pub fn round(round: &RoundReport, clock: &Clock) -> Vec<Table> {
         marker_numbers(round),
     ];
     let matrices = round.matrices.iter().filter_map(matrix).map(Some);
-    tables.into_iter().chain(matrices).chain([phases(round, clock), events(round, clock)]).flatten().collect()
+    tables
+        .into_iter()
+        .chain(matrices)
+        .chain([phases(round, clock), events(round, clock, turns)])
+        .flatten()
+        .collect()
 }
 
 fn phases(round: &RoundReport, clock: &Clock) -> Option<Table> {
@@ -129,8 +159,19 @@ fn phases(round: &RoundReport, clock: &Clock) -> Option<Table> {
     table("Phases", "", &["Phase", "Clock (UTC)", "From", "To", "Lasted"], rows.collect())
 }
 
-fn events(round: &RoundReport, clock: &Clock) -> Option<Table> {
-    let rows = round.events.iter().enumerate().map(|(nth, event)| {
+fn events(round: &RoundReport, clock: &Clock, turns: Turns) -> Option<Table> {
+    let is_left_out = |kind: EventKind| turns == Turns::Counted && kind == EventKind::Probe;
+    let left_out = round.events.iter().filter(|event| is_left_out(event.kind)).count();
+    let legend = match left_out {
+        0 => String::new(),
+        _ => format!(
+            "Without {}: the table of probes has the first and the last, the page and report.json have all.",
+            count(left_out, "turn of a probe", "turns of probes")
+        ),
+    };
+    // They keep their numbers, which are those on the timeline.
+    let listed = round.events.iter().enumerate().filter(|(_, event)| !is_left_out(event.kind));
+    let rows = listed.map(|(nth, event)| {
         vec![
             number(nth + 1),
             number(clock.at(event.at_ms)),
@@ -140,7 +181,7 @@ fn events(round: &RoundReport, clock: &Clock) -> Option<Table> {
             text(&event.text),
         ]
     });
-    table("Events", "", &["#", "Clock (UTC)", "From T", "Kind", "Step", "What"], rows.collect())
+    table("Events", &legend, &["#", "Clock (UTC)", "From T", "Kind", "Step", "What"], rows.collect())
 }
 
 fn faults(round: &RoundReport) -> Option<Table> {
@@ -166,7 +207,7 @@ fn hits(round: &RoundReport) -> Option<Table> {
             vec![
                 code(&fault.id),
                 code(host),
-                text(on.end.as_deref().unwrap_or("not known")),
+                text(ended(on.end.as_deref())),
                 number(on.packets),
                 number(on.bytes),
                 text(&on.hits),
@@ -176,9 +217,18 @@ fn hits(round: &RoundReport) -> Option<Table> {
     table("Faults by host", "", &["Fault", "Host", "Ended by", "Packets", "Bytes", "Hits"], rows.collect())
 }
 
+/// By which token and from which port it was restored says nothing: it was the run.
+fn ended(end: Option<&str>) -> &str {
+    match end {
+        Some(end) if end.starts_with("restored") => "restored",
+        Some(end) => end,
+        None => "not known",
+    }
+}
+
 fn probes(round: &RoundReport) -> Option<Table> {
     let rows = round.probes.iter().map(|probe| {
-        let found = outage::of(probe);
+        let found = outage::of(round, probe);
         let at = |ms: Option<u64>| number(ms.map_or_else(|| "–".to_owned(), |ms| from_t(round, ms)));
         let back = match (found.count, found.back_green_ms) {
             (0, _) => number("–"),
@@ -216,8 +266,9 @@ fn probes(round: &RoundReport) -> Option<Table> {
 }
 
 fn expectations(round: &RoundReport) -> Option<Table> {
-    let all = round.checks.iter().filter(|check| check.expectation);
-    let rows = all.map(|check| vec![text(&check.what), text(&check.measured), Cell::Met(check.met)]);
+    let rows = round
+        .expectations()
+        .map(|check| vec![text(&check.what), text(&check.measured), Cell::Met(check.met)]);
     table("Expectations", "", &["Expected", "Found", "Status"], rows.collect())
 }
 
@@ -230,8 +281,11 @@ fn marker_phases(round: &RoundReport) -> Option<Table> {
         let row = |what: &str, written: u64, acknowledged: u64, lost: String| {
             vec![code(&marker.name), text(what), number(written), number(acknowledged), number(lost)]
         };
-        let known =
-            |lost: u64| if marker.unread.is_some() { "not known".to_owned() } else { lost.to_string() };
+        let known = |lost: u64| match marker.unread {
+            Some(_) => "not known".to_owned(),
+            None if marker.expendable => format!("{lost} (expendable)"),
+            None => lost.to_string(),
+        };
         let rows = phases
             .into_iter()
             .map(move |(what, counts)| row(what, counts.written, counts.acknowledged, known(counts.lost)));
@@ -244,7 +298,7 @@ fn marker_phases(round: &RoundReport) -> Option<Table> {
 fn marker_numbers(round: &RoundReport) -> Option<Table> {
     let rows = round.markers.iter().flat_map(|marker| {
         let lists = [
-            ("lost", &marker.lost),
+            (if marker.expendable { "lost (expendable)" } else { "lost" }, &marker.lost),
             ("there more than once", &marker.duplicated),
             ("there without acknowledgement", &marker.uncertain),
         ];
@@ -314,8 +368,12 @@ pub fn notes(report: &Report, clock: &Clock) -> Option<Table> {
 
 /// The run itself, a line each.
 pub fn about(report: &Report, clock: &Clock) -> Vec<(&'static str, Cell)> {
-    let hosts = count(report.hosts.len(), "host", "hosts");
-    let place = if report.lab { format!("a lab of {hosts}") } else { hosts };
+    let place = if report.lab {
+        // A lab has hosts without an agent too.
+        format!("{} in a lab", count(report.hosts.len(), "agent", "agents"))
+    } else {
+        count(report.hosts.len(), "host", "hosts")
+    };
     let mut about = vec![
         (
             "Began",
@@ -329,12 +387,6 @@ pub fn about(report: &Report, clock: &Clock) -> Vec<(&'static str, Cell)> {
     ];
     if !report.participants.is_empty() {
         about.push(("Participants", Cell::Text(report.participants.join(", "))));
-    }
-    if report.faster > 1 {
-        about.push((
-            "Rehearsal",
-            Cell::Text(format!("the timeline was {} times as fast as written", report.faster)),
-        ));
     }
     let aborts = report.rounds.iter().filter_map(|round| round.measures.abort_ms);
     if let Some(abort) = aborts.max() {

@@ -104,6 +104,39 @@ pub fn ranges(numbers: &[u64]) -> String {
     told
 }
 
+/// Three figures of decimals that go on and on: `27.65234375` is `27.7`. Times of day, versions and addresses stay.
+pub fn rounded(text: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | ':' | '_' | '+' | '-' | '/');
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(word);
+        let number = part.trim_start_matches([':', '-', '+']).trim_end_matches(['.', ':']);
+        match shorter(number) {
+            Some(short) => told.push_str(&part.replacen(number, &short, 1)),
+            None => told.push_str(part),
+        }
+        let next = after.find(is_part).unwrap_or(after.len());
+        told.push_str(&after[..next]);
+        rest = &after[next..];
+    }
+    told
+}
+
+/// None: it is no number with more than three decimals.
+fn shorter(number: &str) -> Option<String> {
+    let (whole, decimals) = number.split_once('.')?;
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(decimals) || decimals.len() <= 3 {
+        return None;
+    }
+    let value = number.parse::<f64>().ok()?;
+    let figures =
+        |told: &str| told.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    (0..decimals.len()).map(|places| format!("{value:.places$}")).find(|told| figures(told) >= 3)
+}
+
 /// `1 host`, `3 hosts`.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -156,6 +189,31 @@ mod tests {
         assert_eq!(told.map(duration), words);
         // Nothing to be afraid of, whatever a file says.
         assert!(duration(u64::MAX).ends_with('m'));
+    }
+
+    #[test]
+    fn long_decimals_are_three_figures_and_nothing_else_changes() {
+        let told = [
+            ("lag is 27.65234375, not below 10.", "lag is 27.7, not below 10."),
+            ("1234.56789 0.00123456 -0.98765 {\"x\":0.123456}", "1235 0.00123 -0.988 {\"x\":0.123}"),
+            ("it took 9.99999.", "it took 10.0."),
+        ];
+        for (text, short) in told {
+            assert_eq!(rounded(text), short);
+            assert_eq!(rounded(short), short);
+        }
+        for same in [
+            "",
+            "3.141",
+            "2026-11-27 06:29:52.787224+00",
+            "10.90.1.12345",
+            "v1.23456",
+            "1.23456e5",
+            "0.0000",
+            "é 漢.12345",
+        ] {
+            assert_eq!(rounded(same), same);
+        }
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub fn page(report: &Report) -> String {
     let content = html! {
         (header(report, &clock))
         main {
+            (executive(report))
             @if let Some(rounds) = tables::rounds(report) { (table::section(2, &rounds, "rounds")) }
             @for (nth, round) in report.rounds.iter().enumerate() { (timeline(report, nth, round, &clock)) }
-            (executive(report))
             @if let Some(metrics) = tables::metrics(report) { (table::section(2, &metrics, "metrics")) }
             (questions(report))
             @if let Some(notes) = tables::notes(report, &clock) { (table::section(2, &notes, "notes")) }
@@ -79,12 +79,15 @@ fn header(report: &Report, clock: &Clock) -> Markup {
     html! {
         header {
             div.verdict { (badge(report.outcome)) h1 { (report.name) } }
+            @let headline = summary::headline(report);
+            @if let Some(headline) = &headline { p.why { (headline) "." } }
             @match report.why.as_slice() {
-                [] => { p.why { (report.outcome.meaning()) } }
+                [] => { @if headline.is_none() { p.why { (report.outcome.meaning()) } } }
                 [why] => { p.why { (why) } }
                 many => { ul.why { @for why in many { li { (why) } } } }
             }
             @if !met.is_empty() { p { (met) "." } }
+            @if let Some(rehearsal) = summary::rehearsal(report) { p.rehearsal { (rehearsal) } }
             @if !report.about.is_empty() { p.about.dim { (report.about) } }
             dl.facts {
                 @for (name, cell) in tables::about(report, clock) {
@@ -151,8 +154,9 @@ fn legend() -> Markup {
 }
 
 fn tiles(round: &RoundReport) -> Markup {
-    let targets = round.checks.iter().filter(|check| !check.expectation).collect::<Vec<_>>();
-    if targets.is_empty() {
+    let targets = round.targets().collect::<Vec<_>>();
+    let expectations = summary::expectations(round);
+    if targets.is_empty() && expectations.is_none() {
         return html! {};
     }
     html! {
@@ -165,8 +169,16 @@ fn tiles(round: &RoundReport) -> Markup {
                 };
                 li class=(class) {
                     span { (check.what) }
-                    b { (sign) (check.measured) }
+                    b { (sign) (round.measured(check)) }
                     span { @if check.target.is_empty() { "no target" } @else { "target " (check.target.replace("at most ", "≤ ")) } }
+                }
+            }
+            @if let Some((told, missed)) = expectations {
+                @let (class, sign) = if missed.is_empty() { ("met", "✓ ") } else { ("missed", "✗ ") };
+                li class=(format!("{class} all")) {
+                    span { "expectations" }
+                    b { (sign) (told) }
+                    @for what in missed { span { (what) } }
                 }
             }
         }
@@ -175,7 +187,7 @@ fn tiles(round: &RoundReport) -> Markup {
 
 /// The tables of a round; those of who reaches whom beside each other, as they are there to be compared.
 fn details(report: &Report, nth: usize, round: &RoundReport, clock: &Clock) -> Markup {
-    let tables = tables::round(round, clock);
+    let tables = tables::round(round, clock, tables::Turns::Listed);
     if tables.is_empty() {
         return html! {};
     }
@@ -193,13 +205,19 @@ fn details(report: &Report, nth: usize, round: &RoundReport, clock: &Clock) -> M
 fn executive(report: &Report) -> Markup {
     html! {
         h2 { "Executive summary" }
-        div.scroll tabindex="0" role="region" aria-label="Executive summary" {
+        div.scroll #executive tabindex="0" role="region" aria-label="Executive summary" {
             table {
                 tbody {
                     @for (name, known) in summary::executive(report) {
                         tr {
                             th scope="row" { (name) }
-                            td.t.long { @match known { Some(known) => { (known) } None => { span.blank {} } } }
+                            td.t.long {
+                                @match known.as_slice() {
+                                    [] => { span.blank {} }
+                                    [known] => { (known) }
+                                    rounds => { ul { @for known in rounds { li { (known) } } } }
+                                }
+                            }
                         }
                     }
                 }

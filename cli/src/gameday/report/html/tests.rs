@@ -144,6 +144,16 @@ fn headings_are_in_order_and_every_table_has_heads() {
 }
 
 #[test]
+fn what_matters_comes_first_and_expectations_are_one_tile() {
+    let page = of(&sample::failed());
+    let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("{part}"));
+    assert!(at("Executive summary</h2>") < at("<ul class=\"tiles\">"));
+    let tiles = page.split("<ul class=\"tiles\">").nth(1).unwrap().split("</ul>").next().unwrap();
+    assert_eq!(tiles.matches("<li").count(), 8, "seven targets, and the expectations: {tiles}");
+    assert!(tiles.contains("✗ 1 of 3 missed</b><span>step degraded mode: api</span>"), "{tiles}");
+}
+
+#[test]
 fn ids_are_not_there_twice() {
     for report in sample::all() {
         let page = of(&report);

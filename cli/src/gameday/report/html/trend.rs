@@ -22,7 +22,7 @@ pub fn page(trend: &Trend) -> String {
                         }
                     }
                     tbody {
-                        @for row in &trend.rows {
+                        @for row in trend.rows.iter().filter(|row| row.shown) {
                             tr {
                                 th scope="row" { @if let Some(round) = &row.round { (round) ": " } (row.measure) }
                                 @for cell in &row.cells {
@@ -39,6 +39,7 @@ pub fn page(trend: &Trend) -> String {
                     }
                 }
             }
+            @for left_out in &trend.left_out { p.legend { "Not shown: " (left_out) "." } }
             p.legend { "Each is compared with the one before it. Less is better. Less than 100ms apart is the same." }
         }
     };

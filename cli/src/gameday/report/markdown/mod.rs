@@ -4,7 +4,7 @@ mod escape;
 
 use super::model::Report;
 use super::summary;
-use super::tables::{self, Cell, Table};
+use super::tables::{self, Cell, Table, Turns};
 use super::words::Clock;
 use escape::{code, in_cell, inline, paragraphs};
 
@@ -21,20 +21,27 @@ pub fn text(report: &Report) -> String {
         1,
         &format!("{} {}: {}", report.outcome.sign(), report.outcome.word(), inline(&report.name)),
     );
-    page.paragraph(report.outcome.meaning());
+    let headline = summary::headline(report).map(|headline| format!("{}.", inline(&headline)));
+    page.paragraph(headline.as_deref().unwrap_or(report.outcome.meaning()));
     page.list(report.why.iter().map(|why| inline(why)));
     let met = summary::met(report);
     if !met.is_empty() {
         page.paragraph(&format!("**{met}.**"));
     }
+    page.paragraph(&summary::rehearsal(report).unwrap_or_default());
     page.paragraph(&paragraphs(&report.about));
     page.list(
         tables::about(report, &clock).into_iter().map(|(name, cell)| format!("**{name}:** {}", show(&cell))),
     );
 
     page.heading(2, "Executive summary");
-    page.list(summary::executive(report).into_iter().map(|(name, known)| {
-        format!("**{name}:** {}", known.map_or_else(|| BLANK.to_owned(), |known| inline(&known)))
+    page.list(summary::executive(report).into_iter().map(|(name, known)| match known.as_slice() {
+        [] => format!("**{name}:** {BLANK}"),
+        [known] => format!("**{name}:** {}", inline(known)),
+        rounds => {
+            let rounds = rounds.iter().map(|known| format!("\n  - {}", inline(known)));
+            format!("**{name}:**{}", rounds.collect::<String>())
+        }
     }));
     page.table(2, tables::metrics(report));
     page.table(2, tables::rounds(report));
@@ -44,7 +51,7 @@ pub fn text(report: &Report) -> String {
         page.heading(2, &format!("{}: {sign} {outcome}", inline(&tables::title(report, nth))));
         page.paragraph(&paragraphs(&round.about));
         page.paragraph("T is the moment of the first fault.");
-        for table in tables::round(round, &clock) {
+        for table in tables::round(round, &clock, Turns::Counted) {
             page.table(3, Some(table));
         }
     }
@@ -127,7 +134,7 @@ fn show(cell: &Cell) -> String {
         Cell::Code(text) => code(text),
         Cell::Met(Some(true)) => "☑ Pass ☐ Fail".to_owned(),
         Cell::Met(Some(false)) => "☐ Pass ☑ **Fail**".to_owned(),
-        Cell::Met(None) => "☐ Pass ☐ Fail".to_owned(),
+        Cell::Met(None) => "–".to_owned(),
         Cell::Reach(text, Some(false)) => format!("**! {}**", inline(text)),
         Cell::Reach(text, Some(true) | None) => inline(text),
     }
@@ -135,6 +142,7 @@ fn show(cell: &Cell) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::EventKind;
     use super::super::{clean, sample};
     use super::*;
 
@@ -153,7 +161,8 @@ mod tests {
             let report = clean::cleaned(&report).unwrap();
             let told = text(&report);
             for round in &report.rounds {
-                for event in &round.events {
+                // The turns of probes are counted; another event may say the same.
+                for event in round.events.iter().filter(|event| event.kind != EventKind::Probe) {
                     assert!(told.contains(&in_cell(&inline(&event.text))), "{event:?}");
                 }
                 for fault in &round.faults {
@@ -171,6 +180,26 @@ mod tests {
                 assert!(told.contains(&inline(&question.text)), "{question:?}");
             }
         }
+    }
+
+    #[test]
+    fn turns_of_probes_are_counted_and_what_is_only_measured_is_no_choice() {
+        let told = text(&sample::failed());
+        assert!(
+            !told.contains("checkout holds again") && told.contains("Without 12 turns of probes: "),
+            "{told}"
+        );
+        let row = told.lines().find(|line| line.contains("markers duplicated")).unwrap();
+        assert!(row.trim_end_matches([' ', '|']).ends_with("| –"), "{row}");
+    }
+
+    #[test]
+    fn a_rehearsal_says_that_it_is_one() {
+        let mut report = sample::failed();
+        report.faster = 15;
+        assert!(
+            text(&report).contains("the timeline was 15 times as fast as written; its faults were shorter")
+        );
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn limit(target: &str) -> Option<u64> {
 }
 
 pub fn probe(round: &RoundReport, probe: &ProbeReport, scale: &Scale) -> Lane {
-    let found = outage::of(probe);
+    let found = outage::of(round, probe);
     let (look, what) = if probe.normally_holds { (Look::Unwell, "failed") } else { (Look::Fires, "held") };
     let value = match found.count {
         0 => String::new(),
@@ -176,6 +176,7 @@ pub fn markers(round: &RoundReport, marker: &MarkerReport, scale: &Scale) -> Lan
     let acknowledged = marker.acknowledged;
     let value = match (&marker.unread, marker.lost.len()) {
         (Some(_), _) => "not read".to_owned(),
+        (None, lost) if marker.expendable => format!("{lost} (expendable)"),
         (None, lost) => format!("{lost} of {acknowledged} lost"),
     };
     let marks =
@@ -274,5 +275,7 @@ mod tests {
         orders.spans.clear();
         let lane = markers(round, &orders, &scale());
         assert_eq!((lane.marks.len(), lost(&lane), lane.value.as_str()), (4, 1, "4 of 1508 lost"));
+        orders.expendable = true;
+        assert_eq!(markers(round, &orders, &scale()).value, "4 (expendable)");
     }
 }
