@@ -156,8 +156,8 @@ pub async fn keep(standing: Standing, mut stop: watch::Receiver<bool>, news: Unb
 /// Ends these faults everywhere, now. Hosts that could not be told: their kernels end the fault when its lease is over.
 pub async fn end(members: &[Member], ids: Vec<FaultId>) -> BTreeMap<String, String> {
     let quiet = Progress::new([], true);
-    let healed = heal::now(members, &What::Ids(ids), &quiet).await;
-    let failed = healed.answers.into_iter().filter_map(|(host, answer)| Some((host, answer.err()?)));
+    let answers = heal::at_once(members, &What::Ids(ids), &quiet).await;
+    let failed = answers.into_iter().filter_map(|(host, answer)| Some((host, answer.err()?)));
     let failed = failed.filter(|(_, failure)| may_live(failure));
     failed.map(|(host, failure)| (host, one_line(&failure))).collect()
 }

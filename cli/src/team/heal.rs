@@ -44,14 +44,18 @@ pub struct Healed {
     pub spread: Option<Spread>,
 }
 
+/// The same without asking first what there is: nobody is slower to heal than he has to be.
+pub async fn at_once(members: &[Member], what: &What, progress: &Progress) -> Answers<Vec<FaultStatus>> {
+    fan_out(members, PATIENCE, progress, Step::Restored, |member| restore(member, what, None)).await
+}
+
 pub async fn now(members: &[Member], what: &What, progress: &Progress) -> Healed {
     let before = RefCell::default();
     let answers = fan_out(members, PATIENCE, progress, Step::Restored, |member| {
         let before = &before;
         async move {
-            // Not one behind the other: who is slow to tell what there is has to end it all the same.
-            let ((), restored) = futures_util::join!(note(member, before), restore(member, what, None));
-            restored
+            note(member, before).await;
+            restore(member, what, None).await
         }
     })
     .await;
