@@ -14,6 +14,7 @@ mod interrupt;
 mod lab;
 mod mistakes;
 mod render;
+mod resolver;
 mod team;
 mod tls;
 

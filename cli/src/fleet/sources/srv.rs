@@ -4,16 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 
 use super::gathered::{AgentOf, Gathered, Said};
 use super::{AGENTS, PATIENCE};
+use crate::resolver::resolver;
 
 /// Questions at once.
 const AT_ONCE: usize = 64;
@@ -25,7 +20,9 @@ pub async fn look_up(name: &str, server: Option<SocketAddr>) -> Result<Gathered,
 }
 
 async fn ask(name: &str, server: Option<SocketAddr>) -> Result<Gathered, String> {
-    let resolver = resolver(server).map_err(|error| error.to_string())?;
+    // Or there is no time for a second question where the first one got lost.
+    let resolver = resolver(server, |options| options.timeout = options.timeout.min(PATIENCE / 4));
+    let resolver = resolver.map_err(|error| error.to_string())?;
     let found = resolver.srv_lookup(name).await.map_err(|error| format!("no SRV records: {error}"))?;
     // A target may be there on several ports.
     let mut targets = BTreeMap::new();
@@ -56,23 +53,4 @@ async fn ask(name: &str, server: Option<SocketAddr>) -> Result<Gathered, String>
     let mut gathered = Gathered::default();
     said.into_iter().try_for_each(|said| gathered.add(said))?;
     Ok(gathered)
-}
-
-fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
-    let mut builder = match server {
-        None => TokioResolver::builder_tokio()?,
-        Some(server) => {
-            let [mut udp, mut tcp] = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-            (udp.port, tcp.port) = (server.port(), server.port());
-            let server = NameServerConfig::new(server.ip(), true, vec![udp, tcp]);
-            let config = ResolverConfig::from_name_servers(vec![server]);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        }
-    };
-    let options = builder.options_mut();
-    options.use_hosts_file = ResolveHosts::Never;
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    // Or there is no time for a second question where the first one got lost.
-    options.timeout = options.timeout.min(PATIENCE / 4);
-    builder.build()
 }

@@ -3,14 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 
 use crate::gameday::excerpt::excerpt;
+use crate::resolver::resolver;
 
 /// Addresses that are told.
 const SHOWN: usize = 3;
@@ -40,7 +36,11 @@ impl Dns {
 
     /// In this time: half of it is for the first attempt, since a datagram may get lost.
     pub async fn ask(&self, timeout: Duration) -> Result<String, String> {
-        let resolver = self.resolver(timeout / 2).map_err(|error| excerpt(&error.to_string()))?;
+        let resolver = resolver(self.server, |options| {
+            options.cache_size = 0;
+            options.timeout = timeout / 2;
+        });
+        let resolver = resolver.map_err(|error| excerpt(&error.to_string()))?;
         let found = resolver.lookup_ip(&self.name).await.map_err(|error| why(&error))?;
         let mut addresses = found.iter().collect::<Vec<_>>();
         addresses.sort_unstable();
@@ -50,25 +50,6 @@ impl Dns {
             count if count > SHOWN => Ok(format!("{shown} and {} more", count - SHOWN)),
             _ => Ok(shown),
         }
-    }
-
-    fn resolver(&self, timeout: Duration) -> Result<TokioResolver, NetError> {
-        let mut builder = match self.server {
-            None => TokioResolver::builder_tokio()?,
-            Some(server) => {
-                let [mut udp, mut tcp] = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                (udp.port, tcp.port) = (server.port(), server.port());
-                let server = NameServerConfig::new(server.ip(), true, vec![udp, tcp]);
-                let config = ResolverConfig::from_name_servers(vec![server]);
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            }
-        };
-        let options = builder.options_mut();
-        options.use_hosts_file = ResolveHosts::Never;
-        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        options.cache_size = 0;
-        options.timeout = timeout;
-        builder.build()
     }
 }
 
