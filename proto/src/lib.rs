@@ -42,7 +42,7 @@ pub use status::{
     Hits, Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
 };
 pub use target::*;
-pub use text::legible;
+pub use text::{legible, steers};
 pub use timing::{Flap, Ramp};
 pub use units::{Percent, PercentError, Rate, RateError, Span, SpanError};
 

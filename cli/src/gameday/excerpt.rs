@@ -1,5 +1,7 @@
 //! What others say, as far as it fits on a line.
 
+use partition_agent_proto::steers;
+
 /// Characters of somebody else's words.
 const LONGEST: usize = 160;
 
@@ -33,14 +35,10 @@ pub fn reason(text: &str) -> String {
 }
 
 fn visible(letter: char) -> char {
-    // Those that turn the direction of writing hide what follows, too.
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if letter == '\t' {
-        ' '
-    } else if letter.is_control() || turns {
-        '\u{fffd}'
-    } else {
-        letter
+    match letter {
+        '\t' => ' ',
+        letter if steers(letter) => '\u{fffd}',
+        letter => letter,
     }
 }
 

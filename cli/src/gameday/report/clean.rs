@@ -1,5 +1,6 @@
 //! Texts from outside that could not be shown as they are.
 
+use partition_agent_proto::steers;
 use serde_json::Value;
 
 use super::model::Report;
@@ -46,11 +47,9 @@ fn clean(value: &mut Value) {
 }
 
 fn is_unfit(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{061c}');
     // Not characters at all in XML.
     let is_none = matches!(c, '\u{fffe}' | '\u{ffff}');
-    turns || is_none || (c.is_control() && c != '\n' && c != '\t')
+    is_none || (steers(c) && c != '\n' && c != '\t')
 }
 
 #[cfg(test)]
