@@ -7,6 +7,7 @@ use partition_agent_proto::fleet::{Fleet, LinkEnd};
 use url::Url;
 
 use crate::fleet::{LabServer, Loaded};
+use crate::render::each;
 
 /// Whoever raises a lab, as hosts of it see them.
 pub const CONTROLLER: &str = "controller";
@@ -78,19 +79,13 @@ impl Blueprint {
                 at.extend(own.iter().map(|address| (*address, nodes.len())));
                 nodes.push(Node { name: name.clone(), addresses: own, agent: None });
             }
-            let mut behind =
+            let mut all =
                 service.addresses.iter().filter_map(|address| at.get(address).copied()).collect::<Vec<_>>();
             if let Some(hosts) = &service.hosts {
                 let hosts = fleet.select(hosts).map_err(|error| error.to_string())?;
-                behind.extend(hosts.iter().filter_map(|host| places.get(host)).flatten().copied());
+                all.extend(hosts.iter().filter_map(|host| places.get(host)).flatten().copied());
             }
-            let mut seen = Vec::new();
-            behind.retain(|node| {
-                !seen.contains(node) && {
-                    seen.push(*node);
-                    true
-                }
-            });
+            let mut behind = each(all);
             // One of its own comes before what it shares with others.
             behind.sort_by_key(|node| nodes.get(*node).is_none_or(|node| node.name != *name));
             places.insert(name.clone(), behind);

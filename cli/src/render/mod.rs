@@ -296,7 +296,7 @@ pub fn coverage(coverage: &[Coverage]) -> Result<(), Failure> {
 }
 
 /// Each once, in the order of the first.
-fn each<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+pub fn each<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut unique = Vec::new();
     for one in all {
         if !unique.contains(&one) {

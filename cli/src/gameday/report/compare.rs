@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::model::{Check, MarkerReport, Outcome, Report, RoundReport};
 use super::outage;
 use super::words::{Clock, count, duration};
+use crate::render::each;
 
 /// The outages of so many probes of a round are shown.
 const OUTAGES: usize = 5;
@@ -164,16 +165,6 @@ fn column(report: &Report) -> Column {
 /// Each once, in the order of the first.
 fn scenarios(reports: &[&Report]) -> Vec<Option<String>> {
     each(reports.iter().flat_map(|report| &report.rounds).map(|round| round.scenario.clone()))
-}
-
-fn each<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut unique = Vec::new();
-    for one in all {
-        if !unique.contains(&one) {
-            unique.push(one);
-        }
-    }
-    unique
 }
 
 fn round(scenario: Option<&String>, rounds: &[Option<&RoundReport>]) -> Vec<Row> {

@@ -3,6 +3,7 @@
 use super::model::{Check, MarkerReport, Outcome, Report, RoundReport};
 use super::outage;
 use super::words::{count, duration};
+use crate::render::each;
 
 /// So many of a kind are named; the rest is counted.
 const NAMED: usize = 3;
@@ -110,12 +111,7 @@ fn kind(round: &RoundReport) -> Option<String> {
     if round.outcome == Outcome::NotStarted {
         return None;
     }
-    let mut kinds = Vec::new();
-    for fault in &round.faults {
-        if !kinds.contains(&fault.words) {
-            kinds.push(fault.words.clone());
-        }
-    }
+    let kinds = each(round.faults.iter().map(|fault| fault.words.clone()));
     let about = round.about.trim();
     match listed(&kinds, NAMED) {
         Some(words) if about.is_empty() => Some(words),
