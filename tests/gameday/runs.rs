@@ -245,6 +245,8 @@ fn without_a_steady_state_nothing_is_cut() {
     assert_eq!(report["outcome"], "not_started");
     assert!(report["why"][0].as_str().unwrap().contains("`elsewhere` is not so"), "{report}");
     assert_eq!(report["rounds"][0]["faults"], serde_json::json!([]));
+    // Nothing was cut, so nothing is judged.
+    assert_eq!(report["rounds"][0]["checks"], serde_json::json!([]));
     for (nth, agent) in ground.fleet.running() {
         assert!(agent.history().is_empty(), "h{nth} had a fault");
     }

@@ -42,11 +42,14 @@ pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[
             if !possible || (target.is_none() && measured.is_none()) {
                 return;
             }
+            let target = target.map(millis);
             checks.push(Check {
                 what: what.to_owned(),
-                target: target.map(|target| format!("at most {}", span(millis(target)))).unwrap_or_default(),
+                target: target.map(|target| format!("at most {}", span(target))).unwrap_or_default(),
                 measured: measured.map_or_else(|| "never".to_owned(), span),
-                met: target.map(|target| measured.is_some_and(|measured| measured <= millis(target))),
+                target_ms: target,
+                measured_ms: measured,
+                met: target.map(|target| measured.is_some_and(|measured| measured <= target)),
                 expectation: false,
             });
         };
@@ -73,6 +76,8 @@ pub fn checks(round: &Round, targets: &Targets, measures: &Measures, markers: &[
                 what: format!("{}: {what}", marker.name),
                 target: target.map(|target| format!("at most {target}")).unwrap_or_default(),
                 measured: if unread { "not read back".to_owned() } else { found.to_string() },
+                target_ms: None,
+                measured_ms: None,
                 met: target.map(|target| !unread && found <= target),
                 expectation: false,
             });
@@ -194,5 +199,23 @@ mod tests {
         );
         assert!(all.iter().all(|check| !check.what.contains("lost")), "nothing is promised of them: {all:?}");
         assert_eq!(check(MarkerReport { unread: Some("refused".to_owned()), ..marker(&[]) }), Some(false));
+    }
+
+    #[test]
+    fn the_rpo_is_of_those_that_nobody_may_lose_or_of_all_where_nothing_is_promised() {
+        let told = |target: Option<u64>, of: [MarkerReport; 2]| {
+            let targets = Targets { rpo: target.map(Duration::from_secs), ..Targets::default() };
+            let measures = Seen::default().measures(Some(31_000));
+            let all = checks(&round(), &targets, &measures, &of);
+            let rpo = all.into_iter().find(|check| check.what == Check::RPO).unwrap();
+            (rpo.measured, rpo.target_ms, rpo.measured_ms, rpo.met)
+        };
+        let kept = MarkerReport { rpo_ms: Some(1_500), ..marker(&[4, 5]) };
+        let spare = MarkerReport { expendable: true, rpo_ms: Some(31_000), ..marker(&[1, 2, 3]) };
+        let both = || [kept.clone(), spare.clone()];
+        assert_eq!(told(Some(2), both()), ("1.5s".to_owned(), Some(2_000), Some(1_500), Some(true)));
+        assert_eq!(told(None, both()), ("31s".to_owned(), None, Some(31_000), None));
+        let unread = MarkerReport { rpo_ms: None, unread: Some("refused".to_owned()), ..kept.clone() };
+        assert_eq!(told(Some(2), [unread, spare.clone()]).3, Some(false));
     }
 }

@@ -175,11 +175,8 @@ fn round(scenario: Option<&String>, rounds: &[Option<&RoundReport>]) -> Vec<Row>
     if scenario.is_some() {
         rows.push(of("outcome", &|round| Value::Outcome(round.outcome)));
     }
-    rows.push(of(Check::DETECT, &|round| time(round, Check::DETECT, round.measures.detect_ms)));
-    rows.push(of(Check::ALERT, &|round| time(round, Check::ALERT, round.measures.alert_ms)));
-    rows.push(of(Check::RTO, &|round| time(round, Check::RTO, round.measures.rto_ms)));
-    rows.push(of(Check::RECOVERY, &|round| time(round, Check::RECOVERY, round.measures.recovery_ms)));
-    rows.push(of(Check::RPO, &|round| time(round, Check::RPO, round.rpo_ms())));
+    let times = [Check::DETECT, Check::ALERT, Check::RTO, Check::RECOVERY, Check::RPO];
+    rows.extend(times.map(|name| of(name, &|round| time(round, name))));
     rows.push(of(Check::LOST, &|round| markers(round, |marker| &marker.lost)));
     rows.push(of(Check::DUPLICATED, &|round| markers(round, |marker| &marker.duplicated)));
     rows
@@ -224,12 +221,10 @@ impl Row {
     }
 }
 
-/// What is not measured, and was promised, has never been.
-fn time(round: &RoundReport, name: &str, measured: Option<u64>) -> Value {
-    let missed = round.targets().any(|check| check.what == name && check.met == Some(false));
-    match measured {
-        Some(ms) => Value::Millis(ms),
-        None if missed => Value::Never,
+/// What was promised, and is not measured, has never been.
+fn time(round: &RoundReport, name: &str) -> Value {
+    match round.targets().find(|check| check.what == name) {
+        Some(check) => check.measured_ms.map_or(Value::Never, Value::Millis),
         None => Value::Missing,
     }
 }

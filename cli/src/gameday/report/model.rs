@@ -197,6 +197,12 @@ pub struct Check {
     pub target: String,
     /// As found: `2.1s`, `never`.
     pub measured: String,
+    /// The target of a time, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_ms: Option<u64>,
+    /// A time as found, in milliseconds. None: it never came, or it is no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_ms: Option<u64>,
     /// None: there is no target, or it could not be measured.
     pub met: Option<bool>,
     /// It is something that a step or the whole run expects, and not one of the targets.
@@ -216,7 +222,15 @@ impl Check {
 
     /// Something that is expected of a step or the whole run.
     pub fn expected(what: String, measured: String, met: bool) -> Self {
-        Self { what, target: String::new(), measured, met: Some(met), expectation: true }
+        Self {
+            what,
+            target: String::new(),
+            measured,
+            target_ms: None,
+            measured_ms: None,
+            met: Some(met),
+            expectation: true,
+        }
     }
 }
 
@@ -235,7 +249,7 @@ pub struct Measures {
     pub rto_ms: Option<u64>,
     /// From the end of the last fault until all had recovered.
     pub recovery_ms: Option<u64>,
-    /// From the first lost marker to the last; 0 where none is lost.
+    /// From the first lost marker to the last; 0 where none is lost. Of all markers, whether something was promised of them or not.
     pub rpo_ms: Option<u64>,
     /// From the guard or the interrupt until every host had healed.
     pub abort_ms: Option<u64>,

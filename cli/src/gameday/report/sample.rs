@@ -3,6 +3,7 @@
 use super::model::{
     Check, Event, EventKind, Measures, Note, Outcome, ProbeReport, Report, RoundReport, Span,
 };
+use super::words::duration;
 
 /// What nobody should have written, in each field that takes a text.
 const HOSTILE: [&str; 8] = [
@@ -30,17 +31,11 @@ pub fn passed() -> Report {
     report.run = "00c0ffee".to_owned();
     let round = &mut report.rounds[0];
     round.outcome = Outcome::Passed;
-    round.measures.rto_ms = Some(570_000);
-    round.measures.recovery_ms = Some(29_950);
-    round.measures.rpo_ms = Some(0);
+    measured(round, Check::RTO, Some(570_000));
+    measured(round, Check::RECOVERY, Some(29_950));
+    measured(round, Check::RPO, Some(0));
     for check in &mut round.checks {
         check.met = check.met.map(|_| true);
-        match check.what.as_str() {
-            Check::RTO => "9m30s".clone_into(&mut check.measured),
-            Check::RECOVERY => "30s".clone_into(&mut check.measured),
-            Check::RPO => "0s".clone_into(&mut check.measured),
-            _ => {}
-        }
     }
     let marker = &mut round.markers[0];
     (marker.lost, marker.duplicated, marker.spans) = (Vec::new(), Vec::new(), Vec::new());
@@ -57,8 +52,8 @@ pub fn aborted() -> Report {
     let round = &mut report.rounds[0];
     round.scenario = Some("cut off".to_owned());
     round.outcome = Outcome::Aborted;
-    round.measures.rto_ms = None;
-    round.measures.recovery_ms = None;
+    measured(round, Check::RTO, None);
+    measured(round, Check::RECOVERY, None);
     round.measures.abort_ms = Some(1_340);
     round.faults[1].to_ms = None;
     round.events.truncate(9);
@@ -66,6 +61,22 @@ pub fn aborted() -> Report {
     round.markers[0].unread = Some("exit status 1: connection refused".to_owned());
     report.rounds.push(not_started());
     report
+}
+
+/// As if this had been measured, whether that is as promised or not.
+pub fn measured(round: &mut RoundReport, what: &str, ms: Option<u64>) {
+    let measures = &mut round.measures;
+    let figure = match what {
+        Check::DETECT => &mut measures.detect_ms,
+        Check::ALERT => &mut measures.alert_ms,
+        Check::RTO => &mut measures.rto_ms,
+        Check::RECOVERY => &mut measures.recovery_ms,
+        Check::RPO => &mut measures.rpo_ms,
+        other => panic!("{other} is no time"),
+    };
+    *figure = ms;
+    let check = round.checks.iter_mut().find(|check| check.what == what).unwrap();
+    (check.measured, check.measured_ms) = (ms.map_or_else(|| "never".to_owned(), duration), ms);
 }
 
 fn not_started() -> RoundReport {

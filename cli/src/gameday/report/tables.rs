@@ -70,7 +70,7 @@ pub fn metrics(report: &Report) -> Option<Table> {
                 (Some(_) | None, _) => check.what.clone(),
             };
             let target = if check.target.is_empty() { "none" } else { &check.target };
-            vec![Cell::Text(name), text(target), number(round.measured(check)), Cell::Met(check.met)]
+            vec![Cell::Text(name), text(target), number(&check.measured), Cell::Met(check.met)]
         });
         rows.collect::<Vec<_>>()
     };

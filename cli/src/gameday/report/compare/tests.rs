@@ -35,8 +35,8 @@ fn game_days_are_in_the_order_of_their_time() {
 fn worse_is_worse_and_never_is_worst() {
     let mut later = sample::passed();
     let round = &mut later.rounds[0];
-    round.measures.detect_ms = Some(9_000);
-    round.measures.alert_ms = None;
+    sample::measured(round, Check::DETECT, Some(9_000));
+    sample::measured(round, Check::ALERT, None);
     let alert = round.checks.iter_mut().find(|check| check.what == Check::ALERT).unwrap();
     alert.met = Some(false);
     later.severity = "high".to_owned();
@@ -72,7 +72,7 @@ fn what_is_the_same_is_left_out_for_people() {
     let mut later = sample::failed();
     later.run = "later".to_owned();
     later.started_at = "2027-01-01T00:00:00Z".to_owned();
-    later.rounds[0].measures.detect_ms = Some(9_000);
+    sample::measured(&mut later.rounds[0], Check::DETECT, Some(9_000));
     let more = later.rounds[0].probes[0].clone();
     for nth in 0..4 {
         let probe = ProbeReport { name: format!("copy-{nth}"), ..more.clone() };

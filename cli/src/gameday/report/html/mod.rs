@@ -169,7 +169,7 @@ fn tiles(round: &RoundReport) -> Markup {
                 };
                 li class=(class) {
                     span { (check.what) }
-                    b { (sign) (round.measured(check)) }
+                    b { (sign) (check.measured) }
                     span { @if check.target.is_empty() { "no target" } @else { "target " (check.target.replace("at most ", "≤ ")) } }
                 }
             }

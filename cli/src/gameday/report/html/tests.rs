@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::super::model::{EventKind, FaultReport, MarkerReport, ProbeReport, Report, Span};
+use super::super::model::{Check, EventKind, FaultReport, MarkerReport, ProbeReport, Report, Span};
 use super::super::{clean, sample, tables};
 use super::chart::label_width;
 use super::page;
@@ -246,7 +246,7 @@ prop_compose! {
         round.events.sort_by_key(|event| event.at_ms);
         round.markers = vec![MarkerReport { lost, spans: marks, ..round.markers[0].clone() }];
         round.measures.first_fault_ms = first_fault;
-        round.measures.rto_ms = rto;
+        sample::measured(round, Check::RTO, rto);
         report
     }
 }

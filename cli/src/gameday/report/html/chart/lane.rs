@@ -1,7 +1,5 @@
 //! What is in a lane of the chart, as values: everything but where its line is.
 
-use partition_agent_proto::Span as Time;
-
 use super::scale::Scale;
 use crate::gameday::report::model::{Check, FaultReport, MarkerReport, ProbeReport, RoundReport, Span};
 use crate::gameday::report::outage::{self, Condition};
@@ -86,50 +84,33 @@ pub fn fault(round: &RoundReport, fault: &FaultReport, end_ms: u64, scale: &Scal
 
 /// What was measured from an instant on, with its target where there is one.
 pub fn measures(round: &RoundReport, scale: &Scale) -> Vec<Lane> {
-    let measures = &round.measures;
-    let (first, healed) = (measures.first_fault_ms, measures.healed_ms);
-    let all = [
-        (Check::DETECT, first, measures.detect_ms),
-        (Check::ALERT, first, measures.alert_ms),
-        (Check::RTO, first, measures.rto_ms),
-        (Check::RECOVERY, healed, measures.recovery_ms),
-    ];
-    let lanes = all.into_iter().filter_map(|(name, from, took)| {
-        let check = round.checks.iter().find(|check| check.what == name);
-        let target = check.and_then(|check| limit(&check.target));
-        if took.is_none() && check.is_none() {
-            return None;
-        }
-        let sign = match check.and_then(|check| check.met) {
+    let (first, healed) = (round.measures.first_fault_ms, round.measures.healed_ms);
+    let all = [(Check::DETECT, first), (Check::ALERT, first), (Check::RTO, first), (Check::RECOVERY, healed)];
+    let lanes = all.into_iter().filter_map(|(name, from)| {
+        let check = round.targets().find(|check| check.what == name)?;
+        let sign = match check.met {
             Some(true) => " ✓",
             Some(false) => " ✗",
             None => "",
         };
-        let measured =
-            took.map_or_else(|| check.map_or_else(String::new, |check| check.measured.clone()), duration);
-        let promised = check.map(|check| check.target.as_str()).filter(|target| !target.is_empty());
-        let detail = format!("{name}: {measured}, target: {}", promised.unwrap_or("none"));
+        let measured = &check.measured;
+        let promised = if check.target.is_empty() { "none" } else { check.target.as_str() };
+        let detail = format!("{name}: {measured}, target: {promised}");
         let mut marks = Vec::new();
-        if let (Some(from), Some(target)) = (from, target.filter(|target| *target > 0)) {
+        if let (Some(from), Some(target)) = (from, check.target_ms.filter(|target| *target > 0)) {
             let until = from.saturating_add(target);
             if scale.shows(until) {
                 let detail = format!("target of {name}: {}", duration(target));
                 marks.push(mark(scale, Look::Target, (from, until), "", detail));
             }
         }
-        if let (Some(from), Some(took)) = (from, took) {
+        if let (Some(from), Some(took)) = (from, check.measured_ms) {
             let until = from.saturating_add(took);
             marks.push(mark(scale, Look::Measure, (from, until), "", detail.clone()));
         }
         Some(Lane { label: name.to_owned(), value: format!("{measured}{sign}"), detail, marks })
     });
     lanes.collect()
-}
-
-/// Of `at most 30s`, in milliseconds.
-fn limit(target: &str) -> Option<u64> {
-    let time = target.strip_prefix("at most ")?.parse::<Time>().ok()?;
-    u64::try_from(time.duration().as_millis()).ok()
 }
 
 pub fn probe(round: &RoundReport, probe: &ProbeReport, scale: &Scale) -> Lane {
@@ -235,7 +216,6 @@ mod tests {
         let [target, took] = rto.marks.as_slice() else { panic!("{rto:?}") };
         assert_eq!((target.look, took.look), (Look::Target, Look::Measure));
         assert!(target.to < took.to && (target.from - took.from).abs() < 0.1, "{rto:?}");
-        assert_eq!([limit("at most 90s"), limit("0"), limit("at most soon")], [Some(90_000), None, None]);
     }
 
     #[test]
