@@ -59,8 +59,11 @@ fn game_days_are_compared_in_the_order_of_their_time() {
     let later = |value: &mut Value| {
         value["run"] = "later".into();
         value["started_at"] = "2026-12-01T00:00:00Z".into();
-        value["rounds"][0]["measures"]["rto_ms"] = 500_000.into();
-        value["rounds"][0]["measures"]["detect_ms"] = 9_000.into();
+        for (what, millis) in [("RTO", 500_000), ("time to detect", 9_000)] {
+            let checks = value["rounds"][0]["checks"].as_array_mut().unwrap();
+            let check = checks.iter_mut().find(|check| check["what"] == what).unwrap();
+            check["measured_ms"] = millis.into();
+        }
     };
     let later = with(later, dir.path(), "later.json");
     let first = example().display().to_string();
