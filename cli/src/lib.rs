@@ -4,6 +4,7 @@ mod args;
 mod ca;
 mod client;
 mod cmd;
+mod completion;
 mod demo;
 mod exit;
 mod fleet;
@@ -45,8 +46,9 @@ pub mod probing {
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(args) {
+    let done = completion::answered()
+        .and_then(|answered| if answered { Ok(ExitCode::SUCCESS) } else { run(Args::parse()) });
+    match done {
         Ok(code) => code,
         Err(failure) => {
             render::complain(&failure);
@@ -68,6 +70,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabInit(args) => lab::offspring::init(&args),
         Verb::LabRespond(respond) => demo::redis::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
+        Verb::Completions(args) => cmd::completions::run(&args),
+        Verb::Man(args) => cmd::man::run(&args),
         Verb::Fleet(args) => block_on(cmd::fleet::run(fleet, &access.tls, json, args.verb)),
         Verb::Run(args) => gameday::run(&args, access, fleet, json),
         Verb::Note(args) => block_on(gameday::note(args)),
@@ -81,6 +85,9 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
             block_on(async { team::matrix(&Team::gather(&fleet, &access).await?, json, args).await })
         }
         Verb::Inject(args) => block_on(async {
+            if let Some(usage) = args.usage() {
+                return Err(Failure::Usage(usage));
+            }
             // A link is one of a fleet's.
             if args.link.is_some() && access.is_named() {
                 return Err(one_or_many());

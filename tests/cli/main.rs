@@ -16,6 +16,7 @@ mod pipes;
 mod profiles;
 mod restore;
 mod run;
+mod shells;
 mod status;
 mod tls;
 mod token;

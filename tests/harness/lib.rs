@@ -10,6 +10,7 @@ pub mod lab;
 pub mod name_server;
 pub mod snapshot;
 pub mod stream;
+pub mod terminal;
 pub mod traffic;
 
 use std::io::Write;

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use partition_agent_proto::fleet::Selector;
 
+use crate::completion;
 use crate::fleet::Source;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub struct FleetArgs {
     pub source: Option<Source>,
     /// On which hosts of the fleet: names, patterns such as web-*, @GROUP, @LABEL=VALUE, after a ! those to leave out; with
     /// commas in between
-    #[arg(long, global = true, value_name = "SELECTOR", help_heading = "Fleet")]
+    #[arg(long, global = true, value_name = "SELECTOR", add = completion::hosts(), help_heading = "Fleet")]
     pub on: Option<Selector>,
 }
 

@@ -7,6 +7,13 @@ use super::kinds::KindArgs;
 use super::scope::ScopeArgs;
 use super::target::TargetArgs;
 use super::timing::TimingArgs;
+use crate::completion;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  partition-agent inject --loss 100% --peer redis                 cut this host off from redis, for 60s
+  partition-agent inject --latency 200ms --port 443 --for 5m      slow to answer, and slow to be answered
+  partition-agent inject --reject --state new --local-port 8080   take no more clients";
 
 #[derive(Debug, clap::Args)]
 pub struct InjectArgs {
@@ -31,7 +38,7 @@ pub struct InjectArgs {
     #[command(flatten)]
     pub scope: ScopeArgs,
     /// Only on this interface [default: those of the routes to the target]
-    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    #[arg(long, value_name = "NAME", add = completion::interfaces(), help_heading = "Where")]
     pub interface: Option<String>,
     /// What shapes packets [default: netem, or the emulator where the kernel has none]
     #[arg(long, value_enum, value_name = "ENGINE", help_heading = "Where")]
@@ -41,7 +48,7 @@ pub struct InjectArgs {
     #[command(flatten)]
     pub together: TogetherArgs,
     /// On a fleet: between the two ends of this link
-    #[arg(long, value_name = "LINK", conflicts_with_all = ["peer", "port", "local_port", "all_traffic", "direction"], help_heading = "Whose packets")]
+    #[arg(long, value_name = "LINK", add = completion::links(), conflicts_with_all = ["peer", "port", "local_port", "all_traffic", "direction"], help_heading = "Whose packets")]
     pub link: Option<String>,
     /// With --link: only from its first end to the other
     #[arg(long, requires = "link", help_heading = "Whose packets")]
@@ -85,6 +92,18 @@ pub enum EngineArg {
 }
 
 impl InjectArgs {
+    /// How it is used, for whoever has not said what is to happen.
+    pub fn usage(&self) -> Option<String> {
+        let nothing = self.kinds.kinds(self.direction.into()).is_ok_and(|(kinds, _)| kinds.is_empty());
+        nothing.then(|| {
+            format!(
+                "inject: nothing to do: say what happens (--loss, --latency, --rate, --reject, ...), to whose packets \
+                 (--peer, --port, --all-traffic), and for how long (--for; 60s without it)\n\n{EXAMPLES}\n\nEvery flag: \
+                 partition-agent inject --help"
+            )
+        })
+    }
+
     /// # Errors
     /// Flags that make no fault together.
     pub fn spec(&self) -> Result<FaultSpec, String> {

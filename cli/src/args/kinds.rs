@@ -6,6 +6,7 @@ use partition_agent_proto::{
 };
 
 use super::values::{self, Ramped};
+use crate::completion;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "What happens")]
@@ -89,7 +90,7 @@ pub struct KindArgs {
     #[arg(long, value_name = "ANSWER", requires = "dns_fail", value_parser = values::dns_answer)]
     pub dns_answer: Option<DnsAnswer>,
     /// Behave like a link that people know; `partition-agent profiles` lists them
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["loss", "latency", "rtt", "jitter", "rate"])]
+    #[arg(long, value_name = "NAME", add = completion::profiles(), conflicts_with_all = ["loss", "latency", "rtt", "jitter", "rate"])]
     pub profile: Option<String>,
 }
 

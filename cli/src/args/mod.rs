@@ -10,6 +10,7 @@ mod parting;
 mod partition;
 mod report;
 mod scope;
+mod shell;
 mod target;
 mod timing;
 mod values;
@@ -21,6 +22,7 @@ use clap::{Parser, Subcommand};
 use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
+use crate::completion;
 use crate::tls::TlsFiles;
 
 pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
@@ -34,6 +36,7 @@ pub use lab::{
 };
 pub use partition::PartitionArgs;
 pub use report::{CompareArgs, RenderArgs, ReportArgs, ReportVerb};
+pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use target::PeerArg;
 pub use timing::TimingArgs;
 
@@ -70,6 +73,7 @@ pub enum Verb {
     /// Run the agent
     Serve(ServeArgs),
     /// Put a fault into force; without an agent, in the foreground until Ctrl-C
+    #[command(after_help = inject::EXAMPLES)]
     Inject(Box<InjectArgs>),
     /// Part the hosts of a fleet
     Partition(Box<PartitionArgs>),
@@ -103,6 +107,10 @@ pub enum Verb {
     Demo(DemoArgs),
     /// Have the hosts of a fleet in network namespaces of this machine; needs no root
     Lab(LabArgs),
+    /// Print the script by which a shell completes what is typed, with the faults in force and the hosts of the fleet
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
     #[command(hide = true)]
     LabHold(LabHoldArgs),
     #[command(hide = true)]
@@ -144,7 +152,7 @@ pub struct ServeArgs {
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub struct RestoreArgs {
     /// The faults
-    #[arg(group = "what", value_name = "ID")]
+    #[arg(group = "what", value_name = "ID", add = completion::faults())]
     pub ids: Vec<FaultId>,
     /// Every fault
     #[arg(long, group = "what")]
@@ -157,7 +165,7 @@ pub struct RestoreArgs {
 #[derive(Debug, clap::Args)]
 pub struct ChangeArgs {
     /// The fault
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completion::faults())]
     pub id: FaultId,
     /// How long from now
     #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true)]
@@ -167,14 +175,14 @@ pub struct ChangeArgs {
 #[derive(Debug, clap::Args)]
 pub struct RenewArgs {
     /// The faults
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = completion::faults())]
     pub ids: Vec<FaultId>,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// Only this fault, with its plan
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completion::faults())]
     pub id: Option<FaultId>,
     /// Stay until the fault is over; without an id, until there is none left
     #[arg(long)]

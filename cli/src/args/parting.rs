@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 
 use partition_agent_proto::fleet::Partition;
 
+use crate::completion;
+
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("way").required(true), next_help_heading = "Who loses whom")]
 pub struct PartingArgs {
     /// Two groups or more that lose each other; `rest` is everybody whom no other group names
-    #[arg(group = "way", value_name = "SELECTOR", help_heading = None::<&str>)]
+    #[arg(group = "way", value_name = "SELECTOR", add = completion::hosts(), help_heading = None::<&str>)]
     pub groups: Vec<String>,
     /// Lose only what the first of two groups sends to the second
     // Not `requires`, which clap gives up where what is required conflicts with what is there.
     #[arg(long, conflicts_with_all = ["isolate", "halves", "majority", "minority_third", "ring", "bridge"])]
     pub one_way: bool,
     /// Part these hosts from everybody else
-    #[arg(long, group = "way", value_name = "SELECTOR")]
+    #[arg(long, group = "way", value_name = "SELECTOR", add = completion::hosts())]
     pub isolate: Option<String>,
     /// Part the first half of the hosts from the others
     #[arg(long, group = "way")]
@@ -30,7 +32,7 @@ pub struct PartingArgs {
     #[arg(long, group = "way")]
     pub ring: bool,
     /// Part two halves but for one host that sees both: the first of the second half, or this one
-    #[arg(long, group = "way", value_name = "HOST", require_equals = true, num_args = 0..=1)]
+    #[arg(long, group = "way", value_name = "HOST", require_equals = true, num_args = 0..=1, add = completion::hosts())]
     pub bridge: Option<Option<String>>,
     /// Shuffle the hosts first; what comes out says by which seed
     #[arg(long, conflicts_with_all = ["groups", "isolate"])]

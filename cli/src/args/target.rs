@@ -6,12 +6,14 @@ use clap::ValueEnum;
 use partition_agent_proto::fleet::Selector;
 use partition_agent_proto::{ConnectionState, Peer, PeerError, Percent, Ports, Protocol, Target};
 
+use crate::completion;
+
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Whose packets")]
 pub struct TargetArgs {
     /// Whom: an address, a network, a host name, a name of the agent's configuration or compose:PROJECT/SERVICE, each with
     /// optional :PORTS; on a fleet also its hosts, its services and its groups, as @GROUP
-    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    #[arg(long, value_name = "PEER", value_delimiter = ',', add = completion::peers())]
     pub peer: Vec<PeerArg>,
     /// Ports at the other end, one or a range; without --peer, of everybody
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
@@ -29,7 +31,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "PERCENT")]
     pub flows: Option<Percent>,
     /// Whom to leave alone, in the syntax of --peer
-    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    #[arg(long, value_name = "PEER", value_delimiter = ',', add = completion::peers())]
     pub except: Vec<PeerArg>,
     /// Everybody and everything, but what the agent protects
     #[arg(long, conflicts_with_all = ["peer", "port", "local_port", "protocol"])]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use partition_agent_proto::fleet::{Fleet, LinkEnd};
+use partition_agent_proto::fleet::Fleet;
 
 use super::{line, table};
 use crate::exit::Failure;
@@ -38,13 +38,8 @@ pub fn fleet(fleet: &Fleet, hosts: &BTreeSet<String>) -> Result<(), Failure> {
     });
     section(["SERVICE", "AT", "PORTS", "HTTP"], services.collect())?;
 
-    let links = fleet.links.iter().map(|(name, link)| {
-        let to = match &link.to {
-            LinkEnd::Service(service) => format!("service {service}"),
-            LinkEnd::Hosts(selector) => selector.to_string(),
-        };
-        [name.clone(), link.from.to_string(), to]
-    });
+    let links =
+        fleet.links.iter().map(|(name, link)| [name.clone(), link.from.to_string(), link.to.to_string()]);
     section(["LINK", "FROM", "TO"], links.collect())
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use partition_agent_proto::{Check, ProblemCode, State};
+use partition_agent_proto::{Check, FaultStatus, ProblemCode, State};
 
 use super::Team;
 use super::fan_out::{Answers, fan_out};
@@ -61,6 +61,14 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
         render::team::faults(&answers)?;
     }
     Ok(code(&answers))
+}
+
+/// The faults of each host that answers so soon.
+pub async fn faults(team: &Team, patience: Duration) -> Answers<Vec<FaultStatus>> {
+    fan_out(&team.members, patience, &progress(team, true), Step::Asked, |member| async move {
+        member.client.faults().await
+    })
+    .await
 }
 
 pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {

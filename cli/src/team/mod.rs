@@ -31,7 +31,7 @@ use crate::fleet::{self, Loaded};
 use fan_out::AT_ONCE;
 
 pub use inject::SHORTEST;
-pub use look::{change, doctor, history, matrix, restore, status};
+pub use look::{change, doctor, faults, history, matrix, restore, status};
 pub use members::{Member, Order};
 pub use renew::run as renew;
 pub use stay::stay;

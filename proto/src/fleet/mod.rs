@@ -10,6 +10,7 @@ mod select;
 mod share;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -93,4 +94,13 @@ pub enum LinkEnd {
     Service(String),
     /// Of the fleet.
     Hosts(Selector),
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(service) => write!(f, "service {service}"),
+            Self::Hosts(selector) => selector.fmt(f),
+        }
+    }
 }
