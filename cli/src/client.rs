@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Builder;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use partition_agent_core::secret::Reader;
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio_rustls::rustls;
 
 use crate::exit::Failure;
+use crate::http::events::Events;
 use crate::http::{Http, innermost, of_http};
 use crate::tls::TlsFiles;
 use crate::tls::why::{self, Why};
@@ -258,6 +259,20 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/history?limit={limit}"))).await
     }
 
+    /// What happens to its faults from now on.
+    pub async fn events(&self) -> Answer<Events> {
+        let request = self.request(Method::GET, "/v1/events").body(Full::default());
+        let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
+        let asked = tokio::time::timeout(PATIENCE, self.ways.http.send(request)).await;
+        let asked = asked.map_err(|_| Failure::unanswered(self.at.to_string(), PATIENCE))?;
+        let response = asked.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(Events::new(response.into_body()));
+        }
+        let (status, body) = self.whole(response).await?;
+        Err(self.refused(status, &body))
+    }
+
     pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditEntry>> {
         self.send(self.request(Method::GET, &format!("/v1/audit?limit={limit}"))).await
     }
@@ -284,9 +299,13 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.strange(&error.to_string()));
         }
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(problem.into()),
-            Err(_) => Err(self.strange(&status.to_string())),
+        Err(self.refused(status, &body))
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => problem.into(),
+            Err(_) => self.strange(&status.to_string()),
         }
     }
 
@@ -295,12 +314,16 @@ impl Client {
         let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
         let answered = tokio::time::timeout(PATIENCE, async {
             let response = self.ways.http.send(request).await.map_err(|error| self.unreachable(&error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST).collect().await;
-            let body = body.map_err(|error| self.unreachable(error.as_ref()))?;
-            Ok((status, body.to_bytes()))
+            self.whole(response).await
         });
         answered.await.unwrap_or_else(|_| Err(Failure::unanswered(self.at.to_string(), PATIENCE)))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Answer<(StatusCode, Bytes)> {
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|error| self.unreachable(error.as_ref()))?;
+        Ok((status, body.to_bytes()))
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {

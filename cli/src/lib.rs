@@ -18,6 +18,7 @@ mod render;
 mod resolver;
 mod team;
 mod tls;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -122,6 +123,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
             match whom(access, &fleet).await? {
                 Whom::One(access) => cmd::status::run(access, json, args).await,
                 Whom::Many(team) => team::status(&team, json, args).await,
+            }
+        }),
+        Verb::Watch(args) => block_on(async {
+            match whom(access, &fleet).await? {
+                Whom::One(access) => watch::one(&access, json, &args).await,
+                Whom::Many(team) => watch::many(&team, json, &args).await,
             }
         }),
         Verb::History(args) => block_on(async {

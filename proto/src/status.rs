@@ -443,6 +443,23 @@ pub enum EventKind {
     Failed,
 }
 
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Prepared => "prepared",
+            Self::Committed => "committed",
+            Self::Injected => "injected",
+            Self::Started => "started",
+            Self::Changed => "changed",
+            Self::Followed => "followed",
+            Self::Reattached => "reattached",
+            Self::Ended => "ended",
+            Self::Restored => "restored",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// A live TCP connection that a fault leaves alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Connection {

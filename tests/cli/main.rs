@@ -21,3 +21,4 @@ mod status;
 mod tls;
 mod token;
 mod wait;
+mod watch;

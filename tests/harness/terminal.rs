@@ -10,6 +10,9 @@ use tempfile::TempDir;
 /// Long enough for a shell that reads all of its own completions on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is left on the screen tells why a program has ended, and how. tmux would say so itself, but not always.
+const STAY: &str = r#""$@"; printf '\n[ended: %s]\n' $?; exec sleep infinity"#;
+
 /// Ends with its program when it is dropped.
 pub struct Terminal {
     dir: TempDir,
@@ -34,10 +37,9 @@ impl Terminal {
         ]);
         // The server hands its own environment on.
         tmux.envs(env.iter().copied());
-        let started = tmux.arg("--").args(program).output().expect("tmux runs");
+        tmux.args(["--", "sh", "-c", STAY, "sh"]).args(program);
+        let started = tmux.output().expect("tmux runs");
         assert!(started.status.success(), "{started:?}");
-        // What is left on the screen tells why it ended.
-        terminal.tell(&["set-option", "-g", "remain-on-exit", "on"]);
         terminal
     }
 
@@ -101,9 +103,9 @@ impl Terminal {
     /// How its program ended; none, while it runs.
     #[must_use]
     pub fn ended(&self) -> Option<i32> {
-        let told = self.tell(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
-        let told = crate::text(&told.stdout);
-        told.trim().strip_prefix("1 ")?.parse().ok()
+        let screen = self.screen();
+        let told = screen.lines().rev().find_map(|line| line.strip_prefix("[ended: "))?;
+        told.strip_suffix(']')?.parse().ok()
     }
 }
 

@@ -87,6 +87,8 @@ pub enum Verb {
     Renew(RenewArgs),
     /// Show the faults
     Status(StatusArgs),
+    /// Show faults and what happens to them as it happens, on a terminal; with --json a line for each event
+    Watch(WatchArgs),
     /// Show the faults that are over
     History(HistoryArgs),
     /// Tell what this kernel can do, what is missing, and which package brings it
@@ -196,6 +198,13 @@ pub struct MatrixArgs {
     pub watch: bool,
     /// With --watch: how long from one look to the next
     #[arg(long, value_name = "TIME", default_value = "2s", requires = "watch")]
+    pub every: Span,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct WatchArgs {
+    /// How often hosts are asked for their faults; what happens to those is told at once
+    #[arg(long, value_name = "TIME", default_value = "1s", conflicts_with = "json")]
     pub every: Span,
 }
 

@@ -2,6 +2,7 @@
 //! one more thing that a fault can cut.
 
 mod connect;
+pub mod events;
 pub mod once;
 
 use std::error::Error;

@@ -63,7 +63,8 @@ pub fn found(matrix: &Matrix) -> Result<(), Failure> {
 const LEGEND: &str = "rows send to columns: . open  x cut  ~ impaired, as the faults say;  C unexpectedly cut  \
                       O unexpectedly open  ? not known\n";
 
-fn text(matrix: &Matrix) -> String {
+/// The same as text.
+pub fn text(matrix: &Matrix) -> String {
     let columns = matrix.hosts.iter().chain(&matrix.services).collect::<Vec<_>>();
     let digits = columns.len().to_string().len();
     let widest = columns.iter().map(|name| name.chars().count()).max().unwrap_or_default();

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod ca;
 pub mod cuts;
+pub mod events;
 mod fleet;
 pub mod lab;
 pub mod matrix;

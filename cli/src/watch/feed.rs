@@ -1,0 +1,102 @@
+//! What hosts say: their faults when they are asked, and events as they happen.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use partition_agent_proto::{Event, FaultStatus};
+use tokio::sync::mpsc::Sender;
+
+use crate::exit::Failure;
+use crate::http::events::Heard;
+use crate::team::Member;
+use crate::team::fan_out::fan_out;
+use crate::team::progress::{Progress, Step};
+
+/// News that may wait for somebody to look at them; then hosts wait.
+pub const UNREAD: usize = 1_024;
+
+/// How long an agent may take to tell its faults.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long after a stream has ended it is asked for again: at first, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
+/// Each of the host with this number.
+#[derive(Debug)]
+pub enum News {
+    Faults {
+        host: usize,
+        faults: Vec<FaultStatus>,
+    },
+    Event {
+        host: usize,
+        event: Event,
+    },
+    /// So many events of it were lost.
+    Missed {
+        host: usize,
+        count: u64,
+    },
+    /// It does not answer, or tells no events.
+    Silent {
+        host: usize,
+        why: String,
+    },
+}
+
+/// Asks all of them for their faults, again and again.
+pub async fn ask(members: &[Member], every: Duration, to: &Sender<News>) {
+    let progress = Progress::new(std::iter::empty(), true);
+    loop {
+        let asked = fan_out(members, PATIENCE, &progress, Step::Asked, |member| async move {
+            member.client.faults().await
+        });
+        let mut answers = asked.await;
+        for (host, member) in members.iter().enumerate() {
+            let news = match answers.remove(&member.name) {
+                Some(Ok(faults)) => News::Faults { host, faults },
+                Some(Err(failure)) => News::Silent { host, why: in_a_line(&failure) },
+                None => continue,
+            };
+            if to.send(news).await.is_err() {
+                return;
+            }
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Listens to all of them for as long as somebody wants to know.
+pub async fn listen(members: &[Member], to: &Sender<News>) {
+    join_all(members.iter().enumerate().map(|(host, member)| listen_to(host, member, to))).await;
+}
+
+async fn listen_to(host: usize, member: &Member, to: &Sender<News>) {
+    let mut again = AGAIN.0;
+    loop {
+        let why = match member.client.events().await {
+            Ok(mut events) => loop {
+                let news = match events.next().await {
+                    Some(Ok(Heard::Event(event))) => News::Event { host, event },
+                    Some(Ok(Heard::Missed(count))) => News::Missed { host, count },
+                    Some(Err(error)) => break error.to_string(),
+                    None => break "its agent has ended the stream of events".to_owned(),
+                };
+                again = AGAIN.0;
+                if to.send(news).await.is_err() {
+                    return;
+                }
+            },
+            Err(failure) => in_a_line(&failure),
+        };
+        if to.send(News::Silent { host, why }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(again).await;
+        again = (again * 2).min(AGAIN.1);
+    }
+}
+
+fn in_a_line(failure: &Failure) -> String {
+    failure.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}

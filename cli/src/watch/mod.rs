@@ -1,0 +1,170 @@
+//! `watch`: the faults of a host or of a fleet, who reaches whom, and what happens, as it happens.
+//!
+//! [`feed`] asks and listens, [`picture`] is what is known (pure), [`draw`] puts it on the terminal (pure), [`keys`] says what a key
+//! means.
+
+mod draw;
+mod feed;
+mod keys;
+mod picture;
+
+use std::future::pending;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crossterm::event::EventStream;
+use futures_util::future::{LocalBoxFuture, join};
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::args::WatchArgs;
+use crate::client::Access;
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::render;
+use crate::team::progress::Progress;
+use crate::team::{Member, Team, heal};
+use feed::News;
+use keys::Action;
+use picture::Picture;
+
+/// How often clocks on the screen move.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How long from one look at who reaches whom to the next.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// One agent.
+pub async fn one(access: &Access, json: bool, args: &WatchArgs) -> Result<ExitCode, Failure> {
+    let client = access.client()?;
+    // Whoever watches wants to know now that there is nobody to watch.
+    client.faults().await?;
+    let members = [Member { name: client.address(), client }];
+    run(&members, None, json, args).await
+}
+
+/// The hosts of a fleet.
+pub async fn many(team: &Team, json: bool, args: &WatchArgs) -> Result<ExitCode, Failure> {
+    run(&team.members, Some(team), json, args).await
+}
+
+async fn run(
+    members: &[Member],
+    team: Option<&Team>,
+    json: bool,
+    args: &WatchArgs,
+) -> Result<ExitCode, Failure> {
+    let mut interrupt = Interrupt::listen()?;
+    if json {
+        return tokio::select! {
+            () = interrupt.comes() => Ok(ExitCode::SUCCESS),
+            told = lines(members) => told,
+        };
+    }
+    if !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+        let why = "watch draws on a terminal, and this is none: `watch --json` has a line for each event, and `status` \
+                   shows the faults once";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let terminal = ratatui::try_init()?;
+    let done = watch(members, team, args, terminal, &mut interrupt).await;
+    // What it wrote over comes back, whatever became of it.
+    ratatui::restore();
+    done
+}
+
+/// Every event as a line of JSON.
+async fn lines(members: &[Member]) -> Result<ExitCode, Failure> {
+    let (sender, mut heard) = mpsc::channel(feed::UNREAD);
+    let told = async {
+        while let Some(news) = heard.recv().await {
+            match news {
+                News::Event { host, event } => render::events::line(&members[host].name, &event)?,
+                News::Missed { host, count } => {
+                    render::complain(&format!("{}: {count} events were lost", members[host].name));
+                }
+                News::Silent { host, why } => {
+                    render::complain(&format!("{} does not tell: {why}", members[host].name));
+                }
+                News::Faults { .. } => {}
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    };
+    tokio::select! {
+        () = feed::listen(members, &sender) => Ok(ExitCode::SUCCESS),
+        told = told => told,
+    }
+}
+
+/// Something that takes a while, and says what the picture is told of it.
+type Task<'a, T> = LocalBoxFuture<'a, T>;
+
+async fn watch(
+    members: &[Member],
+    team: Option<&Team>,
+    args: &WatchArgs,
+    mut terminal: ratatui::DefaultTerminal,
+    interrupt: &mut Interrupt,
+) -> Result<ExitCode, Failure> {
+    let (sender, mut heard) = mpsc::channel(feed::UNREAD);
+    let mut feeds = std::pin::pin!(join(
+        feed::listen(members, &sender),
+        feed::ask(members, args.every.duration(), &sender)
+    ));
+    let begun = Instant::now();
+    let mut picture = Picture::new(members.iter().map(|member| member.name.clone()), team.is_some());
+    let mut keys = EventStream::new();
+    let mut tick = tokio::time::interval(TICK);
+    let mut healing: Task<'_, String> = pending().boxed_local();
+    let mut looking: Option<Task<'_, Result<String, String>>> = None;
+    loop {
+        terminal.draw(|frame| draw::draw(frame, &mut picture, begun.elapsed()))?;
+        if picture.shows_matrix() && looking.is_none() {
+            looking = team.map(|team| look(team, picture.has_looked()).boxed_local());
+        }
+        tokio::select! {
+            () = interrupt.comes() => break,
+            key = keys.next() => match key.transpose()?.and_then(|key| keys::action(&key, picture.asks())) {
+                None => {}
+                Some(Action::Quit) => break,
+                Some(Action::Restore(what)) => {
+                    picture.note(format!("restoring {}", keys::words(&what)), begun.elapsed());
+                    healing = restore(members, what).boxed_local();
+                }
+                Some(Action::See(see)) => picture.see(see),
+            },
+            Some(news) = heard.recv() => picture.hear(news, begun.elapsed()),
+            told = &mut healing => {
+                picture.note(told, begun.elapsed());
+                healing = pending().boxed_local();
+            }
+            found = async { match &mut looking { Some(look) => look.await, None => pending().await } } => {
+                looking = None;
+                picture.found(found);
+            }
+            _ = tick.tick() => {}
+            _ = &mut feeds => break,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn look(team: &Team, again: bool) -> Result<String, String> {
+    if again {
+        tokio::time::sleep(LOOK).await;
+    }
+    let found = crate::team::matrix::look(team, true).await.map_err(|failure| failure.to_string())?;
+    Ok(render::matrix::text(&found))
+}
+
+/// At once, on each host as soon as it hears of it.
+async fn restore(members: &[Member], what: heal::What) -> String {
+    let progress = Progress::new(std::iter::empty(), true);
+    let answers = heal::at_once(members, &what, &progress).await;
+    let restored = answers.values().flatten().map(Vec::len).sum::<usize>();
+    let failed = answers.iter().filter_map(|(host, answer)| Some((host, answer.as_ref().err()?)));
+    let failed = failed.map(|(host, failure)| format!("; {host}: {failure}")).collect::<String>();
+    format!("restored: {restored}{failed}")
+}
