@@ -24,6 +24,7 @@ mod questions;
 pub mod report;
 mod round;
 mod run;
+mod schema;
 mod stage;
 mod view;
 mod watch;

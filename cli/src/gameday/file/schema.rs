@@ -1,13 +1,11 @@
 //! The JSON schema of the file, for editors: made of the types that read it, and of what the checks know about keys that go together.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
-use utoipa::{PartialSchema, ToSchema};
 
 use super::probes::{COMPARISONS, GOES_WITH, QUESTIONS};
 use super::raw::RawDay;
 use super::steps::ACTIONS;
+use crate::gameday::schema::document;
 
 /// What the types cannot say, as every key may be missing where a file is read.
 const REQUIRED: [(&str, &[&str]); 7] = [
@@ -46,40 +44,11 @@ const ONE_OF: [(&str, &[&str]); 5] = [
 
 /// In JSON Schema 2020-12.
 pub fn schema() -> Value {
-    let mut types = Vec::new();
-    RawDay::schemas(&mut types);
-    let types = types.into_iter().chain([("GameDay".to_owned(), RawDay::schema())]);
-    let types = types.map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default()));
-    let mut types = types.collect::<BTreeMap<_, _>>();
-    for (name, schema) in &mut types {
-        refer(schema);
-        tell(name, schema);
-    }
-    let mut root = types.remove("GameDay").unwrap_or_default();
-    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["title"] = json!("Game day of partition-agent");
+    let mut schema = document::<RawDay>("Game day of partition-agent", tell);
     // Whatever a condition can name.
-    root["properties"]["probes"]["propertyNames"] = json!({ "pattern": "^\\S+$", "not": { "const": "not" } });
-    root["$defs"] = types.into_iter().collect::<Map<_, _>>().into();
-    root
-}
-
-/// OpenAPI has its types somewhere else.
-fn refer(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            for (key, value) in object {
-                match value {
-                    Value::String(to) if key == "$ref" => {
-                        *to = to.replace("#/components/schemas/", "#/$defs/");
-                    }
-                    value => refer(value),
-                }
-            }
-        }
-        Value::Array(array) => array.iter_mut().for_each(refer),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+    schema["properties"]["probes"]["propertyNames"] =
+        json!({ "pattern": "^\\S+$", "not": { "const": "not" } });
+    schema
 }
 
 /// What this type has to say beside its keys.

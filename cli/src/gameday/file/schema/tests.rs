@@ -4,6 +4,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 
 use super::*;
 use crate::gameday::file::read;
+use crate::gameday::schema::assert_published;
 
 /// Somebody else's reading of what the schema means.
 struct Judge(Schemas, SchemaIndex);
@@ -38,15 +39,7 @@ fn days(dir: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_published_schema_is_the_generated_one() {
-    let path = docs().join("gameday.schema.json");
-    let generated = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-    if std::env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {
-        std::fs::write(&path, &generated).unwrap();
-    }
-    assert!(
-        std::fs::read_to_string(&path).unwrap_or_default() == generated,
-        "docs/gamedays/gameday.schema.json is out of date: UPDATE_SCHEMA=1 cargo test -p partition-agent --lib schema"
-    );
+    assert_published("gameday.schema.json", &schema());
 }
 
 #[test]
