@@ -9,14 +9,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::excerpt::excerpt;
-use super::file::{Action, Step};
 use super::report::model::FaultOnHost;
 use crate::exit::Failure;
+use crate::team::command::Command;
 use crate::team::fan_out::fan_out;
 use crate::team::heal::{self, What};
 use crate::team::hold::{Held, Listener, hold};
-use crate::team::inject::{self, Command, check};
-use crate::team::partition;
 use crate::team::progress::{Progress, Step as Reached};
 use crate::team::start::{How, Start};
 use crate::team::{Member, Order, Team};
@@ -50,24 +48,6 @@ pub struct Standing {
     pub missing: Vec<String>,
 }
 
-/// What a step puts into force.
-pub fn command(step: &Step, team: &Team) -> Option<Result<(Team, Command), Failure>> {
-    match step.action.as_ref()? {
-        Action::Inject { on, args, .. } => Some(
-            team.on(on.as_ref()).and_then(|team| inject::command(&team, args).map(|command| (team, command))),
-        ),
-        Action::Partition { on, args, .. } => Some(
-            team.on(on.as_ref())
-                .and_then(|team| partition::command(&team, args).map(|command| (team, command))),
-        ),
-        Action::Restore(_)
-        | Action::Run { .. }
-        | Action::Confirm(_)
-        | Action::Observe(_)
-        | Action::Matrix(_) => None,
-    }
-}
-
 /// The specs as they are sent: with the lease of a run.
 pub fn leased(specs: BTreeMap<String, FaultSpec>) -> BTreeMap<String, FaultSpec> {
     let lease = |spec: FaultSpec| FaultSpec { lease: Some(LEASE.min(spec.duration)), ..spec };
@@ -94,7 +74,6 @@ pub async fn begin(
     command: Command,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Standing, NotBegun> {
-    check(team, &command).map_err(|failure| NotBegun { why: one_line(&failure), ..NotBegun::default() })?;
     let orders = team.orders(leased(command.specs));
     let how = How { id, best_effort: command.together.best_effort, start_in: None };
     let quiet = Progress::new([], true);
@@ -209,9 +188,6 @@ fn on_host(end: Option<String>, hits: &Hits) -> FaultOnHost {
 
 /// What every agent says to every fault of a run before there is one: their refusals.
 pub async fn ask(team: &Team, command: Command) -> Vec<String> {
-    if let Err(failure) = check(team, &command) {
-        return vec![one_line(&failure)];
-    }
     let orders = team.orders(leased(command.specs));
     let quiet = Progress::new([], true);
     let patience = std::time::Duration::from_secs(20);
@@ -224,6 +200,6 @@ pub async fn ask(team: &Team, command: Command) -> Vec<String> {
 }
 
 /// What others say is told in bounds, and without what a terminal would obey.
-pub fn one_line(failure: &Failure) -> String {
+fn one_line(failure: &Failure) -> String {
     failure.to_string().lines().take(8).map(excerpt).collect::<Vec<_>>().join("; ")
 }

@@ -120,9 +120,10 @@ async fn perform(course: &mut Course<'_>, step: &Step, matrices: &mut Vec<Matrix
 /// Puts a fault into force.
 async fn cut(course: &mut Course<'_>, step: &Step, words: &str, matrices: &mut Vec<MatrixReport>) {
     let refused = |why: String| format!("{} was refused: {why}", step.name);
-    let (team, command) = match faults::command(step, &course.stage.team) {
+    let team = Rc::clone(&course.stage.team);
+    let command = match step.action.as_ref().and_then(|action| action.command(team.chosen())) {
         Some(Ok(command)) => command,
-        Some(Err(failure)) => return course.abort(refused(failure.to_string())),
+        Some(Err(why)) => return course.abort(refused(why)),
         None => return,
     };
     let is_first = course.seen.first_fault.is_none();

@@ -263,10 +263,10 @@ async fn greet(team: &Team) -> Result<BTreeMap<String, HostReport>, Failure> {
 async fn rehearse(day: &GameDay, team: &Team) -> Vec<String> {
     let mut refused = Vec::new();
     for step in day.rounds.iter().flat_map(|round| &round.steps) {
-        let whys = match faults::command(step, team) {
+        let whys = match step.action.as_ref().and_then(|action| action.command(team.chosen())) {
             None => continue,
-            Some(Err(failure)) => vec![faults::one_line(&failure)],
-            Some(Ok((team, command))) => faults::ask(&team, command).await,
+            Some(Err(why)) => vec![why],
+            Some(Ok(command)) => faults::ask(team, command).await,
         };
         let at = format!("{}:{}: {}", day.path.display(), step.line, step.name);
         refused.extend(whys.into_iter().map(|why| format!("{at}: {why}")));

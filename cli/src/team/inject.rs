@@ -1,20 +1,19 @@
 //! `inject` and `partition` on a fleet: the orders, all or none at one instant, and what became of them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use partition_agent_proto::{FaultId, FaultSpec, Percent, Span};
+use partition_agent_proto::FaultId;
 
 use super::Team;
+use super::command::Command;
 use super::fan_out::fan_out;
 use super::hold::Held;
 use super::members::Order;
-use super::orders::{link_orders, orders};
 use super::progress::{Progress, Step};
 use super::start::{How, Outcome, Start};
 use super::stay::stay;
-use crate::args::{InjectArgs, TogetherArgs};
+use crate::args::InjectArgs;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::render;
@@ -22,67 +21,24 @@ use crate::render;
 /// How long an agent may take to plan.
 const PLAN: Duration = Duration::from_secs(20);
 
-/// What is over sooner could not be told from what never started.
-pub const SHORTEST: Span = Span::from_secs(5);
-
 /// How often `--wait` asks whether it is over.
 const ASK: Duration = Duration::from_secs(1);
 
-/// A command, ready for all of its hosts.
-pub struct Command {
-    pub id: Option<FaultId>,
-    /// In a few words, for people.
-    pub what: String,
-    pub specs: BTreeMap<String, FaultSpec>,
-    /// The hosts that count as hit.
-    pub hit: BTreeSet<String>,
-    pub together: TogetherArgs,
-    pub start_in: Option<Span>,
-    pub wait: bool,
-    /// The lease that this command renews until it is over.
-    pub hold: Option<Span>,
-}
-
 pub async fn run(team: &Team, json: bool, args: InjectArgs) -> Result<ExitCode, Failure> {
-    let dry_run = args.dry_run;
-    let command = command(team, &args)?;
-    if dry_run { plans(&team.orders(command.specs), json).await } else { begin(team, json, command).await }
-}
-
-/// What was typed, for each of the hosts that were chosen.
-pub fn command(team: &Team, args: &InjectArgs) -> Result<Command, Failure> {
-    let usage = |error: super::orders::OrderError| Failure::Usage(error.to_string());
-    let names = team.hosts.iter().cloned().collect::<BTreeSet<_>>();
-    let mut specs = match &args.link {
-        Some(link) => link_orders(&team.fleet, link, args).map_err(usage)?,
-        None if team.chosen => orders(&team.fleet, &names, args).map_err(usage)?,
-        None => {
-            let why = "on which hosts? --on '*' is all of them, and --link NAME those at its end";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-    };
-    let without = specs.keys().filter(|name| team.members.iter().all(|member| member.name != **name));
-    let without = without.cloned().collect::<Vec<_>>().join(", ");
-    if !without.is_empty() {
-        return Err(Failure::Usage(format!("{without}: not among the chosen hosts with an agent")));
+    let command = Command::inject(&team.chosen(), &args).map_err(Failure::Usage)?;
+    if args.dry_run {
+        plans(&team.orders(command.specs), json).await
+    } else {
+        begin(team, json, command).await
     }
-    // The instant is everybody's, so the way to it is not the agents' business.
-    for spec in specs.values_mut() {
-        spec.start_in = None;
-    }
-    let what = specs.values().next().map(ToString::to_string).unwrap_or_default();
-    let hit = specs.keys().cloned().collect();
-    let hold = args.timing.held();
-    let (id, together, start_in, wait) = (args.id.clone(), args.together, args.timing.start_in, args.wait);
-    Ok(Command { id, what, specs, hit, together, start_in, wait, hold })
 }
 
 /// Puts it into force everywhere, or nowhere.
 pub async fn begin(team: &Team, json: bool, command: Command) -> Result<ExitCode, Failure> {
-    check(team, &command)?;
+    command.check(&team.fleet).map_err(Failure::Usage)?;
+    let first = command.first().map_err(Failure::Usage)?;
+    let id = command.id.clone().unwrap_or_else(|| FaultId::unique(first, fastrand::u64(..)));
     let orders = team.orders(command.specs);
-    let first = orders.first().ok_or_else(|| Failure::Usage("there is no host to tell".to_owned()))?;
-    let id = command.id.clone().unwrap_or_else(|| FaultId::unique(&first.spec, fastrand::u64(..)));
     let how = How { id, best_effort: command.together.best_effort, start_in: command.start_in };
     let mut interrupt = Interrupt::listen()?;
     let progress = Progress::new(orders.iter().map(|order| order.member.name.clone()), json);
@@ -132,28 +88,6 @@ impl Outcome {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Refuses what would hit too many at once, or be over before everybody could tell that it has started.
-pub fn check(team: &Team, command: &Command) -> Result<(), Failure> {
-    let most = command.together.max_share.unwrap_or(team.fleet.max_share);
-    if most != Percent::ALL {
-        let share = team.fleet.check_share(&command.hit, most);
-        share.map_err(|error| Failure::Usage(error.to_string()))?;
-    }
-    if let Some(spec) = command.specs.values().find(|spec| spec.duration < SHORTEST) {
-        let asked = spec.duration;
-        return Err(Failure::Usage(format!(
-            "{asked} is over before every host could tell that it has started: --for 5s at least"
-        )));
-    }
-    if let Some(lease) = command.specs.values().find_map(|spec| spec.lease.filter(|lease| *lease < SHORTEST))
-    {
-        return Err(Failure::Usage(format!(
-            "a lease of {lease} may be over before every host has told that it has started: --lease 5s at least"
-        )));
-    }
-    Ok(())
 }
 
 /// What every agent would do; nothing is touched.

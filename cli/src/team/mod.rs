@@ -1,6 +1,7 @@
 //! What hosts of a fleet do together: how they are asked, how they start and end at one instant, and what they say of each other.
 
 mod clocks;
+pub mod command;
 pub mod fan_out;
 pub mod heal;
 pub mod hold;
@@ -18,19 +19,20 @@ mod renew;
 pub mod start;
 mod stay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use partition_agent_proto::fleet::{Fleet, Selector};
+use partition_agent_proto::fleet::Fleet;
 use partition_agent_proto::{FaultSpec, Percent};
 
 use crate::args::FleetArgs;
 use crate::client::{Access, Client, is_tls};
 use crate::exit::Failure;
 use crate::fleet::{self, Loaded};
+use command::Chosen;
 use fan_out::AT_ONCE;
 
-pub use inject::SHORTEST;
+pub use command::SHORTEST;
 pub use look::{change, doctor, faults, history, matrix, restore, status};
 pub use members::{Member, Order};
 pub use renew::run as renew;
@@ -40,13 +42,13 @@ pub use stay::stay;
 pub struct Team {
     pub fleet: Fleet,
     /// Those that were chosen, by name.
-    pub hosts: Vec<String>,
+    hosts: BTreeSet<String>,
     /// Those of them that have an agent. Never empty.
     pub members: Vec<Member>,
     /// How to name them in another command.
     pub flags: String,
     /// Whether somebody chose them, or it is simply everybody.
-    chosen: bool,
+    by_somebody: bool,
 }
 
 impl Team {
@@ -90,8 +92,7 @@ impl Team {
         // A command without either is for this host.
         let everybody = if source.is_none() && on.is_none() { Some(" --on '*'".to_owned()) } else { None };
         let flags = [source, on, everybody].into_iter().flatten().collect();
-        let hosts = names.into_iter().collect();
-        Ok(Self { fleet, hosts, members, flags, chosen: args.on.is_some() })
+        Ok(Self { fleet, hosts: names, members, flags, by_somebody: args.on.is_some() })
     }
 
     /// One agent by itself, which is no fleet: what it is told needs no choice of hosts.
@@ -99,23 +100,12 @@ impl Team {
         let name = client.address();
         let members = vec![Member { name: name.clone(), client }];
         let (fleet, flags) = (Fleet { max_share: Percent::ALL, ..Fleet::default() }, String::new());
-        Self { fleet, hosts: vec![name], members, flags, chosen: true }
+        Self { fleet, hosts: [name].into(), members, flags, by_somebody: true }
     }
 
-    /// Those of them that somebody chose; without a choice everybody, as nobody's choice.
-    ///
-    /// # Errors
-    /// A selector that selects nobody.
-    pub fn on(&self, on: Option<&Selector>) -> Result<Self, Failure> {
-        let (hosts, chosen) = match on {
-            Some(on) => {
-                let names = self.fleet.select(on).map_err(|error| Failure::Usage(error.to_string()))?;
-                (self.hosts.iter().filter(|host| names.contains(*host)).cloned().collect(), true)
-            }
-            None => (self.hosts.clone(), self.chosen),
-        };
-        let members = self.members.iter().filter(|member| hosts.contains(&member.name)).cloned().collect();
-        Ok(Self { fleet: self.fleet.clone(), hosts, members, flags: self.flags.clone(), chosen })
+    /// Whom a command is for.
+    pub fn chosen(&self) -> Chosen<'_> {
+        Chosen { fleet: &self.fleet, hosts: self.hosts.clone(), by_somebody: self.by_somebody }
     }
 
     /// What is to happen on those that have something to do.

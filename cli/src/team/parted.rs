@@ -19,11 +19,19 @@ pub struct Parted {
     pub specs: BTreeMap<String, FaultSpec>,
 }
 
+impl Parted {
+    /// In a few words, for people.
+    pub fn what(&self) -> String {
+        let kinds = self.fault.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        format!("{}: {kinds}", self.partition)
+    }
+}
+
 /// What was typed, for each of these hosts that has a part in it.
 ///
 /// # Errors
 /// Flags that make no partition, or none of these hosts.
-pub fn parted(fleet: &Fleet, hosts: &[String], args: &PartitionArgs) -> Result<Parted, String> {
+pub fn parted(fleet: &Fleet, hosts: &BTreeSet<String>, args: &PartitionArgs) -> Result<Parted, String> {
     let fault = args.fault()?;
     let parting = args.who.parting()?;
     let named = parting.selectors().filter(|name| is_service(fleet, name)).map(str::to_owned);

@@ -1,18 +1,14 @@
 //! A game day with the hosts that it is for: everything is computed that would be sent, and nothing is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use partition_agent_proto::fleet::{Fleet, Selector, hint};
-use partition_agent_proto::{FaultSpec, Percent};
+use partition_agent_proto::fleet::{Fleet, hint};
 
 use super::model::{Action, GameDay, Probe, Step};
-use crate::args::{InjectArgs, PartitionArgs, TogetherArgs};
 use crate::gameday::probe::can_ask;
 use crate::lab::CONTROLLER;
 use crate::mistakes::Mistakes;
-use crate::team::SHORTEST;
-use crate::team::orders::{link_orders, orders};
-use crate::team::parted::parted;
+use crate::team::command::{Chosen, Command};
 
 /// What a game day is run on.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +21,27 @@ pub enum Ground<'a> {
     Lab(&'a Fleet),
 }
 
-/// What a step would do to hosts of a fleet.
-struct Told {
-    specs: BTreeMap<String, FaultSpec>,
-    hit: BTreeSet<String>,
-    together: TogetherArgs,
+impl Action {
+    /// What it puts into force on these hosts, if it is a fault. The same before a run and in it.
+    ///
+    /// # Errors
+    /// What cannot or may not be done to them, and what to do.
+    pub fn command(&self, chosen: Chosen<'_>) -> Option<Result<Command, String>> {
+        let fleet = chosen.fleet;
+        let (verb, command) = match self {
+            Self::Inject { on, args, .. } => {
+                ("inject", chosen.on(on.as_ref()).and_then(|chosen| Command::inject(&chosen, args)))
+            }
+            Self::Partition { on, args, .. } => {
+                ("partition", chosen.on(on.as_ref()).and_then(|chosen| Command::partition(&chosen, args)))
+            }
+            Self::Restore(_) | Self::Run { .. } | Self::Confirm(_) | Self::Observe(_) | Self::Matrix(_) => {
+                return None;
+            }
+        };
+        let checked = command.and_then(|command| command.check(fleet).map(|()| command));
+        Some(checked.map_err(|why| format!("{verb}: {why}")))
+    }
 }
 
 impl GameDay {
@@ -99,86 +111,20 @@ fn of_a_fleet(what: &str) -> String {
 
 fn check_step(step: &Step, ground: Ground<'_>) -> Result<(), String> {
     let Some(action) = &step.action else { return Ok(()) };
-    match (ground, action) {
-        (Ground::Agent, Action::Inject { on: None, args, .. }) if args.link.is_none() => {
-            args.spec().map(drop).map_err(|why| format!("inject: {why}"))
+    match ground {
+        Ground::Agent => match action {
+            Action::Inject { on: None, args, .. } if args.link.is_none() => {
+                args.spec().map(drop).map_err(|why| format!("inject: {why}"))
+            }
+            Action::Inject { .. } => Err(of_a_fleet("inject: --on and --link are hosts")),
+            Action::Partition { .. } => Err(of_a_fleet("partition: it is between hosts")),
+            Action::Matrix(_) => Err(of_a_fleet("matrix: it is between hosts")),
+            Action::Restore(_) | Action::Run { .. } | Action::Confirm(_) | Action::Observe(_) => Ok(()),
+        },
+        Ground::Fleet(fleet) | Ground::Lab(fleet) => {
+            action.command(Chosen::everybody(fleet)).map_or(Ok(()), |command| command.map(drop))
         }
-        (Ground::Agent, Action::Inject { .. }) => Err(of_a_fleet("inject: --on and --link are hosts")),
-        (Ground::Agent, Action::Partition { .. }) => Err(of_a_fleet("partition: it is between hosts")),
-        (Ground::Agent, Action::Matrix(_)) => Err(of_a_fleet("matrix: it is between hosts")),
-        (Ground::Fleet(fleet) | Ground::Lab(fleet), Action::Inject { on, args, .. }) => {
-            let told = inject(fleet, on.as_ref(), args).and_then(|told| check_told(fleet, &told));
-            told.map_err(|why| format!("inject: {why}"))
-        }
-        (Ground::Fleet(fleet) | Ground::Lab(fleet), Action::Partition { on, args, .. }) => {
-            let told = partition(fleet, on.as_ref(), args).and_then(|told| check_told(fleet, &told));
-            told.map_err(|why| format!("partition: {why}"))
-        }
-        (
-            Ground::Agent | Ground::Fleet(_) | Ground::Lab(_),
-            Action::Restore(_)
-            | Action::Run { .. }
-            | Action::Confirm(_)
-            | Action::Observe(_)
-            | Action::Matrix(_),
-        ) => Ok(()),
     }
-}
-
-fn chosen(fleet: &Fleet, on: Option<&Selector>) -> Result<BTreeSet<String>, String> {
-    match on {
-        Some(on) => fleet.select(on).map_err(|error| error.to_string()),
-        None => Ok(fleet.hosts.keys().cloned().collect()),
-    }
-}
-
-fn inject(fleet: &Fleet, on: Option<&Selector>, args: &InjectArgs) -> Result<Told, String> {
-    let hosts = chosen(fleet, on)?;
-    let specs = match (&args.link, on) {
-        (Some(link), _) => link_orders(fleet, link, args),
-        (None, Some(_)) => orders(fleet, &hosts, args),
-        (None, None) => {
-            return Err(
-                "on which hosts? --on '*' is all of them, and --link NAME those at its end".to_owned()
-            );
-        }
-    };
-    let specs = specs.map_err(|error| error.to_string())?;
-    let others = specs.keys().filter(|host| !hosts.contains(*host)).cloned().collect::<Vec<_>>();
-    if !others.is_empty() {
-        return Err(format!("{}: not among the hosts of --on", others.join(", ")));
-    }
-    let hit = specs.keys().cloned().collect();
-    Ok(Told { specs, hit, together: args.together })
-}
-
-fn partition(fleet: &Fleet, on: Option<&Selector>, args: &PartitionArgs) -> Result<Told, String> {
-    let hosts = chosen(fleet, on)?.into_iter().collect::<Vec<_>>();
-    let parted = parted(fleet, &hosts, args)?;
-    let hit = parted.cuts.hit(&parted.parties);
-    Ok(Told { specs: parted.specs, hit, together: args.together })
-}
-
-fn check_told(fleet: &Fleet, told: &Told) -> Result<(), String> {
-    let has_agent = |host: &&String| fleet.hosts.get(*host).is_some_and(|host| host.agent.is_some());
-    let without = told.specs.keys().filter(|host| !has_agent(host)).cloned().collect::<Vec<_>>();
-    if !without.is_empty() {
-        return Err(format!("{}: no agent there that could be told: leave it out", without.join(", ")));
-    }
-    if told.specs.is_empty() {
-        return Err("there is no host to tell".to_owned());
-    }
-    if let Some(spec) = told.specs.values().find(|spec| spec.duration < SHORTEST) {
-        let asked = spec.duration;
-        return Err(format!(
-            "{asked} is over before every host could tell that it has started: --for {SHORTEST} at least"
-        ));
-    }
-    let most = told.together.max_share.unwrap_or(fleet.max_share);
-    if most == Percent::ALL {
-        return Ok(());
-    }
-    fleet.check_share(&told.hit, most).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
