@@ -69,6 +69,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::LabHost(host) => lab::host::hold(&host),
         Verb::LabEnter(args) => Err(lab::host::become_program(&args)),
         Verb::LabInit(args) => lab::offspring::init(&args),
+        Verb::LabSweep(args) => lab::sweeper::sweep(&args),
         Verb::LabRespond(respond) => demo::redis::respond(&respond),
         Verb::Profiles => cmd::profiles::run(json),
         Verb::Completions(args) => cmd::completions::run(&args),

@@ -28,13 +28,9 @@ fn a_killed_holder_takes_everything_with_it() {
     let outside = Outside::new(WITH_CHILDREN);
     let before = outside.snapshot();
     outside.lab_ok(&["up", "fleet.toml"]);
-    let sleeping = || {
-        let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        outside.processes().into_iter().filter(|pid| name(*pid) == "sleep\n").count()
-    };
-    assert_eq!(sleeping(), 3, "two of one server and one of the other");
-    // A holder, two hosts, two agents, two first processes, a shell, and those.
-    assert!(outside.processes().len() >= 11, "{:?}", outside.processes());
+    assert_eq!(outside.sleeping().len(), 3, "two of one server and one of the other");
+    // A holder, two hosts, two agents, two first processes, a sweeper, a shell, and those.
+    assert!(outside.processes().len() >= 12, "{:?}", outside.processes());
     kill(Pid::from_raw(outside.holder()), Signal::SIGKILL).unwrap();
     outside.until_no_process();
     before.0.assert_same(&outside.snapshot().0, "after the holder was killed");
@@ -85,5 +81,56 @@ fn giving_up_while_it_is_raised_leaves_nothing() {
     assert!(told.contains("is not ready yet"), "{told}");
     kill(Pid::from_raw(up.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     up.wait().unwrap();
+    outside.until_no_process();
+}
+
+/// A step and a marker that take long, with what they have started; that of the step is in a process group of its own.
+const LONG_COMMANDS: &str = "
+name: long
+markers:
+  m: {write: 'sleep 1000; true', read: 'true', timeout: 10m, from: a}
+longest: 20m
+timeline:
+  - {at: T, inject: '--loss 1% --peer b --on a --for 5s --max-share 100%'}
+  - {at: T+1s, name: long, run: 'setsid sleep 1000; true', timeout: 10m}
+";
+
+#[test]
+fn a_killed_run_takes_its_commands_with_it() {
+    for outside in [Outside::new, Outside::for_anybody] {
+        let outside = outside("[hosts.a]\naddress = '10.0.0.1'\n[hosts.b]\naddress = '10.0.0.2'\n");
+        let before = outside.snapshot();
+        std::fs::write(outside.dir.path().join("day.yaml"), LONG_COMMANDS).unwrap();
+        let mut run = outside.command(&["run", "day.yaml", "--fleet", "fleet.toml", "--lab", "--yes"]);
+        run.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = outside.network.app.run(|| run.spawn().unwrap());
+        let begun = Instant::now();
+        while outside.sleeping().len() < 2 {
+            assert!(begun.elapsed() < 4 * SLACK, "{:?}", outside.processes());
+            assert!(run.try_wait().unwrap().is_none(), "it is over already");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for pid in outside.sleeping() {
+            let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+            assert!(environment.contains("PARTITION_AGENT_FLEET=/run/lab/fleet.toml\0"), "{environment}");
+            assert!(!environment.contains("PARTITION_AGENT_TOKEN_FILE="), "{environment}");
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+        outside.until_no_process();
+        before.0.assert_same(&outside.snapshot().0, "after the run was killed");
+    }
+}
+
+#[test]
+fn a_killed_holder_takes_what_was_started_by_hand_with_it() {
+    let outside = Outside::new("[hosts.a]\naddress = '10.0.0.1'\n");
+    outside.lab_ok(&["up", "fleet.toml"]);
+    for host in ["a", "controller"] {
+        let words = ["lab", "exec", host, "--", "sh", "-c", "setsid sleep 1000 & exit"];
+        assert!(outside.network.app.run(|| outside.command(&words).status().unwrap()).success());
+    }
+    assert_eq!(outside.sleeping().len(), 2);
+    kill(Pid::from_raw(outside.holder()), Signal::SIGKILL).unwrap();
     outside.until_no_process();
 }

@@ -138,6 +138,12 @@ impl Outside {
         pids.filter(carries).collect()
     }
 
+    /// Those of them that are `sleep`.
+    fn sleeping(&self) -> Vec<u32> {
+        let name = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        self.processes().into_iter().filter(|pid| name(*pid) == "sleep\n").collect()
+    }
+
     fn until_no_process(&self) {
         let begun = Instant::now();
         while !self.processes().is_empty() {

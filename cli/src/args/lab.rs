@@ -78,6 +78,14 @@ pub struct LabEnterArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct LabSweepArgs {
+    /// The process that made the lab.
+    pub parent: u32,
+    /// The processes that hold its hosts.
+    pub hosts: Vec<u32>,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct LabRespondArgs {
     pub at: SocketAddr,
 }

@@ -15,10 +15,12 @@ mod target;
 mod timing;
 mod values;
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
@@ -31,8 +33,8 @@ pub use gameday::{NoteArgs, RunArgs};
 pub use inject::{InjectArgs, TogetherArgs};
 pub use kinds::KindArgs;
 pub use lab::{
-    LabArgs, LabEnterArgs, LabExecArgs, LabHoldArgs, LabHostArgs, LabNameArgs, LabRespondArgs, LabUpArgs,
-    LabVerb,
+    LabArgs, LabEnterArgs, LabExecArgs, LabHoldArgs, LabHostArgs, LabNameArgs, LabRespondArgs, LabSweepArgs,
+    LabUpArgs, LabVerb,
 };
 pub use partition::PartitionArgs;
 pub use report::{CompareArgs, RenderArgs, ReportArgs, ReportVerb};
@@ -60,6 +62,16 @@ pub struct Args {
     pub json: bool,
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// The variables that stand for arguments, of whichever verb.
+pub fn variables() -> &'static [OsString] {
+    fn of(command: &clap::Command) -> Vec<OsString> {
+        let own = command.get_arguments().filter_map(|argument| argument.get_env()).map(OsStr::to_owned);
+        own.chain(command.get_subcommands().flat_map(of)).collect()
+    }
+    static ALL: LazyLock<Vec<OsString>> = LazyLock::new(|| of(&Args::command()));
+    &ALL
 }
 
 const EXAMPLES: &str = "\
@@ -121,6 +133,8 @@ pub enum Verb {
     LabEnter(LabEnterArgs),
     #[command(hide = true)]
     LabInit(LabEnterArgs),
+    #[command(hide = true)]
+    LabSweep(LabSweepArgs),
     #[command(hide = true)]
     LabRespond(LabRespondArgs),
 }
@@ -228,11 +242,18 @@ pub struct DemoArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn variables_are_those_of_the_arguments() {
+        let mut all = variables().to_vec();
+        all.sort_unstable();
+        let known = ["", "_FLEET", "_TLS_CA", "_TLS_CERT", "_TLS_KEY", "_TOKEN_FILE"];
+        assert_eq!(all, known.map(|end| OsString::from(format!("PARTITION_AGENT{end}"))));
     }
 
     #[test]

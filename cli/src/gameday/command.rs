@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::excerpt::excerpt;
 use super::probe::Place;
+use crate::lab;
 
 /// What is kept of each output, where nobody needs more.
 pub const KEPT: usize = 64 * 1024;
@@ -38,7 +39,7 @@ pub struct Command {
     pub place: Place,
     /// That of the game day's file.
     pub directory: PathBuf,
-    /// Besides what this program has.
+    /// Besides what this program has, or in a lab what everybody has there.
     pub environment: Vec<(&'static str, String)>,
     /// Then its process group is killed.
     pub timeout: Duration,
@@ -154,7 +155,11 @@ impl Command {
 
     async fn supervise(self, stopped: oneshot::Receiver<()>) -> io::Result<Done> {
         let begun = Instant::now();
-        let mut child = Process::new("sh")
+        let mut process = Process::new("sh");
+        if lab::is_isolated() {
+            lab::environment(process.as_std_mut());
+        }
+        let mut child = process
             .arg("-c")
             .arg(&self.line)
             .current_dir(&self.directory)

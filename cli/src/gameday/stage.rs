@@ -12,7 +12,7 @@ use super::markers::Markers;
 use super::probe::Place;
 use super::questions::Questions;
 use crate::interrupt::Interrupt;
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
 use crate::team::Team;
 
 pub struct Stage {
@@ -36,10 +36,7 @@ pub struct Stage {
 impl Stage {
     /// A shell command of a step, here.
     pub fn command(&self, line: &str, step: &str, timeout: Duration) -> Command {
-        let mut environment = vec![("RUN", self.run.clone()), ("STEP", step.to_owned())];
-        if self.places.lab.is_some() {
-            environment.push(("PARTITION_AGENT_FLEET", lab::FLEET.to_owned()));
-        }
+        let environment = vec![("RUN", self.run.clone()), ("STEP", step.to_owned())];
         let (line, directory) = (line.to_owned(), self.day.directory());
         Command { line, place: Place::Here, directory, environment, timeout, keep: KEPT }
     }

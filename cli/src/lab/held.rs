@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::process::{self, Process};
+use super::namespaces::Namespaces;
+use super::process::Process;
 use super::{CONTENTS, Contents};
 use crate::exit::Failure;
 
@@ -139,43 +140,4 @@ impl Held {
         }
         Ok(())
     }
-}
-
-/// Network namespaces. They are held open, so that nobody else's gets the number of one of them.
-struct Namespaces {
-    numbers: Vec<u64>,
-    _held: Vec<File>,
-}
-
-impl Namespaces {
-    /// That of a holder, and those of its hosts.
-    fn of(holder: u32) -> Self {
-        let is_its =
-            |pid: &u32| process::stat(*pid).and_then(|stat| process::parent_in(&stat)) == Some(holder);
-        let all = process::all().filter(is_its).chain([holder]);
-        let held = all.filter_map(|pid| File::open(namespace(pid)).ok()).collect::<Vec<_>>();
-        // A holder that has only just begun is where everybody is.
-        let ours = number(&namespace(std::process::id()));
-        let numbers = held.iter().filter_map(|file| Some(file.metadata().ok()?.ino()));
-        Self { numbers: numbers.filter(|number| Some(*number) != ours).collect(), _held: held }
-    }
-
-    /// Kills every process in one of them; how many there were.
-    fn kill_all(&self) -> usize {
-        let inside = |pid: u32| number(&namespace(pid)).is_some_and(|number| self.numbers.contains(&number));
-        let found = process::all().filter(|pid| inside(*pid)).filter_map(|pid| {
-            let process = Process::open(pid)?;
-            // What has the number now is what was opened.
-            inside(pid).then_some(process)
-        });
-        found.map(|process| process.signal(Signal::KILL)).count()
-    }
-}
-
-fn namespace(pid: u32) -> String {
-    format!("/proc/{pid}/ns/net")
-}
-
-fn number(namespace: &str) -> Option<u64> {
-    fs::metadata(namespace).ok().map(|found| found.ino())
 }

@@ -116,6 +116,12 @@ impl Host {
 /// The parent has ended already.
 pub fn die_with(parent: u32) -> Result<(), Failure> {
     set_pdeathsig(Signal::SIGKILL)?;
+    has_parent(parent)
+}
+
+/// # Errors
+/// The parent has ended already.
+pub fn has_parent(parent: u32) -> Result<(), Failure> {
     // Asked of procfs: in a namespace of processes of our own, parents outside of it are 0.
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     if super::process::parent_in(&stat) == Some(parent) {

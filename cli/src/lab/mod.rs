@@ -7,9 +7,11 @@ pub mod held;
 pub mod host;
 mod isolate;
 pub mod links;
+mod namespaces;
 pub mod offspring;
 pub mod process;
 mod server;
+pub mod sweeper;
 mod written;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use host::Host;
 use links::Bridge;
 use offspring::Family;
 use server::{Agent, Server};
+use sweeper::Sweeper;
 
 pub use blueprint::CONTROLLER;
 pub use isolate::{is_isolated, isolate};
@@ -41,7 +44,7 @@ const RUN: &str = "/run/lab";
 /// The bearer token of its agents.
 const TOKEN: &str = "/run/lab/token";
 /// The fleet, with the agents as they are in the lab.
-pub const FLEET: &str = "/run/lab/fleet.toml";
+const FLEET: &str = "/run/lab/fleet.toml";
 /// What there is, for other processes; there when all is ready.
 const CONTENTS: &str = "/run/lab/lab.json";
 /// The link of the controller, which is the bridge itself.
@@ -49,6 +52,7 @@ const BRIDGE: &str = "lab0";
 
 /// The hosts of a fleet, and what runs on them. Everything goes when this does, or this process.
 pub struct Lab {
+    _sweeper: Sweeper,
     _servers: Vec<Family>,
     _agents: Vec<Agent>,
     hosts: Vec<Host>,
@@ -96,6 +100,7 @@ impl Lab {
         let addresses = CONTROLLER_ADDRESSES.into_iter().filter(|it| it.is_ipv4() || links::has_ipv6());
         links::set_up(BRIDGE, &addresses.collect::<Vec<_>>()).await?;
         let hosts = hosts(&blueprint, &bridge).await?;
+        let sweeper = Sweeper::start(&hosts)?;
         tell(&counted(&blueprint));
 
         // A path without a directory has an empty one.
@@ -116,6 +121,7 @@ impl Lab {
         fs::write(CONTENTS, contents)?;
         let controller = format!("/proc/{}/ns/net", std::process::id()).into();
         let lab = Self {
+            _sweeper: sweeper,
             _servers: servers,
             _agents: agents,
             hosts,

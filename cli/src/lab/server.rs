@@ -14,6 +14,7 @@ use super::blueprint::Run;
 use super::host::{Host, Running, SELF};
 use super::offspring::{Family, told};
 use super::{FLEET, RUN, TOKEN};
+use crate::args::variables;
 use crate::client::Client;
 use crate::exit::Failure;
 
@@ -32,20 +33,10 @@ const STARTS: Duration = Duration::from_millis(300);
 const LINES: usize = 12;
 const BYTES: i64 = 4096;
 
-/// What commands of this program take from their environment. In a lab nothing of the machine's own is meant.
-const VARIABLES: [&str; 6] = [
-    "PARTITION_AGENT",
-    "PARTITION_AGENT_FLEET",
-    "PARTITION_AGENT_TOKEN_FILE",
-    "PARTITION_AGENT_TLS_CA",
-    "PARTITION_AGENT_TLS_CERT",
-    "PARTITION_AGENT_TLS_KEY",
-];
-
-/// The variables of a command in a lab: the lab's fleet, and this program after all others, for whoever has not
-/// installed it.
+/// The variables of a command in a lab: none that are meant for the machine, the lab's fleet, and this program after all others, for
+/// whoever has not installed it.
 pub fn environment(command: &mut Command) {
-    for variable in VARIABLES {
+    for variable in variables() {
         command.env_remove(variable);
     }
     command.env("PARTITION_AGENT_FLEET", FLEET);
