@@ -15,7 +15,7 @@ use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
 use super::desk::Said;
-use super::faults::{self, LEASE, News, Standing};
+use super::faults::{self, Begun, LEASE, News};
 use super::file::{HookEvent, Round};
 use super::log::Log;
 use super::measure::Seen;
@@ -68,7 +68,7 @@ pub struct Course<'a> {
 
 /// A fault, and the task that keeps it.
 struct InForce {
-    standing: Standing,
+    fault: Begun,
     ends_ms: u64,
     stop: signal::Sender<bool>,
     /// It is neither renewed nor ended by anybody: its lease runs out.
@@ -205,31 +205,31 @@ impl<'a> Course<'a> {
     }
 
     /// A fault that has started.
-    pub fn stands(&mut self, step: &str, words: &str, duration: Duration, standing: Standing) {
-        let from_ms = self.log.at(standing.since);
-        let hosts = standing.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
+    pub fn stands(&mut self, step: &str, words: &str, duration: Duration, fault: Begun) {
+        let from_ms = self.log.at(fault.since);
+        let hosts = fault.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
         let count = hosts.len();
         let on = if count > 4 { format!("{count} hosts") } else { hosts.join(", ") };
         self.log.event_at(from_ms, EventKind::Fault, Some(step), format!("{words}, on {on}"));
-        for missing in &standing.missing {
+        for missing in &fault.missing {
             self.log.warn(format!("{step}: not on {missing}"));
         }
         self.seen.first_fault.get_or_insert(from_ms);
         (self.seen.healed, self.seen.recovered) = (None, None);
         self.faults.push(FaultReport {
-            id: standing.id.to_string(),
+            id: fault.id.to_string(),
             step: step.to_owned(),
             words: words.to_owned(),
             from_ms,
             to_ms: None,
-            spread_ms: standing.spread_ms,
+            spread_ms: fault.spread_ms,
             hosts: BTreeMap::new(),
         });
         let (stop, stopped) = signal::channel(false);
-        tokio::task::spawn_local(faults::keep(standing.clone(), stopped, self.tell.clone()));
+        tokio::task::spawn_local(faults::keep(fault.clone(), stopped, self.tell.clone()));
         let ends_ms = from_ms.saturating_add(millis(duration));
-        let in_force = InForce { standing, ends_ms, stop, left_to_kernel: false };
-        self.standing.insert(in_force.standing.id.clone(), in_force);
+        let in_force = InForce { fault, ends_ms, stop, left_to_kernel: false };
+        self.standing.insert(in_force.fault.id.clone(), in_force);
         if let Some(aborted) = &mut self.aborted {
             aborted.not_started = false;
         }
@@ -241,14 +241,14 @@ impl<'a> Course<'a> {
     pub fn lingers(&mut self, step: &str, words: &str, id: FaultId, untold: Vec<Member>) {
         let hosts = untold.iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
         let is_anywhere = !untold.is_empty();
-        let standing = Standing {
+        let fault = Begun {
             id: id.clone(),
             members: untold,
             since: BootTime::now(),
             spread_ms: None,
             missing: Vec::new(),
         };
-        self.stands(step, words, Duration::ZERO, standing);
+        self.stands(step, words, Duration::ZERO, fault);
         if is_anywhere {
             self.log.warn(format!("{step}: {hosts} could not be told: it may be in force there for {LEASE}"));
             let ends = BTreeMap::from([(hosts, "its lease was not renewed".to_owned())]);
@@ -263,7 +263,7 @@ impl<'a> Course<'a> {
         let mut members = BTreeMap::<&str, &Member>::new();
         for in_force in ids.iter().filter_map(|id| self.standing.get(id)) {
             in_force.stop.send_replace(true);
-            members.extend(in_force.standing.members.iter().map(|member| (member.name.as_str(), member)));
+            members.extend(in_force.fault.members.iter().map(|member| (member.name.as_str(), member)));
         }
         members.into_values().cloned().collect()
     }
@@ -304,7 +304,7 @@ impl<'a> Course<'a> {
         }
         for id in ids {
             let Some(in_force) = self.standing.get(&id) else { continue };
-            let left = in_force.standing.members.iter().filter(|member| failed.contains_key(&member.name));
+            let left = in_force.fault.members.iter().filter(|member| failed.contains_key(&member.name));
             let ends = left.map(|member| (member.name.clone(), "its lease was not renewed".to_owned()));
             let ends = ends.collect::<BTreeMap<_, _>>();
             if ends.is_empty() {

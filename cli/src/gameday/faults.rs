@@ -39,7 +39,7 @@ pub enum News {
 
 /// In force.
 #[derive(Clone)]
-pub struct Standing {
+pub struct Begun {
     pub id: FaultId,
     pub members: Vec<Member>,
     pub since: BootTime,
@@ -73,7 +73,7 @@ pub async fn begin(
     id: FaultId,
     command: Command,
     mut stop: watch::Receiver<bool>,
-) -> Result<Standing, NotBegun> {
+) -> Result<Begun, NotBegun> {
     let orders = team.orders(leased(command.specs));
     let how = How { id, best_effort: command.together.best_effort, start_in: None };
     let quiet = Progress::new([], true);
@@ -103,7 +103,7 @@ pub async fn begin(
     let members = orders.iter().filter(started).map(|order| order.member.clone()).collect();
     let spread_ms =
         outcome.spread.map(|spread| f64::from(u32::try_from(spread.micros).unwrap_or(u32::MAX)) / 1e3);
-    Ok(Standing { id: how.id.clone(), members, since, spread_ms, missing: reasons })
+    Ok(Begun { id: how.id.clone(), members, since, spread_ms, missing: reasons })
 }
 
 /// What an agent says while a lease is renewed goes into the report.
@@ -119,8 +119,8 @@ impl Listener for ToReport {
 }
 
 /// Renews the lease of a fault until it is over or `stop` says so.
-pub async fn keep(standing: Standing, mut stop: watch::Receiver<bool>, news: UnboundedSender<News>) {
-    let Standing { id, members, .. } = standing;
+pub async fn keep(fault: Begun, mut stop: watch::Receiver<bool>, news: UnboundedSender<News>) {
+    let Begun { id, members, .. } = fault;
     let listener = ToReport(news.clone());
     let stopped = async || drop(stop.wait_for(|stop| *stop).await);
     let (held, ends) = hold(members, &id, LEASE, stopped, &listener).await;

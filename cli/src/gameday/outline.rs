@@ -1,19 +1,18 @@
 //! A game day before it runs, for people: what happens when.
 
-use super::file::{Action, Condition, GameDay, Round, Step};
+use super::file::{Action, At, Condition, GameDay, Length, Round, Step};
 use super::probe::describe;
 use super::questions::Questions;
-use super::report::words::duration as span;
 
 pub fn outline(day: &GameDay) -> String {
     let rounds = day.rounds.len();
     let many = if rounds == 1 { "one round".to_owned() } else { format!("{rounds} rounds") };
     let mut text = format!("{}: {many}, severity {}\n", day.name, day.severity);
     for (name, probe) in &day.probes {
-        text.push_str(&format!("probe   {name}: {}, every {:?}\n", describe(probe), probe.every));
+        text.push_str(&format!("probe   {name}: {}, every {}\n", describe(probe), Length(probe.every)));
     }
     for (name, marker) in &day.markers {
-        text.push_str(&format!("marker  {name}: every {:?}: {}\n", marker.every, marker.write));
+        text.push_str(&format!("marker  {name}: every {}: {}\n", Length(marker.every), marker.write));
     }
     let questions = Questions::of(day);
     for round in &day.rounds {
@@ -30,26 +29,20 @@ fn round(round: &Round, questions: &Questions) -> String {
     text.push_str(&format!("  steady    {}\n", list(&round.steady)));
     for guard in &round.guards {
         text.push_str(&format!(
-            "  abort     when `{}` for {:?}: {}\n",
-            guard.when, guard.lasts, guard.because
+            "  abort     when `{}` for {}: {}\n",
+            guard.when,
+            Length(guard.lasts),
+            guard.because
         ));
     }
     for step in &round.steps {
         let question = questions.numbered(round.scenario.as_deref(), &step.name);
-        text.push_str(&format!("  {:9} {}: {}\n", time(step.at_ms), step.name, what(step, question)));
+        let at = At(step.at_ms).to_string();
+        text.push_str(&format!("  {at:9} {}: {}\n", step.name, what(step, question)));
     }
-    let within = round.recovery.within;
-    text.push_str(&format!("  recovered when {}, within {within:?}\n", list(&round.recovery.holds)));
+    let within = Length(round.recovery.within);
+    text.push_str(&format!("  recovered when {}, within {within}\n", list(&round.recovery.holds)));
     text
-}
-
-/// `T-1m`, `T+0`, `T+1m 30s`.
-fn time(at_ms: i64) -> String {
-    match at_ms {
-        0 => "T+0".to_owned(),
-        before if before < 0 => format!("T-{}", span(before.unsigned_abs())),
-        after => format!("T+{}", span(after.unsigned_abs())),
-    }
 }
 
 fn what(step: &Step, question: Option<String>) -> String {

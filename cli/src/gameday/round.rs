@@ -136,7 +136,7 @@ async fn cut(course: &mut Course<'_>, step: &Step, words: &str, matrices: &mut V
     let id = fault_id(course.round.scenario.as_deref(), &step.name, &course.stage.run, course.begun);
     let stop = course.stop.subscribe();
     match course.during(faults::begin(&team, id.clone(), command, stop)).await {
-        Ok(standing) => course.stands(&step.name, words, duration, standing),
+        Ok(fault) => course.stands(&step.name, words, duration, fault),
         Err(NotBegun { why, felt, untold }) => {
             if felt || !untold.is_empty() {
                 course.lingers(&step.name, words, id, untold);

@@ -206,8 +206,7 @@ async fn go(
     log.view.clear();
     let outcome = rounds.iter().map(|round| round.outcome).max_by_key(|outcome| gravity(*outcome));
     let outcome = if broken { Outcome::Aborted } else { outcome.unwrap_or(Outcome::NotStarted) };
-    let told = format!("the game day {} is over: {}", day.name, word(outcome));
-    stage.hooks.tell(HookEvent::Finished, &told);
+    stage.hooks.tell(HookEvent::Finished, &format!("the game day {} is over: {}", day.name, told(outcome)));
     stage.hooks.finish(&warn).await;
     while let Ok(warning) = warnings.try_recv() {
         log.warn(warning);
@@ -325,17 +324,13 @@ fn gravity(outcome: Outcome) -> u8 {
     }
 }
 
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed => "failed",
-        Outcome::Aborted => "aborted, everything was healed",
-        Outcome::NotStarted => "not started, nothing was cut",
-    }
+/// `aborted. It was broken off, ...`.
+fn told(outcome: Outcome) -> String {
+    format!("{}. {}", outcome.word().to_lowercase(), outcome.meaning())
 }
 
 fn summary(report: &Report, paths: &report::Paths) -> Result<(), Failure> {
-    let mut text = format!("{}: {}\n", report.name, word(report.outcome));
+    let mut text = format!("{}: {}\n", report.name, told(report.outcome));
     for why in &report.why {
         text.push_str(&format!("  {why}\n"));
     }

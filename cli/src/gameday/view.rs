@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use partition_agent_proto::steers;
 
-use super::report::model::{Event, EventKind};
+use super::report::model::Event;
 use super::report::words::duration as span;
 use crate::render;
 
@@ -86,24 +86,7 @@ impl View {
 
 /// `   12.3s  fault        cut: --loss 100% --peer redis`.
 fn line(event: &Event) -> String {
-    let kind = match event.kind {
-        EventKind::Phase => "phase",
-        EventKind::Step => "step",
-        EventKind::Fault => "fault",
-        EventKind::Restored => "restored",
-        EventKind::Probe => "probe",
-        EventKind::Detected => "detected",
-        EventKind::Alerted => "alerted",
-        EventKind::Recovered => "recovered",
-        EventKind::Expectation => "expected",
-        EventKind::Observation => "observe",
-        EventKind::Confirmed => "confirmed",
-        EventKind::Command => "command",
-        EventKind::Guard => "guard",
-        EventKind::Interrupted => "interrupted",
-        EventKind::Note => "note",
-        EventKind::Warning => "warning",
-    };
+    let kind = event.kind.word();
     let step = event.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
     let seconds = event.at_ms / 1_000;
     let tenths = event.at_ms % 1_000 / 100;
@@ -135,6 +118,7 @@ fn texts(now: &Now<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gameday::report::model::EventKind;
 
     #[test]
     fn an_event_is_one_line() {

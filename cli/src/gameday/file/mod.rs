@@ -32,6 +32,7 @@ use node::{Node, Value};
 pub use against::Ground;
 pub use model::*;
 pub use schema::schema;
+pub use times::{At, Length};
 
 /// The game day that a file describes. `severity` goes before the file's own, and `environment` is asked for `${NAME}`.
 ///
