@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use url::Url;
-
-use super::environment::{Environment, filled};
+use super::environment::Environment;
 use super::got::{Got, Named};
 use super::model::{Hook, Marker, Tell};
 use super::raw::{RawHook, RawMarker};
-use super::values::{Least, length, some};
+use super::values::{Least, length, some, url};
 use crate::mistakes::Mistakes;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -72,7 +70,11 @@ pub fn hooks(
                 command.there().and_then(|command| some("command", command, mistakes)).map(Tell::Command)
             }
             (slack, Got::Missing) => {
-                slack.there().and_then(|slack| self::slack(slack, environment, mistakes))
+                let like = "https://hooks.slack.com/services/...";
+                slack
+                    .there()
+                    .and_then(|slack| url("slack", slack, like, environment, mistakes))
+                    .map(Tell::Slack)
             }
             (_, command) => {
                 let line = command.line().unwrap_or(line);
@@ -85,25 +87,4 @@ pub fn hooks(
         }
     }
     hooks
-}
-
-/// The address is a secret: it is told as it is written.
-fn slack(
-    (line, written): (u64, String),
-    environment: Environment<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Tell> {
-    let url = match filled(&written, environment) {
-        Ok(url) => url.trim().to_owned(),
-        Err(why) => {
-            mistakes.add(line, format!("slack: {why}"));
-            return None;
-        }
-    };
-    let is_web = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !is_web {
-        mistakes.add(line, format!("slack: `{written}` is no URL that takes a POST"));
-        return None;
-    }
-    Some(Tell::Slack(url))
 }

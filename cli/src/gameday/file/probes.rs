@@ -6,13 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use partition_agent_proto::{Host, Peer};
-use url::Url;
 
 use super::environment::{Environment, filled};
 use super::got::{Got, Named};
 use super::model::{Ask, Comparison, Probe};
 use super::raw::{Lasting, RawComparison, RawJson, RawProbe, Status};
-use super::values::{Least, length, some};
+use super::values::{Least, length, some, url};
 use crate::fleet::Text;
 use crate::gameday::probe::{Dial, JsonPath};
 use crate::mistakes::Mistakes;
@@ -292,16 +291,9 @@ impl Checker<'_> {
         Some(place.to_owned())
     }
 
-    /// Secrets may be in it, so that it is told as it is written.
-    fn url(&mut self, key: &str, (line, written): (u64, String)) -> Option<String> {
-        let url = self.filled(key, &(line, written.clone()))?;
-        let web = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        if !Url::parse(url.trim()).is_ok_and(web) {
-            let what = format!("{key}: `{written}` is no URL: write one as http://gateway:8080/healthz");
-            self.wrong(line, &what);
-            return None;
-        }
-        Some(url.trim().to_owned())
+    fn url(&mut self, key: &str, written: (u64, String)) -> Option<String> {
+        let key = format!("probe {}: {key}", self.name);
+        url(&key, written, "http://gateway:8080/healthz", self.environment, self.mistakes)
     }
 
     fn filled(&mut self, key: &str, (line, text): &(u64, String)) -> Option<String> {

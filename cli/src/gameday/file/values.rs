@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use url::Url;
+
+use super::environment::{Environment, filled};
 use super::got::Got;
 use super::raw::Lasting;
 use crate::fleet::Text;
@@ -38,4 +41,22 @@ pub fn some(key: &str, (line, text): (u64, String), mistakes: &mut Mistakes) -> 
         return None;
     }
     Some(text.to_owned())
+}
+
+/// A URL of the web, as `like` is one. Secrets may be in it, so that what is wrong is told as it is written.
+pub fn url(
+    key: &str,
+    (line, written): (u64, String),
+    like: &str,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let web = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let why = match filled(&written, environment) {
+        Ok(url) if Url::parse(url.trim()).is_ok_and(web) => return Some(url.trim().to_owned()),
+        Ok(_) => format!("`{written}` is no URL: write one as {like}"),
+        Err(why) => why,
+    };
+    mistakes.add(line, format!("{key}: {why}"));
+    None
 }

@@ -11,13 +11,13 @@ pub mod fake;
 pub mod fuzzing;
 mod http;
 mod json;
-mod line;
 mod nats;
 mod postgresql;
 mod prober;
 mod prometheus;
 mod question;
 mod redis;
+mod talk;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! NATS: the server says `INFO`, and answers `PING` with `PONG`.
 
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 
-use super::line::line;
+use super::talk::{line, say};
 use crate::gameday::excerpt::{excerpt, reason};
 
 /// `INFO` names every server of a cluster.
@@ -35,8 +35,7 @@ pub async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<String,
         return Err("it wants TLS, which this probe does not have: ask it by `command` or its port by `tcp`"
             .to_owned());
     }
-    stream.write_all(GREETING).await.map_err(|error| format!("the connection breaks off: {error}"))?;
-    stream.flush().await.map_err(|error| format!("the connection breaks off: {error}"))?;
+    say(&mut stream, GREETING).await?;
     for _ in 0..MOST_LINES {
         let answer = line(&mut stream, LONGEST).await?;
         let (verb, rest) = answer.split_once(' ').unwrap_or((&answer, ""));

@@ -3,6 +3,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::talk::{broken, say};
 use crate::gameday::excerpt::reason;
 
 /// Messages of this moment are far shorter.
@@ -22,8 +23,7 @@ const INTERVENTION: &str = "57P";
 /// # Errors
 /// What the server says instead (`the database system is starting up`), or that it is none.
 pub async fn is_ready(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<String, String> {
-    stream.write_all(&startup()).await.map_err(broken)?;
-    stream.flush().await.map_err(broken)?;
+    say(&mut stream, &startup()).await?;
     let kind = stream.read_u8().await.map_err(broken)?;
     let length = stream.read_u32().await.map_err(broken)?;
     // Of what follows; it counts itself.
@@ -42,13 +42,6 @@ pub async fn is_ready(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result
 fn startup() -> Vec<u8> {
     let length = u32::try_from(4 + 4 + PARAMETERS.len()).unwrap_or_default();
     [&length.to_be_bytes(), &VERSION.to_be_bytes(), PARAMETERS].concat()
-}
-
-fn broken(error: std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "it closed the connection without an answer".to_owned(),
-        _ => format!("the connection breaks off: {error}"),
-    }
 }
 
 fn strange() -> String {

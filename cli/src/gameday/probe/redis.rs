@@ -1,8 +1,8 @@
 //! Redis: `PING` is answered with `+PONG`, and by a server that cannot serve with the reason.
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 
-use super::line::line;
+use super::talk::{line, say};
 use crate::gameday::excerpt::{excerpt, reason, without};
 
 /// Errors are shorter.
@@ -25,8 +25,7 @@ pub async fn ping(
         );
     }
     question.extend_from_slice(b"PING\r\n");
-    stream.write_all(&question).await.map_err(|error| format!("the connection breaks off: {error}"))?;
-    stream.flush().await.map_err(|error| format!("the connection breaks off: {error}"))?;
+    say(&mut stream, &question).await?;
     let told = |error: String| match password {
         // A short one is told apart from other words by nothing but itself.
         Some(password) if !password.is_empty() => without(error.replace(password, "***"), password),

@@ -27,6 +27,11 @@ impl Table {
     pub fn is_matrix(&self) -> bool {
         self.rows.iter().flatten().any(|cell| matches!(cell, Cell::Reach(..)))
     }
+
+    /// Whether the column is one of figures, which are under each other from the right.
+    pub fn is_number(&self, column: usize) -> bool {
+        self.rows.iter().all(|row| matches!(row.get(column), Some(Cell::Number(_) | Cell::Reach(..))))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

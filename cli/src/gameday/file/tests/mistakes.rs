@@ -405,7 +405,7 @@ fn of_everything_else() {
                 "8: a hook tells somebody: add `slack` or `command`",
                 "8: on: an empty list: the hook would be told of nothing",
                 "8: slack: `${NO}` is not in the environment: set NO, or write `$${NO}` for this very text",
-                "8: slack: `x` is no URL that takes a POST",
+                "8: slack: `x` is no URL: write one as https://hooks.slack.com/services/...",
                 "8: slack and command are two hooks: write each by itself",
             ],
         ),

@@ -16,7 +16,7 @@ pub fn section(level: u8, table: &Table, id: &str) -> Markup {
                 thead {
                     tr {
                         @for (column, name) in table.head.iter().enumerate() {
-                            th scope="col" class=[is_number(table, column).then_some("n")] { (name) }
+                            th scope="col" class=[table.is_number(column).then_some("n")] { (name) }
                         }
                     }
                 }
@@ -25,10 +25,6 @@ pub fn section(level: u8, table: &Table, id: &str) -> Markup {
         }
         @if !table.legend.is_empty() { p.legend { (table.legend) } }
     }
-}
-
-fn is_number(table: &Table, column: usize) -> bool {
-    table.rows.iter().all(|row| matches!(row.get(column), Some(Cell::Number(_) | Cell::Reach(..))))
 }
 
 fn line(table: &Table, row: &[Cell]) -> Markup {

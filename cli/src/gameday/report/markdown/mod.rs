@@ -100,9 +100,6 @@ impl Page {
         let rows =
             table.rows.iter().map(|row| row.iter().map(|cell| in_cell(&show(cell))).collect::<Vec<_>>());
         let rows = rows.collect::<Vec<_>>();
-        let is_number = |column: usize| {
-            table.rows.iter().all(|row| matches!(row.get(column), Some(Cell::Number(_) | Cell::Reach(..))))
-        };
         let widths = (0..head.len()).map(|column| {
             let cells = std::iter::once(&head).chain(&rows).filter_map(|row| row.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or_default().clamp(3, WIDEST)
@@ -110,14 +107,14 @@ impl Page {
         let widths = widths.collect::<Vec<_>>();
         let line = |cells: &[String]| {
             let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if is_number(column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                if table.is_number(column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
             });
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
         };
         let mut text = line(&head);
         let rule = widths.iter().enumerate().map(|(column, width)| {
             let dashes = "-".repeat(width.saturating_sub(1));
-            if is_number(column) { format!("{dashes}:") } else { format!("-{dashes}") }
+            if table.is_number(column) { format!("{dashes}:") } else { format!("-{dashes}") }
         });
         text.push_str(&format!("| {} |\n", rule.collect::<Vec<_>>().join(" | ")));
         for row in &rows {
