@@ -17,8 +17,8 @@ pub struct Project {
     _alone: File,
 }
 
-/// Removed with the last project that uses it.
-struct Image(String);
+/// Of redis. Removed with the last project that uses it.
+pub struct Image(pub String);
 
 /// A running container, as it is now.
 #[derive(Debug, Clone)]
@@ -43,10 +43,7 @@ impl Project {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("patest{}x{number}", std::process::id());
-        let alone = File::create(std::env::temp_dir().join("partition-agent-tests-docker.lock"))
-            .expect("a temporary file");
-        alone.lock().expect("nobody panicked with it");
-        let project = Self { name, image: Image::shared(), compose, _alone: alone };
+        let project = Self { name, image: Image::shared(), compose, _alone: alone() };
         project.scale_redis(2);
         Some(project)
     }
@@ -187,7 +184,7 @@ impl Container {
 }
 
 impl Image {
-    fn shared() -> Arc<Self> {
+    pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Image>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -231,8 +228,16 @@ impl Drop for Image {
     }
 }
 
+/// For as long as it is kept, no other test has a project.
+pub fn alone() -> File {
+    let alone = File::create(std::env::temp_dir().join("partition-agent-tests-docker.lock"));
+    let alone = alone.expect("a temporary file");
+    alone.lock().expect("nobody panicked with it");
+    alone
+}
+
 /// Of the first version, or the plugin of the second.
-fn compose_program() -> Option<&'static [&'static str]> {
+pub fn compose_program() -> Option<&'static [&'static str]> {
     let programs: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
     let works = |words: &&[&str]| {
         let [program, rest @ ..] = words else { return false };

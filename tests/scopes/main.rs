@@ -8,6 +8,7 @@ mod follow;
 mod netns;
 mod pods;
 mod processes;
+mod testbed;
 mod trace;
 mod units;
 
