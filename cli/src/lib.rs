@@ -13,6 +13,7 @@ mod gameday;
 mod http;
 mod interrupt;
 mod lab;
+mod log;
 mod mistakes;
 mod render;
 mod resolver;

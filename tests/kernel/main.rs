@@ -10,6 +10,7 @@ mod guard;
 mod interfaces;
 mod lease;
 mod listed;
+mod log;
 mod loss;
 mod many;
 mod model;

@@ -76,6 +76,13 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
     assert!(told.contains("confirmed"), "{told}");
     assert!(!reaches(&machine), "the fault is not felt");
 
+    // The journal can be asked for a fault.
+    let lines = machine.run("journalctl -o json PARTITION_AGENT_ID=cut");
+    let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let kinds =
+        lines.map(|line| line["PARTITION_AGENT_KIND"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(kinds, ["injected"]);
+
     // An upgrade while it is in force heals first, and keeps what somebody has configured.
     machine.run("echo '# ours' >> /etc/partition-agent/agent.toml");
     machine.run(&format!("dpkg -i {}", deb("0.1.1")));

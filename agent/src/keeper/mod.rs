@@ -332,7 +332,7 @@ impl<K: Kernel> Keeper<K> {
     /// five times a second.
     fn announce(&self, id: &FaultId, kind: EventKind, text: String) {
         match kind {
-            EventKind::Failed => tracing::warn!(%id, ?kind, "{text}"),
+            EventKind::Failed => tracing::warn!(%id, %kind, "{text}"),
             EventKind::Prepared
             | EventKind::Committed
             | EventKind::Injected
@@ -341,7 +341,7 @@ impl<K: Kernel> Keeper<K> {
             | EventKind::Changed
             | EventKind::Reattached
             | EventKind::Ended
-            | EventKind::Restored => tracing::info!(%id, ?kind, "{text}"),
+            | EventKind::Restored => tracing::info!(%id, %kind, "{text}"),
         }
         let event = Event { at: wall(Duration::ZERO), id: id.clone(), kind, text };
         // Nobody listening is no error.

@@ -25,6 +25,7 @@ use partition_agent_proto::{FaultId, Span};
 
 use crate::client::AgentAddress;
 use crate::completion;
+use crate::log::Format;
 use crate::tls::TlsFiles;
 
 pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
@@ -159,6 +160,9 @@ pub struct ServeArgs {
     /// Keep the privileges that faults in containers and other network namespaces take
     #[arg(long)]
     pub namespaces: bool,
+    /// How the log is written [default: into systemd's journal under systemd, else for people]
+    #[arg(long, value_enum, env = "PARTITION_AGENT_LOG", value_name = "FORMAT")]
+    pub log: Option<Format>,
     /// Tell everything that is wrong with the configuration, and touch nothing
     #[arg(long)]
     pub check_config: bool,

@@ -1,15 +1,14 @@
 //! `serve`: the daemon.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use partition_agent_core::config::{Config, DEFAULT_CONFIG};
 use partition_agent_core::{access, check, daemon};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
+use crate::log;
 use crate::render;
 use crate::tls::TlsFiles;
 
@@ -17,14 +16,7 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Resu
     if args.check_config {
         return check(args, token_file, tls);
     }
-    // Standard error, as systemd and containers expect; RUST_LOG asks for more.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    log::begin(args.log).map_err(|error| Failure::Failed(format!("--log journal: {error}")))?;
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = Config::load(args.config.as_deref()).map_err(|error| failed(&error))?;
     win(args, token_file, tls, &mut config)?;
