@@ -4,6 +4,8 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,8 +14,8 @@ use nix::unistd::Pid;
 /// A machine boots in seconds; a busy one takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Beside what every Debian has: what the test looks with.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nftables,iputils-ping";
+/// Beside what every Debian has: what the tests look with, and what Ansible needs.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nftables,iputils-ping,python3-apt";
 
 pub struct Machine {
     nspawn: Child,
@@ -22,31 +24,35 @@ pub struct Machine {
 }
 
 /// The tree, made once.
-fn tree() -> PathBuf {
-    let tree = crate::top().join("target/debian-bookworm");
-    let done = tree.join("etc/debian_version");
-    if !tree.join("var/lib/dpkg/status").exists() || !done.exists() || tree.join("debootstrap").exists() {
-        let _ = std::fs::remove_dir_all(&tree);
-        let made = Command::new("debootstrap")
-            .args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"])
-            .arg(&tree)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", harness::text(&made.stdout));
-    }
-    tree
+fn tree() -> &'static Path {
+    static TREE: OnceLock<PathBuf> = OnceLock::new();
+    TREE.get_or_init(|| {
+        let tree = crate::top().join("target/debian-bookworm");
+        if !tree.exists() {
+            // Under another name until it is whole.
+            let begun = tree.with_extension("begun");
+            let _ = std::fs::remove_dir_all(&begun);
+            let made = Command::new("debootstrap")
+                .args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"])
+                .arg(&begun)
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{}", harness::text(&made.stdout));
+            std::fs::rename(&begun, &tree).unwrap();
+        }
+        tree
+    })
 }
 
 impl Machine {
-    /// With this directory at `/packages`.
-    pub fn boot(packages: &Path) -> Self {
-        let name = format!("pa-{}", std::process::id());
+    /// With this directory, which both see.
+    pub fn boot(shared: &Path) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("pa-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.arg("--directory").arg(tree());
         nspawn.args(["--boot", "--volatile=overlay", "--private-network", "--register=no", "--keep-unit"]);
-        nspawn
-            .args(["--machine", &name, "--quiet"])
-            .arg(format!("--bind-ro={}:/packages", packages.display()));
+        nspawn.args(["--machine", &name, "--quiet"]).arg(format!("--bind={}", shared.display()));
         // No terminal, and no Ctrl-C of ours.
         nspawn.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let nspawn = nspawn.spawn().unwrap();
@@ -65,6 +71,11 @@ impl Machine {
         self.leader = leader;
         let state = self.output("systemctl is-system-running");
         matches!(harness::text(&state.stdout).trim(), "running" | "degraded")
+    }
+
+    /// Its first process, as it is known here.
+    pub fn leader(&self) -> u32 {
+        self.leader
     }
 
     /// A line of shell on it, as root.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::debian::Machine;
-use crate::make;
+use crate::{deb, make};
 
 const PEER: &str = "10.9.0.2";
 
@@ -26,10 +26,6 @@ impl Host {
 
 fn reaches(machine: &Machine) -> bool {
     machine.output(&format!("ping -n -c 2 -i 0.2 -W 1 {PEER}")).status.success()
-}
-
-fn deb(version: &str) -> String {
-    format!("/packages/partition-agent_{version}_$(dpkg --print-architecture).deb")
 }
 
 /// Another host, one cable away. Without addresses that the kernel makes up, which are tentative for a while.
@@ -56,7 +52,7 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
     let before = Host::look(&machine);
 
     // Installed, it runs: as its own user, with one capability, for root and for those of its group.
-    machine.run(&format!("dpkg -i {}", deb("0.1.0")));
+    machine.run(&format!("dpkg -i {}", deb(packages.path(), "0.1.0")));
     assert_eq!(machine.run("systemctl is-active partition-agent").trim(), "active");
     assert_eq!(machine.run("systemctl is-enabled partition-agent").trim(), "enabled");
     let pid = machine.run("systemctl show -P MainPID partition-agent");
@@ -85,7 +81,7 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
 
     // An upgrade while it is in force heals first, and keeps what somebody has configured.
     machine.run("echo '# ours' >> /etc/partition-agent/agent.toml");
-    machine.run(&format!("dpkg -i {}", deb("0.1.1")));
+    machine.run(&format!("dpkg -i {}", deb(packages.path(), "0.1.1")));
     assert!(reaches(&machine), "the upgrade has not healed");
     assert_eq!(machine.run("dpkg-query -W -f '${Version}' partition-agent"), "0.1.1");
     assert_eq!(machine.run("systemctl is-active partition-agent").trim(), "active");

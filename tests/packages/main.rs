@@ -3,12 +3,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod ansible;
 mod debian;
 mod life;
 mod rpm;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// A package that was made there.
+fn deb(dir: &Path, version: &str) -> String {
+    let architecture = Command::new("dpkg").arg("--print-architecture").output().unwrap();
+    let architecture = harness::text(&architecture.stdout);
+    dir.join(format!("partition-agent_{version}_{}.deb", architecture.trim())).display().to_string()
+}
 
 /// Of this source tree.
 fn top() -> PathBuf {

@@ -20,7 +20,7 @@ struct Testbed {
 
 /// Where what people are to copy is.
 fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/deploy")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a source tree").join("docs/deploy")
 }
 
 impl Testbed {
@@ -32,15 +32,20 @@ impl Testbed {
         }
         let name = format!("patestbed{}", std::process::id());
         let agent = format!("partition-agent-testbed:{}", std::process::id());
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
         let program = dir.path().join("partition-agent");
-        let stripped = Command::new("strip").arg("-o").arg(&program).arg(harness::binary()).status().unwrap();
+        let stripped = Command::new("strip")
+            .arg("-o")
+            .arg(&program)
+            .arg(harness::binary())
+            .status()
+            .expect("strip runs");
         assert!(stripped.success());
         let built = Command::new(deploy().join("image/build"))
             .args(["--tag", &agent, "--binary"])
             .arg(&program)
             .output()
-            .unwrap();
+            .expect("it can be started");
         assert!(built.status.success(), "{}", text(&built.stderr));
         Some(Self { name, redis: Image::shared(), agent, compose: compose?, _alone: alone() })
     }
@@ -54,7 +59,7 @@ impl Testbed {
             .args(words)
             .envs([("REDIS_IMAGE", &self.redis.0), ("AGENT_IMAGE", &self.agent)])
             .output()
-            .unwrap()
+            .expect("it can be started")
     }
 
     #[track_caller]
