@@ -8,6 +8,7 @@ pub mod fake_fleet;
 pub mod fleet;
 pub mod lab;
 pub mod name_server;
+pub mod prometheus;
 pub mod snapshot;
 pub mod stream;
 pub mod terminal;
