@@ -69,6 +69,12 @@ pub fn wall(from_now: Duration) -> String {
     then.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
+/// The wall clock, since 1970.
+pub fn unix() -> Duration {
+    // Before 1970 it is 1970.
+    Duration::try_from(Timestamp::now().duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
+}
+
 /// Wakes a task at a [`BootTime`]: tokio's own timers stand still while the host sleeps.
 pub struct Alarm {
     timer: AsyncFd<Timer>,

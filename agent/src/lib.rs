@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod keeper;
 pub mod kernel;
 mod lines;
+pub mod metrics;
 mod names;
 pub mod netns;
 mod nobody;

@@ -65,6 +65,27 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 17] = [
+        Self::Malformed,
+        Self::Invalid,
+        Self::TooLarge,
+        Self::UnknownName,
+        Self::NotFound,
+        Self::NoSuchRoute,
+        Self::Conflict,
+        Self::TooLate,
+        Self::TooSlow,
+        Self::NotJson,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Busy,
+        Self::Limit,
+        Self::KernelRefused,
+        Self::Journal,
+        Self::Stopping,
+    ];
+
     /// The status that goes with it.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -106,14 +127,37 @@ impl ProblemCode {
     }
 }
 
+/// As on the wire.
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::Invalid => "invalid",
+            Self::TooLarge => "too-large",
+            Self::UnknownName => "unknown-name",
+            Self::NotFound => "not-found",
+            Self::NoSuchRoute => "no-such-route",
+            Self::Conflict => "conflict",
+            Self::TooLate => "too-late",
+            Self::TooSlow => "too-slow",
+            Self::NotJson => "not-json",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Busy => "busy",
+            Self::Limit => "limit",
+            Self::KernelRefused => "kernel-refused",
+            Self::Journal => "journal",
+            Self::Stopping => "stopping",
+        })
+    }
+}
+
 impl Problem {
     /// A problem with its code's title and status.
     #[must_use]
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        let name = serde_json::to_value(code).ok();
-        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown");
         Self {
-            kind: format!("urn:partition-agent:{name}"),
+            kind: format!("urn:partition-agent:{code}"),
             title: code.title().to_owned(),
             status: code.status(),
             code,
@@ -153,5 +197,12 @@ mod tests {
         assert_eq!(json["type"], "urn:partition-agent:kernel-refused");
         assert_eq!(json["status"], 500);
         assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
+    }
+
+    #[test]
+    fn a_code_is_told_as_on_the_wire() {
+        for code in ProblemCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.to_string());
+        }
     }
 }

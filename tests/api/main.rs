@@ -13,6 +13,7 @@ mod instant;
 mod kernel;
 mod kinds;
 mod lease;
+mod metrics;
 mod openapi;
 mod policy;
 mod reach;

@@ -25,6 +25,7 @@ async fn over_tcp_every_route_takes_the_token() {
         ("POST", "/v1/reach"),
         ("GET", "/v1/heard?round=1"),
         ("GET", "/healthz"),
+        ("GET", "/metrics"),
         ("GET", "/openapi.json"),
         ("GET", "/nothing"),
     ] {

@@ -106,6 +106,11 @@ fn as_many_connections_as_there_may_be() {
     let mut stream = unix(&agent);
     stream.write_all(request("DELETE", "/v1/faults", "", "").as_bytes()).unwrap();
     assert_eq!(status(&read_to_end(stream)), 200);
+    // And it is seen there.
+    let mut stream = unix(&agent);
+    stream.write_all(request("GET", "/metrics", "", "").as_bytes()).unwrap();
+    let page = read_to_end(stream);
+    assert!(page.contains(r#"partition_agent_refusals_total{reason="busy"} 1"#), "{page}");
     drop(slow);
     let begun = Instant::now();
     while status(&say(&agent, request("GET", "/v1/clock", "", ""))) != 200 {

@@ -144,6 +144,13 @@ impl Agent {
         })
     }
 
+    /// Its page of metrics.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let scraped = async { self.http.get("http://localhost/metrics").send().await?.text().await };
+        self.runtime.block_on(scraped).expect("the agent answers")
+    }
+
     /// Injects and demands that the kernel confirms it.
     pub fn inject(&self, id: &str, spec: &str) -> FaultStatus {
         let (status, body) = self.ask("PUT", &format!("/v1/faults/{id}"), Some(spec));

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod cgroup;
+pub mod exposition;
 pub mod fake_agent;
 pub mod fake_fleet;
 pub mod fleet;

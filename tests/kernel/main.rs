@@ -13,6 +13,7 @@ mod listed;
 mod log;
 mod loss;
 mod many;
+mod metrics;
 mod model;
 mod names;
 mod nat;

@@ -31,6 +31,8 @@ const LISTENERS: usize = 64;
 const HISTORIES: usize = 1;
 /// Questions for the audit log, each of which reads up to 32 MiB.
 const AUDITS: usize = 1;
+/// Pages of metrics that are made at once: a thousand faults make 160 KiB.
+const SCRAPES: usize = 1;
 /// Questions of who is reached, each of which opens up to thousands of connections.
 const REACHES: usize = 4;
 /// Connections that are tried on request.
@@ -42,6 +44,7 @@ pub struct Bounds {
     listeners: Arc<Semaphore>,
     pub histories: Arc<Semaphore>,
     pub audits: Arc<Semaphore>,
+    pub scrapes: Arc<Semaphore>,
     pub reaches: Arc<Semaphore>,
     pub probes: Arc<Semaphore>,
 }
@@ -53,6 +56,7 @@ impl Default for Bounds {
             listeners: room(LISTENERS),
             histories: room(HISTORIES),
             audits: room(AUDITS),
+            scrapes: room(SCRAPES),
             reaches: room(REACHES),
             probes: room(PROBES),
         }

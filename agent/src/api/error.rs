@@ -19,6 +19,8 @@ impl IntoResponse for Refused {
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        // For those who count refusals: they would have to read the body otherwise.
+        response.extensions_mut().insert(self.0.code);
         if leaves_the_body(self.0.code) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

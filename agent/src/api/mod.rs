@@ -10,6 +10,7 @@ mod faults;
 pub mod fuzzing;
 mod info;
 mod json;
+mod metrics;
 mod openapi;
 mod reach;
 mod role;
@@ -89,6 +90,7 @@ pub fn app(agent: Agent) -> Router {
         .route(Inject, "/v1/reach", post(reach::reach))
         .route(Observe, "/v1/heard", get(reach::heard))
         .route(Observe, "/healthz", get(info::healthz))
+        .route(Observe, "/metrics", get(metrics::metrics))
         .route(Observe, "/openapi.json", get(openapi::openapi))
         .done()
         .fallback(error::no_such_route)

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::{audit, faults, info, reach};
+use super::{audit, faults, info, metrics, reach};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,7 +27,8 @@ use super::{audit, faults, info, reach};
         info::probe,
         reach::reach,
         reach::heard,
-        info::healthz
+        info::healthz,
+        metrics::metrics
     )
 )]
 struct Api;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -22,15 +22,16 @@ use super::{Agent, app};
 use crate::access::{Caller, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
 use crate::audit::Audit;
 use crate::keeper;
+use crate::metrics::Metrics;
 
 /// How many are told at once that there is no room. More are hung up on.
 const TURNED_AWAY: usize = 32;
 
 /// Serves for as long as the process lives.
 pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
-    let audit = agent.keeper.audit().clone();
-    let app = app(agent.apart()).layer(middleware::from_fn_with_state(audit, enter_locally));
-    let rooms = Rooms::new(LOCAL_CONNECTIONS);
+    let books = Books::of(&agent);
+    let rooms = Rooms::new(LOCAL_CONNECTIONS, books.metrics.clone());
+    let app = app(agent.apart()).layer(middleware::from_fn_with_state(books, enter_locally));
     loop {
         let (stream, _) = next(|| listener.accept()).await;
         let app = app.clone();
@@ -47,9 +48,10 @@ pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
 
 /// The same, over TCP, with TLS or without.
 pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
-    let rooms = Rooms::new(remotes.most);
+    let books = Books::of(&agent);
+    let rooms = Rooms::new(remotes.most, books.metrics.clone());
     let secure = remotes.handshakes.clone().map(|handshakes| Arc::new(Secure::new(handshakes)));
-    let gate = Arc::new(Gate { audit: agent.keeper.audit().clone(), remotes });
+    let gate = Arc::new(Gate { books, remotes });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
     let app = app(agent.apart()).layer(middleware::from_fn_with_state(gate, enter_from_afar));
     loop {
@@ -76,6 +78,26 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     }
 }
 
+/// Where is written down what is answered.
+#[derive(Clone)]
+struct Books {
+    audit: Audit,
+    metrics: Metrics,
+}
+
+impl Books {
+    fn of(agent: &Agent) -> Self {
+        Self { audit: agent.keeper.audit().clone(), metrics: agent.keeper.metrics().clone() }
+    }
+
+    async fn record(&self, by: &By, method: &Method, uri: &Uri, response: Response) -> Response {
+        if let Some(code) = response.extensions().get::<ProblemCode>() {
+            self.metrics.refused(*code);
+        }
+        record(&self.audit, by, method, uri, response).await
+    }
+}
+
 /// The place of a connection: taken until the connection has ended, and what it asked for.
 pub type Place = Arc<OwnedSemaphorePermit>;
 
@@ -84,12 +106,13 @@ struct Rooms {
     places: Arc<Semaphore>,
     most: usize,
     waiting: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 impl Rooms {
-    fn new(most: usize) -> Self {
+    fn new(most: usize, metrics: Metrics) -> Self {
         let waiting = Arc::new(Semaphore::new(TURNED_AWAY));
-        Self { places: Arc::new(Semaphore::new(most)), most, waiting }
+        Self { places: Arc::new(Semaphore::new(most)), most, waiting, metrics }
     }
 
     /// In a task of its own: what is said where there is a place, and what where there is none.
@@ -104,7 +127,10 @@ impl Rooms {
     {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             tokio::spawn(served(stream, Arc::new(place)));
-        } else if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
+            return;
+        }
+        self.metrics.refused(ProblemCode::Busy);
+        if let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() {
             let detail = format!("this agent has {} connections already, which is the most", self.most);
             let full = Problem::new(ProblemCode::Busy, detail).hint(
                 "ask again in a moment, or over the unix socket of that host, which has places of its own; \
@@ -128,13 +154,13 @@ struct Arrival {
 
 /// What every request over TCP passes.
 struct Gate {
-    audit: Audit,
+    books: Books,
     remotes: Remotes,
 }
 
 /// Over the unix socket the kernel has said who it is, once for all requests of a connection.
 async fn enter_locally(
-    State(audit): State<Audit>,
+    State(books): State<Books>,
     Extension((Arrival { by, caller }, place)): Extension<(Arrival, Place)>,
     request: Request,
     next: Next,
@@ -146,7 +172,7 @@ async fn enter_locally(
         }
         Err(unknown) => Err((By::Stranger { by, from: UNIX.to_owned() }, unknown)),
     };
-    enter(audit, place, admitted, Request::from_parts(parts, body), next).await
+    enter(books, place, admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Over TCP each request says so itself. That comes first: who is not known is told so, and nothing else.
@@ -168,12 +194,12 @@ async fn enter_from_afar(
             Err((By::Stranger { by: from.clone(), from }, unknown))
         }
     };
-    enter(gate.audit.clone(), place, admitted, Request::from_parts(parts, body), next).await
+    enter(gate.books.clone(), place, admitted, Request::from_parts(parts, body), next).await
 }
 
 /// Hands the caller to the handlers; what came of it is recorded, also of those who are not let in.
 async fn enter(
-    audit: Audit,
+    books: Books,
     place: Place,
     admitted: Result<Caller, (By, Problem)>,
     mut request: Request,
@@ -184,14 +210,14 @@ async fn enter(
         Ok(caller) => caller,
         Err((by, problem)) => {
             let response = Refused(problem).into_response();
-            return record(&audit, &by, &method, &uri, response).await;
+            return books.record(&by, &method, &uri, response).await;
         }
     };
     request.extensions_mut().insert(caller.clone());
     let outlives = changes(&method, &uri);
     let answered = async move {
         let response = next.run(request).await;
-        let response = record(&audit, &By::Caller(caller), &method, &uri, response).await;
+        let response = books.record(&By::Caller(caller), &method, &uri, response).await;
         drop(place);
         response
     };

@@ -26,6 +26,7 @@ struct Failed {
 
 impl<K: Kernel> Keeper<K> {
     pub(super) async fn inject(&mut self, request: Request) -> Result<Injected, Error> {
+        let taken_up = BootTime::now();
         if self.stopping.is_some() {
             return Err(Error::Stopping);
         }
@@ -75,6 +76,7 @@ impl<K: Kernel> Keeper<K> {
         crash::at(Point::AllApplied);
         if let Some(patience) = request.prepare {
             fault.verdict = self.read_back(&fault).await;
+            self.metrics.injected(taken_up.until(BootTime::now()));
             return Ok((true, self.prepared(fault, patience)));
         }
         // The kernel's timeouts began before this moment, so they end no later.
@@ -93,6 +95,7 @@ impl<K: Kernel> Keeper<K> {
         let answer = status(&fault, now);
         crash::at(Point::ReadBack);
         self.ledger.activate(fault);
+        self.metrics.injected(taken_up.until(BootTime::now()));
         self.tell(&id, EventKind::Injected, text);
         crash::at(Point::Active);
         Ok((true, answer))
@@ -372,6 +375,7 @@ impl<K: Kernel> Keeper<K> {
             self.write_end(&id, None, end, fault.hits(), None);
             self.leave_unused().await;
         } else {
+            self.metrics.restore_failed();
             self.ledger.strand(BootTime::now(), fault, end);
         }
         error

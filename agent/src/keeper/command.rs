@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::{Error, Injected, Question, Request, Sources};
 use crate::clock::BootTime;
+use crate::metrics::Tally;
 
 pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -73,6 +74,9 @@ pub enum Command {
     Meets {
         question: Question,
         reply: Reply<Vec<Meets>>,
+    },
+    Tally {
+        reply: Reply<Tally>,
     },
     /// Restore everything, wait until it has drained, and end the task.
     Shutdown {

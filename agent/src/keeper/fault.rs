@@ -128,6 +128,21 @@ impl Fault {
         self.restored_by.clone().map_or(End::Deadline, |who| End::Restored { who })
     }
 
+    /// The instant at which this end was to come, where it had one.
+    pub fn due(&self, end: &End) -> Option<BootTime> {
+        match end {
+            End::Deadline | End::LeaseLost => Some(self.timing.end()),
+            // Not where somebody else restores it before that.
+            End::Restored { who } => (self.restored_by.as_ref() == Some(who)).then(|| self.timing.end()),
+            End::Shutdown
+            | End::AgentDied
+            | End::Vanished { .. }
+            | End::Expired
+            | End::Missed
+            | End::Failed { .. } => None,
+        }
+    }
+
     /// When the agent arms it, for the first time or again.
     pub fn arms(&self) -> Option<BootTime> {
         [self.next_on, self.retry_arm].into_iter().flatten().min()

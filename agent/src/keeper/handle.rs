@@ -7,6 +7,7 @@ use super::command::{Command, Reply};
 use super::{Error, Injected, Question, Request, Sources};
 use crate::audit::Audit;
 use crate::clock::BootTime;
+use crate::metrics::{Metrics, Tally};
 
 /// Cheap to clone. When the last one is dropped, the keeper restores everything and ends.
 #[derive(Clone)]
@@ -14,6 +15,7 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
     audit: Audit,
+    metrics: Metrics,
 }
 
 impl Handle {
@@ -21,14 +23,21 @@ impl Handle {
         commands: mpsc::Sender<Command>,
         events: broadcast::Sender<Event>,
         audit: Audit,
+        metrics: Metrics,
     ) -> Self {
-        Self { commands, events, audit }
+        Self { commands, events, audit, metrics }
     }
 
     /// Where is written down what is asked of the keeper.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Where is counted what happens.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// # Errors
@@ -137,6 +146,14 @@ impl Handle {
     /// Only when the keeper is gone.
     pub async fn meets(&self, question: Question) -> Result<Vec<Meets>, Error> {
         self.ask(|reply| Command::Meets { question, reply }).await
+    }
+
+    /// How faults stand, counted. What they have hit may be a second old.
+    ///
+    /// # Errors
+    /// Only when the keeper is gone.
+    pub async fn tally(&self) -> Result<Tally, Error> {
+        self.ask(|reply| Command::Tally { reply }).await
     }
 
     /// Restores everything and ends the keeper; returns when all that was delayed has arrived.

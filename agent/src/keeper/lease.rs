@@ -42,6 +42,7 @@ impl<K: Kernel> Keeper<K> {
             crash::at(Point::Rearmed);
         }
         self.ledger.renewed(id, now);
+        self.metrics.lease_renewed();
         crash::at(Point::Renewed);
         let fault = self.ledger.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         Ok(status(fault, now))

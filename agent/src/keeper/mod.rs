@@ -20,13 +20,14 @@ mod meets;
 mod request;
 mod restore;
 mod status;
+mod tally;
 mod timing;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use partition_agent_proto::{End, Event, EventKind, FaultId, Feature};
+use partition_agent_proto::{End, Event, EventKind, FaultId, Feature, Hits};
 use tokio::sync::{broadcast, mpsc};
 
 pub use handle::Handle;
@@ -38,6 +39,7 @@ use crate::audit::Audit;
 use crate::clock::{Alarm, BootTime, wall};
 use crate::crash::{self, Point};
 use crate::kernel::{Kernel, Refusal};
+use crate::metrics::Metrics;
 use crate::plan::{Guard, Plan};
 use crate::policy::Policy;
 use command::{Command, Reply};
@@ -67,8 +69,13 @@ struct Keeper<K> {
     ledger: Ledger,
     journal: Journal,
     audit: Audit,
+    metrics: Metrics,
     settings: Settings,
     events: broadcast::Sender<Event>,
+    /// What the faults that are over have hit.
+    past: Hits,
+    /// When the kernel's counters were last read.
+    counted: Option<BootTime>,
     features: Option<Vec<Feature>>,
     /// When to look at what the kernel has announced.
     look_at: Option<BootTime>,
@@ -113,7 +120,7 @@ where
             let begin = async { Keeper::start(settings, open().map_err(StartError::Open)?, sender).await };
             match begin.await {
                 Ok((keeper, alarm)) => {
-                    let _ = started.send(Ok(keeper.audit.clone()));
+                    let _ = started.send(Ok((keeper.audit.clone(), keeper.metrics.clone())));
                     keeper.run(inbox, alarm).await;
                 }
                 Err(error) => drop(started.send(Err(error))),
@@ -122,8 +129,8 @@ where
     };
     std::thread::Builder::new().name("keeper".to_owned()).spawn(run).map_err(StartError::Thread)?;
     let died = || StartError::Thread(io::Error::other("it ended before it began"));
-    let audit = start.recv().map_err(|_| died())??;
-    Ok(Handle::new(commands, events, audit))
+    let (audit, metrics) = start.recv().map_err(|_| died())??;
+    Ok(Handle::new(commands, events, audit, metrics))
 }
 
 impl<K: Kernel> Keeper<K> {
@@ -135,6 +142,7 @@ impl<K: Kernel> Keeper<K> {
         let (mut journal, unfinished, unreadable) = Journal::open(&settings.state_dir)?;
         let dir = settings.state_dir.clone();
         let audit = Audit::open(&dir).map_err(|source| StartError::Audit { dir, source })?;
+        let metrics = Metrics::new(BootTime::now());
         if unreadable > 0 {
             tracing::warn!(
                 unreadable,
@@ -148,6 +156,7 @@ impl<K: Kernel> Keeper<K> {
             let text = "the kernel ended this fault when the earlier agent died";
             tracing::info!(id = %begun.id, "{text}");
             audit.event(&begun.id, EventKind::Ended, text);
+            metrics.ended(&End::AgentDied);
             if let Err(error) =
                 journal.end(wall(Duration::ZERO), None, begun.id, End::AgentDied, Default::default(), None)
             {
@@ -162,8 +171,11 @@ impl<K: Kernel> Keeper<K> {
             ledger,
             journal,
             audit,
+            metrics,
             settings,
             events,
+            past: Hits::default(),
+            counted: None,
             features: None,
             look_at: None,
             stopping: None,
@@ -247,6 +259,7 @@ impl<K: Kernel> Keeper<K> {
                     self.ledger.faults().filter_map(|fault| meets::meets(fault, guard, &question, now));
                 send(reply, Ok(meets.collect()));
             }
+            Command::Tally { reply } => send(reply, Ok(self.tally().await)),
             Command::Shutdown { reply } => {
                 self.restore_all(&End::Shutdown).await;
                 self.stopping = Some(reply);

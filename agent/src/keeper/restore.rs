@@ -63,9 +63,10 @@ impl<K: Kernel> Keeper<K> {
 
     /// Takes a fault out of force. One without queues is gone at once: then this answers whether all else is as before.
     pub(super) async fn unsteer(&mut self, id: &FaultId, end: End) -> Result<Option<Verdict>, Error> {
+        let taken_up = BootTime::now();
         self.refresh_hits().await;
         let Some(fault) = self.ledger.get(id) else { return Ok(None) };
-        let drain = fault.drain();
+        let (drain, due) = (fault.drain(), fault.due(&end));
         let mut refused = None;
         for plan in fault.plans().cloned().collect::<Vec<_>>().into_iter().rev() {
             for step in plan.steps.iter().rev() {
@@ -88,6 +89,8 @@ impl<K: Kernel> Keeper<K> {
             return Err(self.stuck(id, Next::Unsteer, refusal, end));
         }
         let now = BootTime::now();
+        let late = due.filter(|due| *due <= now).map(|due| due.until(now));
+        self.metrics.restored(taken_up.until(now), late);
         self.tell(id, EventKind::Ended, format!("out of force: {end}"));
         self.ledger.unsteered(now, id, end);
         crash::at(Point::Unsteered);
@@ -164,6 +167,8 @@ impl<K: Kernel> Keeper<K> {
         hits: Hits,
         as_before: Option<Verdict>,
     ) {
+        self.metrics.ended(&end);
+        self.past += hits;
         let ended = ended.map(BootTime::nanos);
         if let Err(error) = self.journal.end(wall(Duration::ZERO), ended, id.clone(), end, hits, as_before) {
             tracing::warn!(%id, %error, "the fault is over, but the journal cannot be written");
@@ -171,6 +176,7 @@ impl<K: Kernel> Keeper<K> {
     }
 
     fn stuck(&mut self, id: &FaultId, next: Next, refusal: Refusal, end: End) -> Error {
+        self.metrics.restore_failed();
         self.ledger.refused(BootTime::now(), id, next, end);
         if let Some(fault) = self.ledger.get_mut(id) {
             fault.verdict = Verdict::Mismatch { found: format!("{refusal}; the agent keeps trying") };

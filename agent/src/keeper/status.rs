@@ -56,7 +56,10 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn refresh_hits(&mut self) {
         let plans = self.ledger.faults().flat_map(Fault::plans).collect::<Vec<_>>();
         match self.kernel.hits(&plans).await {
-            Ok(hits) => self.ledger.counted(&hits),
+            Ok(hits) => {
+                self.ledger.counted(&hits);
+                self.counted = Some(BootTime::now());
+            }
             Err(refusal) => tracing::warn!(%refusal, "the counters cannot be read"),
         }
     }

@@ -16,6 +16,7 @@ mod instant;
 mod lease;
 mod limits;
 mod refused;
+mod tally;
 mod timing;
 
 fn request(id: &str, json: &str) -> Request {

@@ -41,6 +41,10 @@ pub struct World {
     pub refuse_enter: Option<String>,
     /// What the rules of each plan have counted; it goes with them.
     pub hits: BTreeMap<u32, Hits>,
+    /// How often they were read.
+    pub counted: usize,
+    /// What the emulator holds.
+    pub held: u64,
     /// Interfaces of every fault.
     pub interfaces: Vec<String>,
     /// Links that a dead agent left.
@@ -299,7 +303,13 @@ impl Kernel for Fake {
     }
 
     async fn hits(&mut self, _: &[&Plan]) -> Result<BTreeMap<u32, Hits>, Refusal> {
-        Ok(self.world().hits.clone())
+        let mut world = self.world();
+        world.counted += 1;
+        Ok(world.hits.clone())
+    }
+
+    fn held(&self) -> u64 {
+        self.world().held
     }
 
     async fn before(&mut self, _: &Place) -> Result<Before, Refusal> {

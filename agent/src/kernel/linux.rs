@@ -218,6 +218,11 @@ impl Kernel for Linux {
         Ok(hits)
     }
 
+    fn held(&self) -> u64 {
+        let spaces = std::iter::once(&self.own).chain(self.others.values());
+        spaces.flat_map(|space| space.emulators.values()).map(|emulator| emulator.counters().held).sum()
+    }
+
     async fn before(&mut self, place: &Place) -> Result<Before, Refusal> {
         let space = self.space(place)?;
         Before::take(&space.within, &space.rtnl).await

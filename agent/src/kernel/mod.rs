@@ -96,6 +96,9 @@ pub trait Kernel {
     /// What these plans have hit so far, by slot.
     async fn hits(&mut self, plans: &[&Plan]) -> Result<BTreeMap<u32, Hits>, Refusal>;
 
+    /// Packets that the emulator holds, wherever it shapes.
+    fn held(&self) -> u64;
+
     /// What others have there: what must be the same when the fault is gone.
     async fn before(&mut self, place: &Place) -> Result<Before, Refusal>;
 
