@@ -22,8 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_rustls::rustls;
 
+use crate::events::Events;
 use crate::exit::Failure;
-use crate::http::events::Events;
 use crate::http::{Http, innermost, of_http};
 use crate::tls::TlsFiles;
 use crate::tls::why::{self, Why};
@@ -261,22 +261,19 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/history?limit={limit}"))).await
     }
 
-    /// What happens to its faults from now on.
-    pub async fn events(&self) -> Answer<Events> {
-        let request = self.request(Method::GET, "/v1/events").body(Full::default());
-        let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
-        let asked = tokio::time::timeout(PATIENCE, self.ways.http.send(request)).await;
-        let asked = asked.map_err(|_| Failure::unanswered(self.at.to_string(), PATIENCE))?;
-        let response = asked.map_err(|error| self.unreachable(&error))?;
-        if response.status().is_success() {
-            return Ok(Events::new(response.into_body()));
-        }
-        let (status, body) = self.whole(response).await?;
-        Err(self.refused(status, &body))
-    }
-
     pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditEntry>> {
         self.send(self.request(Method::GET, &format!("/v1/audit?limit={limit}"))).await
+    }
+
+    /// What happens from now on.
+    pub async fn events(&self) -> Answer<Events> {
+        let request = self.request(Method::GET, "/v1/events");
+        let response = self.answered(self.begin(request, Bytes::new())).await?;
+        if response.status().is_success() {
+            return Ok(Events::of(response.into_body()));
+        }
+        let (status, body) = self.answered(self.read(response)).await?;
+        Err(self.refused(status, &body))
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {
@@ -312,20 +309,28 @@ impl Client {
     }
 
     async fn get_answer(&self, request: Builder, body: Bytes) -> Answer<(StatusCode, Bytes)> {
-        let request = request.body(Full::new(body));
-        let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
-        let answered = tokio::time::timeout(PATIENCE, async {
-            let response = self.ways.http.send(request).await.map_err(|error| self.unreachable(&error))?;
-            self.whole(response).await
-        });
-        answered.await.unwrap_or_else(|_| Err(Failure::unanswered(self.at.to_string(), PATIENCE)))
+        let answer = async { self.read(self.begin(request, body).await?).await };
+        self.answered(answer).await
     }
 
-    async fn whole(&self, response: Response<Incoming>) -> Answer<(StatusCode, Bytes)> {
+    /// The head of an answer.
+    async fn begin(&self, request: Builder, body: Bytes) -> Answer<Response<Incoming>> {
+        let request = request.body(Full::new(body));
+        let request = request.map_err(|error| Failure::Failed(format!("{}: {error}", self.at)))?;
+        self.ways.http.send(request).await.map_err(|error| self.unreachable(&error))
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Answer<(StatusCode, Bytes)> {
         let status = response.status();
         let body = Limited::new(response.into_body(), LONGEST).collect().await;
         let body = body.map_err(|error| self.unreachable(error.as_ref()))?;
         Ok((status, body.to_bytes()))
+    }
+
+    /// In time.
+    async fn answered<T>(&self, answer: impl Future<Output = Answer<T>>) -> Answer<T> {
+        let answered = tokio::time::timeout(PATIENCE, answer).await;
+        answered.unwrap_or_else(|_| Err(Failure::unanswered(self.at.to_string(), PATIENCE)))
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {

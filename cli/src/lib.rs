@@ -1,11 +1,13 @@
 //! `partition-agent`: the daemon and every verb that talks to it.
 
+mod annotate;
 mod args;
 mod ca;
 mod client;
 mod cmd;
 mod completion;
 mod demo;
+mod events;
 mod exit;
 mod fleet;
 mod foreground;
@@ -138,6 +140,13 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
                 Whom::One(access) => cmd::history::run(access, json, args).await,
                 Whom::Many(team) => team::history(&team, json, args).await,
             }
+        }),
+        Verb::Annotate(args) => block_on(async {
+            let team = match whom(access, &fleet).await? {
+                Whom::One(access) => Team::alone(access.client()?),
+                Whom::Many(team) => *team,
+            };
+            annotate::run(&team, json, &args).await
         }),
         Verb::Doctor => block_on(async {
             match whom(access, &fleet).await? {

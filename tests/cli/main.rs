@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod address;
+mod annotate;
 mod audit;
 mod ca;
 mod check_config;

@@ -13,12 +13,13 @@ use serde::de::DeserializeOwned;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the environment, what would change the outcome.
-const AMBIENT: [&str; 13] = [
+const AMBIENT: [&str; 14] = [
     "PARTITION_AGENT",
     "PARTITION_AGENT_COMPLETE",
     "PARTITION_AGENT_FLEET",
     "PARTITION_AGENT_LOG",
     "PARTITION_AGENT_TOKEN_FILE",
+    "PARTITION_AGENT_GRAFANA_TOKEN_FILE",
     "PARTITION_AGENT_TLS_CA",
     "PARTITION_AGENT_TLS_CERT",
     "PARTITION_AGENT_TLS_KEY",

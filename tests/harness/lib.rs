@@ -7,6 +7,7 @@ pub mod exposition;
 pub mod fake_agent;
 pub mod fake_fleet;
 pub mod fleet;
+pub mod grafana;
 pub mod lab;
 pub mod name_server;
 pub mod prometheus;

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod annotate;
 mod ca;
 mod fleet;
 mod gameday;
@@ -28,6 +29,7 @@ use crate::completion;
 use crate::log::Format;
 use crate::tls::TlsFiles;
 
+pub use annotate::AnnotateArgs;
 pub use ca::{CaArgs, CaVerb, InitArgs, IssueArgs, Role};
 pub use fleet::{FleetArgs, FleetVerb, FleetVerbArgs};
 pub use gameday::{NoteArgs, RunArgs};
@@ -104,6 +106,8 @@ pub enum Verb {
     Watch(WatchArgs),
     /// Show the faults that are over
     History(HistoryArgs),
+    /// Draw faults into Grafana, from their start to their end, until Ctrl-C
+    Annotate(AnnotateArgs),
     /// Tell what this kernel can do, what is missing, and which package brings it
     Doctor,
     /// Show the fleet, or what is wrong with it

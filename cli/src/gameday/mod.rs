@@ -8,7 +8,7 @@
 mod command;
 mod course;
 mod desk;
-mod excerpt;
+pub mod excerpt;
 mod faults;
 pub mod file;
 mod hook;

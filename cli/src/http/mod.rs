@@ -2,7 +2,6 @@
 //! one more thing that a fault can cut.
 
 mod connect;
-pub mod events;
 pub mod once;
 
 use std::error::Error;

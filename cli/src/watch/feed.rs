@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use partition_agent_proto::{Event, FaultStatus};
 use tokio::sync::mpsc::Sender;
 
+use crate::events;
 use crate::exit::Failure;
-use crate::http::events::Heard;
 use crate::team::Member;
 use crate::team::fan_out::fan_out;
 use crate::team::progress::{Progress, Step};
@@ -32,10 +32,9 @@ pub enum News {
         host: usize,
         event: Event,
     },
-    /// So many events of it were lost.
+    /// Some events of it were lost.
     Missed {
         host: usize,
-        count: u64,
     },
     /// It does not answer, or tells no events.
     Silent {
@@ -77,10 +76,9 @@ async fn listen_to(host: usize, member: &Member, to: &Sender<News>) {
         let why = match member.client.events().await {
             Ok(mut events) => loop {
                 let news = match events.next().await {
-                    Some(Ok(Heard::Event(event))) => News::Event { host, event },
-                    Some(Ok(Heard::Missed(count))) => News::Missed { host, count },
-                    Some(Err(error)) => break error.to_string(),
-                    None => break "its agent has ended the stream of events".to_owned(),
+                    Some(events::News::Event(event)) => News::Event { host, event },
+                    Some(events::News::Missed) => News::Missed { host },
+                    None => break "its stream of events has ended".to_owned(),
                 };
                 again = AGAIN.0;
                 if to.send(news).await.is_err() {

@@ -81,8 +81,8 @@ async fn lines(members: &[Member]) -> Result<ExitCode, Failure> {
         while let Some(news) = heard.recv().await {
             match news {
                 News::Event { host, event } => render::events::line(&members[host].name, &event)?,
-                News::Missed { host, count } => {
-                    render::complain(&format!("{}: {count} events were lost", members[host].name));
+                News::Missed { host } => {
+                    render::complain(&format!("{}: some events were lost", members[host].name));
                 }
                 News::Silent { host, why } => {
                     render::complain(&format!("{} does not tell: {why}", members[host].name));

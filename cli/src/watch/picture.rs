@@ -84,7 +84,7 @@ impl Picture {
                 }
                 (host, None, format!("does not answer: {why}"))
             }
-            News::Missed { host, count } => (host, None, format!("{count} events were lost")),
+            News::Missed { host } => (host, None, "some events were lost".to_owned()),
             News::Event { host, event } => (host, Some(event.kind), format!("{}: {}", event.id, event.text)),
         };
         self.remember(Happened { at: now, host: Some(host), kind, text });
