@@ -71,8 +71,10 @@ fn a_fault_is_drawn_from_its_start_to_its_end() {
     run(&agent, CUT).done();
     until("a start", || grafana.annotations().len() == 2);
     let said = annotate.end().done();
-    assert!(said.starts_with(&format!("{host}: cut started at ")), "{said}");
-    assert_eq!(said.lines().count(), 3, "{said}");
+    // It says so after it was done, and may be ended in between: of the last one nothing is expected.
+    let told = said.lines().take(2).collect::<Vec<_>>();
+    assert!(told[0].starts_with(&format!("{host}: cut started at ")), "{said}");
+    assert!(told[1].starts_with(&format!("{host}: cut ended at ")), "{said}");
 }
 
 #[test]
@@ -91,8 +93,7 @@ fn a_fault_that_waits_is_drawn_when_it_starts_and_a_flap_once() {
     assert!(end - start >= 1_990, "{one}");
     let said = annotate.end().done();
     let told = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
-    assert_eq!(told.len(), 2, "{said}");
-    assert_eq!((&told[0]["id"], &told[1]["annotated"]), (&"later".into(), &"ended".into()));
+    assert_eq!((&told[0]["id"], &told[0]["annotated"]), (&"later".into(), &"started".into()));
 }
 
 #[test]
