@@ -34,7 +34,7 @@ pub fn bearer(name: &str) -> String {
 }
 
 /// What there is and what there is not.
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 9] = [
     ("GET", "/v1/faults"),
     ("PUT", "/v1/faults/cut"),
     ("DELETE", "/v1/faults"),
@@ -42,6 +42,7 @@ const PATHS: [(&str, &str); 8] = [
     ("GET", "/healthz"),
     ("GET", "/openapi.json"),
     ("GET", "/nothing"),
+    ("DELETE", "/v1/info"),
     ("OPTIONS", "*"),
 ];
 

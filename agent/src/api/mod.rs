@@ -70,7 +70,7 @@ impl Agent {
 /// The routes, each with the role that it takes: more than looking on is asked of whoever changes something, or makes this host send
 /// something where they say. Restoring is never harder than injecting.
 pub fn app(agent: Agent) -> Router {
-    Routes::default()
+    let routes = Routes::default()
         .route(Observe, "/v1/info", get(info::info))
         .route(Observe, "/v1/clock", get(info::clock))
         .route(Observe, "/v1/faults", get(faults::list))
@@ -95,5 +95,8 @@ pub fn app(agent: Agent) -> Router {
         .done()
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_route)
-        .with_state(agent)
+        .with_state(agent);
+    // All of it is one fallback, so that a layer is around everything: axum itself names in a header the methods that a path has, and
+    // around routes a layer would be inside of that.
+    Router::new().fallback_service(routes)
 }
