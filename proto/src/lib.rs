@@ -39,7 +39,7 @@ pub use role::{Role, RoleError};
 pub use scope::{Scope, ScopeError};
 pub use status::{
     Change, Check, Clock, Commit, Connection, Coverage, End, Event, EventKind, FaultStatus, Feature, History,
-    Hits, Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict,
+    Hits, Info, PlaceStatus, ProbeReply, ProbeRequest, State, Verdict, Whoami,
 };
 pub use target::*;
 pub use text::{legible, steers};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{FaultId, FaultSpec, Span};
+use crate::{FaultId, FaultSpec, Role, Span};
 
 /// A fault as it stands. Times are RFC 3339; the deadline itself is kept by the kernel and on the boot clock, so a
 /// step of the wall clock moves what is printed here and not when the fault ends.
@@ -17,6 +17,9 @@ pub struct FaultStatus {
     pub state: State,
     /// As asked.
     pub spec: FaultSpec,
+    /// The same in words, as `status` prints it.
+    #[serde(default)]
+    pub fault: String,
     /// What the names and networks came to: how many address ranges, and the first of them.
     pub addresses: usize,
     /// At most 16 of them, as `10.0.0.5` or `10.0.0.5:6379`.
@@ -242,6 +245,9 @@ pub struct History {
     pub id: FaultId,
     /// As asked.
     pub spec: FaultSpec,
+    /// The same in words, as `history` prints it.
+    #[serde(default)]
+    pub fault: String,
     /// Who asked.
     pub by: String,
     /// RFC 3339.
@@ -315,6 +321,9 @@ impl fmt::Display for End {
 pub struct Info {
     /// Of the agent.
     pub version: String,
+    /// What the host calls itself.
+    #[serde(default)]
+    pub host: String,
     /// Of the kernel.
     pub kernel: String,
     /// Process id of the agent.
@@ -327,6 +336,15 @@ pub struct Info {
     pub features: Vec<Feature>,
     /// Which faults that makes, where, and by what.
     pub coverage: Vec<Coverage>,
+}
+
+/// `GET /v1/whoami`: whoever asks, as the agent knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Whoami {
+    /// As it is written down of what they inject.
+    pub by: String,
+    /// What they may do.
+    pub role: Role,
 }
 
 /// One kind of fault, in one kind of scope, by one engine.

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use harness::fake_agent::Options;
 use partition_agent_core::resolve::Peers;
-use partition_agent_proto::{Check, FaultStatus, Info, KEEP_HEADER, ProbeReply, ProblemCode};
+use partition_agent_proto::{
+    Check, FaultSpec, FaultStatus, Info, KEEP_HEADER, ProbeReply, ProblemCode, Role, Whoami,
+};
 
 use crate::client::{Api, LOSS, Reply};
 
@@ -20,6 +22,29 @@ async fn info_tells_version_kernel_clock_and_features() {
     let after: Info = api.get("/v1/info").await.json(200);
     assert_eq!(after.faults, 1);
     assert!(after.clock.boot_ns > before.clock.boot_ns && after.clock.wall.ends_with('Z'), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_caller_is_told_who_they_are() {
+    let api = Api::start();
+    let me: Whoami = api.get("/v1/whoami").await.json(200);
+    assert_eq!(me.role, Role::Admin);
+    assert!(me.by.starts_with(&format!("uid {} (pid ", nix::unistd::getuid())), "{me:?}");
+    let me: Whoami = Reply::to(api.request_tcp("GET", "/v1/whoami")).await.json(200);
+    assert!(me.role == Role::Admin && me.by.starts_with("127.0.0.1:"), "{me:?}");
+    api.get("/v1/whoami?who=else").await.refused(ProblemCode::Invalid, "unknown field `who`");
+}
+
+#[tokio::test]
+async fn faults_are_told_in_words_too_and_so_is_the_host() {
+    let api = Api::start();
+    let words = serde_json::from_str::<FaultSpec>(LOSS).unwrap().to_string();
+    assert_eq!(api.put("a", LOSS).await.fault, words);
+    assert_eq!(api.faults().await[0].fault, words);
+    api.delete("/v1/faults/a").await;
+    assert_eq!(api.history().await[0].fault, words);
+    let info: Info = api.get("/v1/info").await.json(200);
+    assert_eq!(info.host, nix::sys::utsname::uname().unwrap().nodename().to_str().unwrap());
 }
 
 #[tokio::test]

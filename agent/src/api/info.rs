@@ -1,24 +1,28 @@
 //! What an agent tells of itself, of the past, and of what it can reach.
 
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Sse;
 use axum::response::sse::{self, KeepAlive};
 use futures_util::Stream;
 use futures_util::stream;
 use ipnetwork::NetworkSize;
+use nix::sys::utsname::UtsName;
 use partition_agent_proto::{
     Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
+    Whoami,
 };
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Agent;
 use super::decode::{Asked, Body, Nothing, Page};
 use super::error::Refused;
+use crate::access::Caller;
 use crate::clock::{BootTime, wall};
 use crate::kernel::coverage;
 use crate::probe::connect;
@@ -30,11 +34,15 @@ type Answer<T> = Result<T, Refused>;
               (status = "4XX", body = Problem, content_type = "application/problem+json"),
               (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Info>> {
-    let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let uname = nix::sys::utsname::uname().ok();
+    let own = |part: fn(&UtsName) -> &OsStr| {
+        uname.as_ref().map(|uname| part(uname).to_string_lossy().into_owned()).unwrap_or_default()
+    };
     let features = agent.keeper.features().await?;
     Ok(Json(Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        kernel: kernel.unwrap_or_default(),
+        host: own(UtsName::nodename),
+        kernel: own(UtsName::release),
         pid: std::process::id(),
         faults: agent.keeper.list().await?.len(),
         clock: clocks(),
@@ -53,6 +61,13 @@ fn clocks() -> Clock {
               (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
     Json(clocks())
+}
+
+/// Whoever asks, and what they may do. Waits for nothing else, so that it can be asked first.
+#[utoipa::path(get, path = "/v1/whoami", responses((status = 200, body = Whoami),
+              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn whoami(Extension(caller): Extension<Caller>, _: Asked<Nothing>) -> Json<Whoami> {
+    Json(Whoami { by: caller.to_string(), role: caller.role })
 }
 
 /// Faults that are over, newest first.

@@ -73,6 +73,7 @@ pub fn app(agent: Agent) -> Router {
     let routes = Routes::default()
         .route(Observe, "/v1/info", get(info::info))
         .route(Observe, "/v1/clock", get(info::clock))
+        .route(Observe, "/v1/whoami", get(info::whoami))
         .route(Observe, "/v1/faults", get(faults::list))
         .route(Inject, "/v1/faults", post(faults::inject).delete(faults::restore_all))
         .route(Observe, "/v1/faults/{id}", get(faults::get))

@@ -12,6 +12,7 @@ use super::{audit, faults, info, metrics, reach};
     paths(
         info::info,
         info::clock,
+        info::whoami,
         faults::list,
         faults::inject,
         faults::restore_all,

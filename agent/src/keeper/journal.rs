@@ -257,6 +257,7 @@ fn over_in(current: Backwards, previous: Backwards, most: usize) -> io::Result<V
                         let spec = *spec;
                         *slot = Some(History {
                             id,
+                            fault: spec.to_string(),
                             spec,
                             by,
                             injected_at: at,

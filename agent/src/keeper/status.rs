@@ -131,6 +131,7 @@ pub(super) fn status(fault: &Fault, now: BootTime) -> FaultStatus {
         id: fault.id.clone(),
         state: state(fault, now),
         spec: fault.spec.clone(),
+        fault: fault.spec.to_string(),
         addresses: targets.len(),
         first_addresses: targets.iter().take(FIRST_ADDRESSES).map(ToString::to_string).collect(),
         places: fault.plans().map(place).collect(),
