@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+mod console;
 mod engine;
 mod events;
 mod faults;

@@ -6,6 +6,7 @@
 mod bodies;
 mod browsers;
 mod certificates;
+mod console;
 mod floods;
 mod locals;
 mod pki;

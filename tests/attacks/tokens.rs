@@ -34,7 +34,7 @@ pub fn bearer(name: &str) -> String {
 }
 
 /// What there is and what there is not.
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 10] = [
     ("GET", "/v1/faults"),
     ("PUT", "/v1/faults/cut"),
     ("DELETE", "/v1/faults"),
@@ -43,6 +43,7 @@ const PATHS: [(&str, &str); 9] = [
     ("GET", "/openapi.json"),
     ("GET", "/nothing"),
     ("DELETE", "/v1/info"),
+    ("POST", "/"),
     ("OPTIONS", "*"),
 ];
 

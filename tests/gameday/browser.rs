@@ -1,17 +1,13 @@
-//! A real browser: Chromium, without a window.
+//! A real browser that opens a page and ends: what the page is then, what it logged, how it looks.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use harness::browser::{PATIENCE, chromium};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-
-/// A page takes it two seconds; a machine that is busy with other tests much longer.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// With a profile of its own for each page, in a directory that is gone with it.
 pub struct Browser {
@@ -41,25 +37,12 @@ impl Browser {
     pub fn open(&self, page: &Path, size: (u32, u32), more: &[&str]) -> Said {
         let profile = tempfile::tempdir_in(self.dir.path()).unwrap();
         let (stdout, stderr) = (profile.path().join("stdout"), profile.path().join("stderr"));
-        let mut command = Command::new("chromium");
+        let mut command = chromium(profile.path(), size);
         command
-            .args([
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-                "--enable-logging=stderr",
-            ])
-            .args(["--disable-background-networking", "--disable-component-update", "--no-first-run"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("--window-size={},{}", size.0, size.1))
             .args(more)
             .arg(format!("file://{}", page.display()))
-            .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())
-            .stderr(File::create(&stderr).unwrap())
-            // Its helpers end with it.
-            .process_group(0);
+            .stderr(File::create(&stderr).unwrap());
         let mut child = command.spawn().unwrap();
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let begun = Instant::now();

@@ -2,6 +2,7 @@
 //! snapshots taken with other tools than the agent's own code.
 
 pub mod agent;
+pub mod browser;
 pub mod cgroup;
 pub mod exposition;
 pub mod fake_agent;

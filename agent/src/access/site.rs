@@ -9,8 +9,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use partition_agent_proto::{Problem, ProblemCode};
 
-/// W3C, Fetch Metadata Request Headers.
+/// W3C, Fetch Metadata Request Headers. No script can set them.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The names that this host may be called by.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,26 @@ fn without_port(host: &str) -> Option<&str> {
 /// # Errors
 /// Says which header is wrong.
 pub fn own_site(request: &Parts, hosts: Option<&Hosts>) -> Result<(), Problem> {
+    own_host(request, hosts)?;
+    own_fetch(request)
+}
+
+/// The same, for what says nothing of the host: a page of another site may link to it, as its reader comes along and sees where they
+/// are. It may neither frame it nor load it.
+///
+/// # Errors
+/// Says which header is wrong.
+pub fn own_site_or_link(request: &Parts, hosts: &Hosts) -> Result<(), Problem> {
+    own_host(request, Some(hosts))?;
+    let says = |name: HeaderName, what| only(&request.headers, &name) == Ok(Some(what));
+    if says(SEC_FETCH_MODE, "navigate") && says(SEC_FETCH_DEST, "document") {
+        return Ok(());
+    }
+    own_fetch(request)
+}
+
+/// By `Host`, and by `Origin`, which has to be the same.
+fn own_host(request: &Parts, hosts: Option<&Hosts>) -> Result<(), Problem> {
     let malformed = |detail: &str| Problem::new(ProblemCode::Malformed, detail);
     let refused = |detail: String| Problem::new(ProblemCode::Forbidden, detail);
     let host = only(&request.headers, &HOST)
@@ -83,15 +105,19 @@ pub fn own_site(request: &Parts, hosts: Option<&Hosts>) -> Result<(), Problem> {
         let detail = format!("the request comes from a page of another site, `{}`", origin.escape_debug());
         return Err(refused(detail));
     }
-    let site = only(&request.headers, &SEC_FETCH_SITE)
-        .map_err(|()| malformed("the request has more than one Sec-Fetch-Site"))?;
-    match site {
+    Ok(())
+}
+
+fn own_fetch(request: &Parts) -> Result<(), Problem> {
+    let twice = |()| Problem::new(ProblemCode::Malformed, "the request has more than one Sec-Fetch-Site");
+    match only(&request.headers, &SEC_FETCH_SITE).map_err(twice)? {
         None | Some("same-origin" | "none") => Ok(()),
         Some(site) => {
             let site = site.escape_debug();
-            Err(refused(format!(
+            let detail = format!(
                 "the browser says that a page of another site made it ask: Sec-Fetch-Site is `{site}`"
-            )))
+            );
+            Err(Problem::new(ProblemCode::Forbidden, detail))
         }
     }
 }
@@ -202,6 +228,33 @@ mod tests {
                 "{site}"
             );
         }
+    }
+
+    #[test]
+    fn another_site_may_link_to_what_is_open_and_neither_frame_nor_load_it() {
+        let asks = |mode, dest, more: &[(&'static str, &'static str)]| {
+            let own = [("host", "web-1:7433"), ("sec-fetch-site", "cross-site")];
+            let all = [&own[..], &[("sec-fetch-mode", mode), ("sec-fetch-dest", dest)], more].concat();
+            own_site_or_link(&parts("/", &all), &hosts()).map_err(|refused| refused.code)
+        };
+        assert_eq!(asks("navigate", "document", &[]), Ok(()));
+        for (mode, dest) in [
+            ("navigate", "iframe"),
+            ("navigate", "embed"),
+            ("no-cors", "script"),
+            ("cors", "empty"),
+            ("", "document"),
+        ] {
+            assert_eq!(asks(mode, dest, &[]), Err(ProblemCode::Forbidden), "{mode} {dest}");
+        }
+        let evil = [("origin", "http://evil.example")];
+        assert_eq!(asks("navigate", "document", &evil), Err(ProblemCode::Forbidden));
+        let rebound =
+            [("host", "evil.example"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let refused = own_site_or_link(&parts("/", &rebound), &hosts()).unwrap_err();
+        assert!(refused.detail.contains("`evil.example`"), "{refused}");
+        let plain = [("host", "web-1:7433")];
+        assert_eq!(own_site_or_link(&parts("/", &plain), &hosts()), Ok(()));
     }
 
     #[test]

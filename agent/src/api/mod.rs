@@ -3,6 +3,7 @@
 mod accept;
 mod audit;
 mod bounds;
+mod console;
 mod decode;
 mod error;
 mod faults;
@@ -19,7 +20,6 @@ mod serve;
 
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::routing::{get, post, put};
 use partition_agent_proto::Role::{Admin, Inject, Observe};
 
@@ -34,7 +34,7 @@ use crate::finder::Finder;
 use crate::keeper::Handle;
 use crate::probe::Rounds;
 use bounds::Bounds;
-use role::Routes;
+use role::{App, Routes};
 
 /// What every handler has.
 #[derive(Clone)]
@@ -68,9 +68,14 @@ impl Agent {
 }
 
 /// The routes, each with the role that it takes: more than looking on is asked of whoever changes something, or makes this host send
-/// something where they say. Restoring is never harder than injecting.
-pub fn app(agent: Agent) -> Router {
-    let routes = Routes::default()
+/// something where they say. Restoring is never harder than injecting. The page of the console is for anybody: a browser cannot show a
+/// token before it has a page that asks for one.
+pub fn app(agent: Agent) -> App {
+    Routes::default()
+        .anybody("/", console::PAGE)
+        .anybody("/console.css", console::STYLE)
+        .anybody("/console.js", console::SCRIPT)
+        .anybody("/form.js", console::FORM)
         .route(Observe, "/v1/info", get(info::info))
         .route(Observe, "/v1/clock", get(info::clock))
         .route(Observe, "/v1/whoami", get(info::whoami))
@@ -93,11 +98,5 @@ pub fn app(agent: Agent) -> Router {
         .route(Observe, "/healthz", get(info::healthz))
         .route(Observe, "/metrics", get(metrics::metrics))
         .route(Observe, "/openapi.json", get(openapi::openapi))
-        .done()
-        .fallback(error::no_such_route)
-        .method_not_allowed_fallback(error::no_such_route)
-        .with_state(agent);
-    // All of it is one fallback, so that a layer is around everything: axum itself names in a header the methods that a path has, and
-    // around routes a layer would be inside of that.
-    Router::new().fallback_service(routes)
+        .done(agent)
 }

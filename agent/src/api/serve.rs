@@ -16,10 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::accept::{converse, next, turn_away};
 use super::audit::{By, changes, record};
 use super::bounds::{LOCAL_CONNECTIONS, WRITE_TIME};
+use super::console::part_from_opener;
 use super::error::{Refused, problem};
+use super::role::{App, Open};
 use super::secure::Secure;
 use super::{Agent, app};
-use crate::access::{Caller, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site};
+use crate::access::{Caller, Known, Locals, Peer, Remotes, UNIX, Visitor, own_site, own_site_or_link};
 use crate::audit::Audit;
 use crate::keeper;
 use crate::metrics::Metrics;
@@ -31,7 +33,9 @@ const TURNED_AWAY: usize = 32;
 pub async fn serve_unix(listener: UnixListener, agent: Agent, locals: Locals) {
     let books = Books::of(&agent);
     let rooms = Rooms::new(LOCAL_CONNECTIONS, books.metrics.clone());
-    let app = app(agent.apart()).layer(middleware::from_fn_with_state(books, enter_locally));
+    // Here the kernel always says who it is, so nothing is for anybody.
+    let App { router, open: _ } = app(agent.apart());
+    let app = router.layer(middleware::from_fn_with_state(books, enter_locally));
     loop {
         let (stream, _) = next(|| listener.accept()).await;
         let app = app.clone();
@@ -51,9 +55,10 @@ pub async fn serve_tcp(listener: TcpListener, agent: Agent, remotes: Remotes) {
     let books = Books::of(&agent);
     let rooms = Rooms::new(remotes.most, books.metrics.clone());
     let secure = remotes.handshakes.clone().map(|handshakes| Arc::new(Secure::new(handshakes)));
-    let gate = Arc::new(Gate { books, remotes });
+    let App { router, open } = app(agent.apart());
+    let gate = Arc::new(Gate { books, remotes, open });
     // The outermost: nothing is told to those who are not let in, not even whether there is such a route.
-    let app = app(agent.apart()).layer(middleware::from_fn_with_state(gate, enter_from_afar));
+    let app = router.layer(middleware::from_fn_with_state(gate, enter_from_afar));
     loop {
         let (stream, from) = next(|| listener.accept()).await;
         // A peer that is gone without a word would keep its place until TCP gives up on it, after a quarter of an hour.
@@ -156,6 +161,7 @@ struct Arrival {
 struct Gate {
     books: Books,
     remotes: Remotes,
+    open: Open,
 }
 
 /// Over the unix socket the kernel has said who it is, once for all requests of a connection.
@@ -175,7 +181,8 @@ async fn enter_locally(
     enter(books, place, admitted, Request::from_parts(parts, body), next).await
 }
 
-/// Over TCP each request says so itself. That comes first: who is not known is told so, and nothing else.
+/// Over TCP each request says so itself. That comes first: who is not known is told so, and nothing else. Nobody is asked who they are
+/// for what anybody may read.
 async fn enter_from_afar(
     State(gate): State<Arc<Gate>>,
     Extension((visitor, place)): Extension<(Visitor, Place)>,
@@ -183,16 +190,32 @@ async fn enter_from_afar(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let stranger = || {
+        let from = visitor.from.to_string();
+        By::Stranger { by: from.clone(), from }
+    };
+    if gate.open.has(&parts) {
+        return match own_site_or_link(&parts, &gate.remotes.hosts) {
+            Ok(()) => {
+                let mut response = next.run(Request::from_parts(parts, body)).await;
+                if gate.remotes.handshakes.is_some() || visitor.from.ip().to_canonical().is_loopback() {
+                    part_from_opener(&mut response);
+                }
+                response
+            }
+            Err(wrong) => {
+                let response = Refused(wrong).into_response();
+                gate.books.record(&stranger(), &parts.method, &parts.uri, response).await
+            }
+        };
+    }
     let admitted = match gate.remotes.admit(&visitor, &parts.headers) {
         Ok(Known { caller, here }) => here
             .and_then(|()| own_site(&parts, Some(&gate.remotes.hosts)))
             .and_then(|()| is_json_or_empty(&parts.headers, &body))
             .map(|()| caller.clone())
             .map_err(|wrong| (By::Caller(caller), wrong)),
-        Err(unknown) => {
-            let from = visitor.from.to_string();
-            Err((By::Stranger { by: from.clone(), from }, unknown))
-        }
+        Err(unknown) => Err((stranger(), unknown)),
     };
     enter(gate.books.clone(), place, admitted, Request::from_parts(parts, body), next).await
 }
