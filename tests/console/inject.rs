@@ -13,7 +13,7 @@ fn a_fault_is_injected_by_the_form_seen_live_and_restored_by_a_key() {
     let mut desk = Desk::new();
     desk.enter(INJECTS);
     desk.browser.until(&shows("Nothing is in force"));
-    assert_eq!(desk.browser.ask("document.getElementById('host').textContent"), "web-1");
+    desk.browser.until("document.getElementById('host').textContent === 'web-1'");
 
     // By the keyboard alone: to whom, the plan, and only then the inject.
     desk.tab_to("peers");

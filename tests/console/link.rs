@@ -5,9 +5,12 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use harness::{binary, text};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::desk::{AT, Desk, INJECTS, LOOKS, picture, shows};
+
+const CUT: &str = r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.77.1.2"]},"for":"10m"}"#;
 
 #[test]
 fn an_agent_that_is_killed_is_told_and_one_that_is_back_is_found() {
@@ -16,10 +19,7 @@ fn an_agent_that_is_killed_is_told_and_one_that_is_back_is_found() {
     }
     let mut desk = Desk::new();
     desk.enter(INJECTS);
-    desk.agent().inject(
-        "cut",
-        r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.77.1.2"]},"for":"10m"}"#,
-    );
+    desk.agent().inject("cut", CUT);
     desk.browser.until(&shows("1 in force"));
     let dir = desk.agent.take().unwrap().kill_9();
     desk.browser.until(&shows("No answer from the agent since"));
@@ -36,13 +36,30 @@ fn an_agent_that_is_killed_is_told_and_one_that_is_back_is_found() {
     desk.browser.until("document.getElementById('past-rows').innerText.includes('agent died')");
     assert_eq!(desk.browser.ask("document.getElementById('lost').hidden"), true);
     // And it is live again.
-    desk.agent().inject(
-        "again",
-        r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.77.1.2"]},"for":"10m"}"#,
-    );
+    desk.agent().inject("again", CUT);
     desk.browser.until(&shows("1 in force"));
     let complaints = desk.complaints(&[401]);
     assert!(complaints.iter().all(|complaint| complaint.contains("net::ERR_")), "{complaints:?}");
+}
+
+#[test]
+fn an_agent_that_hangs_is_told_too() {
+    if !harness::has_tool("chromium") {
+        return;
+    }
+    let mut desk = Desk::new();
+    desk.enter(INJECTS);
+    desk.agent().inject("cut", CUT);
+    desk.browser.until(&shows("1 in force"));
+    desk.agent().signal(Signal::SIGSTOP);
+    desk.browser.until(&shows("No answer from the agent since"));
+    desk.browser.until(&shows("1 in force, when last heard"));
+    desk.agent().signal(Signal::SIGCONT);
+    desk.browser.until("document.getElementById('link-words').textContent === 'live'");
+    // The clock has gone on: what is left is what the agent says, but for the time between the two questions.
+    let left = desk.agent().faults()[0].remaining_ms;
+    let shown = desk.browser.ask("[...rows.values()][0].ends - performance.now()").as_f64().unwrap();
+    assert!((shown - left as f64).abs() < 5_000.0, "{shown} and {left}");
 }
 
 #[test]
@@ -64,10 +81,7 @@ fn where_all_places_of_listeners_are_taken_the_page_asks_instead() {
     desk.browser.open(crate::desk::PAGE);
     desk.show(INJECTS);
     desk.browser.until("document.getElementById('link-words').textContent === 'live, by asking'");
-    desk.agent().inject(
-        "cut",
-        r#"{"kinds":[{"loss":{"percent":100}}],"target":{"peers":["10.77.1.2"]},"for":"10m"}"#,
-    );
+    desk.agent().inject("cut", CUT);
     desk.browser.until(&shows("1 in force"));
     desk.send(20, "10.77.1.2:9");
     desk.browser.until("document.querySelector('.hits').innerText.startsWith('20 lost')");

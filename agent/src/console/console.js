@@ -7,8 +7,8 @@
 const READ_EVERY = 1000;
 /** The agent says something every 15 s, if only that it is there. */
 const QUIET = 40_000;
-/** A request that takes longer is lost. An inject may wait for name servers. */
-const PATIENCE = 30_000;
+/** A question that takes longer is lost; so is an order, which may wait for name servers. */
+const PATIENCE = { GET: 10_000, other: 30_000 };
 
 // The page.
 
@@ -82,7 +82,7 @@ async function request(method, path, body, signal) {
 }
 
 async function ask(method, path, body) {
-  const response = await request(method, path, body, AbortSignal.timeout(PATIENCE));
+  const response = await request(method, path, body, AbortSignal.timeout(PATIENCE[method] ?? PATIENCE.other));
   return response.json().catch(() => { throw new Refusal(SILENCE); });
 }
 
@@ -366,16 +366,20 @@ async function whoami() {
   }
 }
 
+function showHost({ host, kernel, version }) {
+  write(byId('host'), host);
+  write(byId('about'), `kernel ${kernel}, partition-agent ${version}`);
+}
+
 /** Who asks, and who is asked. */
 async function meet() {
   const { by, role } = await whoami();
   myRole = role;
-  const [{ host, kernel, version }, past] = await Promise.all([ask('GET', 'v1/info'), ask('GET', 'v1/history?limit=20')]);
-  write(byId('host'), host);
-  write(byId('about'), `kernel ${kernel}, partition-agent ${version}`);
+  // The first who asks has the agent try what the kernel can do. Nobody waits for that.
+  ask('GET', 'v1/info').then(showHost, () => {});
   write(byId('role'), `You are ${by}, and may ${{ observe: 'look on', inject: 'inject and restore', admin: 'do everything' }[role]}.`);
   equip();
-  showPast(past);
+  await refreshPast();
   byId('door').hidden = true;
   byId('desk').hidden = false;
 }
@@ -510,7 +514,8 @@ async function run() {
       wait = 1;
       await follow();
     } catch (error) {
-      problemOf(error);
+      // A mistake of this page is told in the console, and does not end it.
+      if (!(error instanceof Refusal)) reportError(error);
     }
     lose();
     // Whoever comes back to the page, or to the network, does not wait.

@@ -105,7 +105,7 @@ async function showPlan(form) {
     planned = { id: fault.id, body };
     byId('plan-words').replaceChildren(...planWords(fault));
     write(byId('plan-text'), fault.plan ?? '');
-    byId('plan-text').hidden = false;
+    byId('plan-text').hidden = !fault.plan;
     byId('do-inject').disabled = false;
     write(byId('inject-help'), 'Injects what the plan shows. Names are resolved anew.');
     return speak(`The plan is shown: ${fault.fault}`);
@@ -119,7 +119,7 @@ function planWords(fault) {
   const interfaces = fault.places.flatMap((place) => place.interfaces);
   const more = fault.addresses > fault.first_addresses.length ? ` and ${fault.addresses - fault.first_addresses.length} more` : '';
   const facts = [
-    ['Id', fault.id],
+    ['Id', fault.state === 'pending' ? fault.id : `${fault.id}, ${fault.state} already: nothing would happen`],
     ['Hits', `${fault.first_addresses.join(', ')}${more}${interfaces.length ? `, on ${interfaces.join(', ')}` : ''}`],
     ['Shaped by', fault.engine],
     ['Ends', `in ${span(fault.remaining_ms)}, by the kernel`],
@@ -134,12 +134,16 @@ async function inject() {
   byId('do-inject').disabled = true;
   try {
     const fault = await ask('PUT', `v1/faults/${encodeURIComponent(id)}`, body);
+    byId('id').value = '';
     forgetPlan('Show the plan first.');
     notice(byId('notice'), '', `${fault.id} is ${fault.state}`, `${fault.fault}. The kernel ends it in ${span(fault.remaining_ms)}.`);
     byId('notice').focus();
   } catch (error) {
-    forgetPlan('Show the plan again.');
-    showProblem(byId('form-problem'), problemOf(error));
+    const problem = problemOf(error);
+    // It may have arrived all the same, and the same again is the same fault.
+    if (problem.code !== 'silence') forgetPlan('Show the plan again.');
+    byId('do-inject').disabled = !planned;
+    showProblem(byId('form-problem'), problem);
   }
   await refreshAll();
 }
