@@ -18,9 +18,9 @@ fn a_controller_that_is_killed_leaves_faults_that_end_by_themselves() {
     let fleet = Fleet::start();
     let slow = fleet.agents[9].as_ref().unwrap();
     for (point, (words, start_in)) in
-        [("kind=Prepared", "1ms"), ("kind=Committed", "5s"), ("kind=Started", "1ms")].into_iter().enumerate()
+        [("kind=prepared", "1ms"), ("kind=committed", "5s"), ("kind=started", "1ms")].into_iter().enumerate()
     {
-        let hold = words == "kind=Prepared";
+        let hold = words == "kind=prepared";
         if hold {
             slow.signal(Signal::SIGSTOP);
         }
@@ -117,7 +117,7 @@ fn the_same_command_again_is_harmless() {
     }
     for (_, agent) in fleet.running() {
         assert_eq!(agent.faults().len(), 1);
-        assert_eq!(agent.log().matches("kind=Started").count(), 1, "{}", agent.log());
+        assert_eq!(agent.log().matches("kind=started").count(), 1, "{}", agent.log());
     }
     // Another fault of that name is refused, and takes nothing away.
     let mut other = again.clone();

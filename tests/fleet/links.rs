@@ -101,7 +101,7 @@ fn no_more_than_a_share_of_a_group_is_hit_without_saying_so() {
     assert_eq!(done.status.code(), Some(2), "{said}");
     assert!(said.contains("5 of the 5 hosts of `@zone=a`") && said.contains("--max-share 100%"), "{said}");
     for (nth, agent) in fleet.running() {
-        assert!(!agent.log().contains("kind=Prepared"), "h{nth} was asked");
+        assert!(!agent.log().contains("kind=prepared"), "h{nth} was asked");
     }
     fleet.cli_ok(&[&cut, ["h0,h1,h2"].as_slice()].concat());
     fleet.cli_ok(&["restore", "--all"]);

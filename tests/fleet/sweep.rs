@@ -26,7 +26,7 @@ fn nothing_started(fleet: &Fleet, done: &Output, why: &str) {
     assert!(said.contains("nothing was started: 1 of 10 hosts did not agree"), "{said}");
     assert!(said.contains("\n  h3: ") && said.contains(why), "{said}");
     for (nth, agent) in fleet.running() {
-        assert!(!agent.log().contains("kind=Started"), "h{nth}: {}", agent.log());
+        assert!(!agent.log().contains("kind=started"), "h{nth}: {}", agent.log());
     }
     until_clean(fleet, SLACK);
 }
@@ -90,7 +90,7 @@ fn one_that_dies_between_prepare_and_commit() {
     let [victim, slow] = [VICTIM, 9].map(|nth| fleet.agents[nth].as_ref().unwrap());
     slow.signal(Signal::SIGSTOP);
     let done = while_it_runs(&fleet, &cut(&[]), || {
-        logged(victim, "kind=Prepared", 1);
+        logged(victim, "kind=prepared", 1);
         victim.signal(Signal::SIGKILL);
         std::thread::sleep(Duration::from_millis(50));
         slow.signal(Signal::SIGCONT);
@@ -105,7 +105,7 @@ fn one_that_hangs_between_prepare_and_commit() {
     let [victim, slow] = [VICTIM, 9].map(|nth| fleet.agents[nth].as_ref().unwrap());
     slow.signal(Signal::SIGSTOP);
     let done = while_it_runs(&fleet, &cut(&[]), || {
-        logged(victim, "kind=Prepared", 1);
+        logged(victim, "kind=prepared", 1);
         // It has told its clock by then, or is asked for it in vain: either way it does not answer the commit.
         std::thread::sleep(Duration::from_millis(200));
         victim.signal(Signal::SIGSTOP);
@@ -119,7 +119,7 @@ fn one_that_hangs_between_prepare_and_commit() {
     // It may hear the commit when it wakes up: the instant is past by then, so it refuses, and what it prepared expires.
     until_clean(&fleet, Duration::from_secs(30) + SLACK);
     for (nth, agent) in fleet.running() {
-        assert!(!agent.log().contains("kind=Started"), "h{nth}: {}", agent.log());
+        assert!(!agent.log().contains("kind=started"), "h{nth}: {}", agent.log());
     }
 }
 
@@ -129,7 +129,7 @@ fn one_that_dies_between_commit_and_start() {
     let fleet = Fleet::start();
     let victim = fleet.agents[VICTIM].as_ref().unwrap();
     let done = while_it_runs(&fleet, &cut(&["--start-in", "2s"]), || {
-        fleet.running().for_each(|(_, agent)| logged(agent, "kind=Committed", 1));
+        fleet.running().for_each(|(_, agent)| logged(agent, "kind=committed", 1));
         std::thread::sleep(Duration::from_millis(500));
         victim.signal(Signal::SIGKILL);
     });
@@ -156,7 +156,7 @@ fn one_that_hangs_between_commit_and_start() {
     let fleet = Fleet::start();
     let victim = fleet.agents[VICTIM].as_ref().unwrap();
     let done = while_it_runs(&fleet, &cut(&["--start-in", "2s"]), || {
-        fleet.running().for_each(|(_, agent)| logged(agent, "kind=Committed", 1));
+        fleet.running().for_each(|(_, agent)| logged(agent, "kind=committed", 1));
         // The controller has its answer by then.
         std::thread::sleep(Duration::from_millis(500));
         victim.signal(Signal::SIGSTOP);
@@ -166,7 +166,7 @@ fn one_that_hangs_between_commit_and_start() {
     victim.signal(Signal::SIGCONT);
     restored_everywhere(&fleet, &done);
     victim.until_idle(SLACK);
-    assert!(!victim.log().contains("kind=Started"), "{}", victim.log());
+    assert!(!victim.log().contains("kind=started"), "{}", victim.log());
     let end = victim.history()[0].end.to_string();
     assert!(end == "missed its start" || end.starts_with("restored by"), "{end}");
 }
@@ -177,13 +177,13 @@ fn a_start_that_is_interrupted() {
     let fleet = Fleet::start();
     let mut running = fleet.cli_running(&cut(&["--start-in", "30s"]));
     for (_, agent) in fleet.running() {
-        logged(agent, "kind=Committed", 1);
+        logged(agent, "kind=committed", 1);
     }
     let pid = nix::unistd::Pid::from_raw(i32::try_from(running.id()).unwrap());
     nix::sys::signal::kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(running.wait().unwrap().code(), Some(1));
     until_clean(&fleet, SLACK);
     for (nth, agent) in fleet.running() {
-        assert!(!agent.log().contains("kind=Started"), "h{nth}: {}", agent.log());
+        assert!(!agent.log().contains("kind=started"), "h{nth}: {}", agent.log());
     }
 }
