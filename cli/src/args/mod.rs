@@ -260,7 +260,8 @@ mod tests {
     fn variables_are_those_of_the_arguments() {
         let mut all = variables().to_vec();
         all.sort_unstable();
-        let known = ["", "_FLEET", "_TLS_CA", "_TLS_CERT", "_TLS_KEY", "_TOKEN_FILE"];
+        let known =
+            ["", "_FLEET", "_GRAFANA_TOKEN_FILE", "_LOG", "_TLS_CA", "_TLS_CERT", "_TLS_KEY", "_TOKEN_FILE"];
         assert_eq!(all, known.map(|end| OsString::from(format!("PARTITION_AGENT{end}"))));
     }
 
