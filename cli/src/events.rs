@@ -5,6 +5,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use partition_agent_proto::Event;
+use tokio::time::{Instant, timeout_at};
 
 /// Three comments of the agent, which come every 15 s: then it is gone, or the way to it is cut.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -24,11 +25,13 @@ pub enum News {
 pub struct Events {
     body: Incoming,
     read: Vec<u8>,
+    /// When something came for the last time, comments too.
+    heard: Instant,
 }
 
 impl Events {
     pub fn of(body: Incoming) -> Self {
-        Self { body, read: Vec::new() }
+        Self { body, read: Vec::new(), heard: Instant::now() }
     }
 
     /// The next one; none where the stream has ended or is silent. Cancel-safe: what was read stays.
@@ -42,7 +45,9 @@ impl Events {
             if self.read.len() > LONGEST {
                 return None;
             }
-            let frame = tokio::time::timeout(SILENCE, self.body.frame()).await.ok()??.ok()?;
+            // From then on, not from now: who asks may have given up waiting, again and again.
+            let frame = timeout_at(self.heard + SILENCE, self.body.frame()).await.ok()??.ok()?;
+            self.heard = Instant::now();
             if let Ok(bytes) = frame.into_data() {
                 self.read.extend_from_slice(&bytes);
             }

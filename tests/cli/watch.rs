@@ -90,6 +90,24 @@ fn keys_restore_one_fault_and_all_of_them() {
 }
 
 #[test]
+fn who_says_yes_and_leaves_at_once_has_restored() {
+    if !has_tmux() {
+        return;
+    }
+    let agent = FakeAgent::start();
+    run(&agent, "inject --loss 100% --peer 10.0.0.5 --id cut --for 10m").done();
+    let at = unix(&agent);
+    let terminal = watch(&["--agent", &at], &[], (110, 24));
+    terminal.wait("a fault", |screen| screen.contains("1 fault"));
+    terminal.types("Ryq");
+    // It says so on the terminal that it gives back.
+    let seen = terminal.wait("the end", |_| terminal.ended().is_some());
+    assert!(seen.contains("restored: 1"), "{seen}");
+    assert_eq!(terminal.ended(), Some(0));
+    assert!(run(&agent, "status --json").json::<Vec<FaultStatus>>().is_empty() && agent.world().is_clean());
+}
+
+#[test]
 fn an_agent_that_is_gone_is_said_and_found_again() {
     if !has_tmux() {
         return;
@@ -166,6 +184,18 @@ fn without_a_terminal_there_are_lines_of_json_or_an_error() {
         event["id"].as_str().unwrap().starts_with("cut-") && event["at"].as_str().unwrap().ends_with('Z')
     );
     kill(pid(&child), Signal::SIGINT).unwrap();
+    assert_eq!(finish(child).code, Some(0));
+
+    // Whoever read it has had enough.
+    let mut child = program_at(&agent, "watch --json").spawn().unwrap();
+    drop(child.stdout.take());
+    for nth in 50..600 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        run(&agent, &format!("inject --loss 100% --peer 10.0.0.5 --for 5s --id cut-{nth}"));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     assert_eq!(finish(child).code, Some(0));
 }
 

@@ -88,7 +88,7 @@ impl Terminal {
 
     /// Until the screen is as it should be.
     #[track_caller]
-    pub fn wait(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
+    pub fn wait(&self, what: &str, mut is: impl FnMut(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
             let screen = self.screen();

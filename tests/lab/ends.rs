@@ -28,7 +28,8 @@ fn a_killed_holder_takes_everything_with_it() {
     let outside = Outside::new(WITH_CHILDREN);
     let before = outside.snapshot();
     outside.lab_ok(&["up", "fleet.toml"]);
-    assert_eq!(outside.sleeping().len(), 3, "two of one server and one of the other");
+    // Two of one server and one of the other.
+    outside.until_sleeping(3);
     // A holder, two hosts, two agents, two first processes, a sweeper, a shell, and those.
     assert!(outside.processes().len() >= 12, "{:?}", outside.processes());
     kill(Pid::from_raw(outside.holder()), Signal::SIGKILL).unwrap();
@@ -130,12 +131,7 @@ fn a_killed_holder_takes_what_was_started_by_hand_with_it() {
         let words = ["lab", "exec", host, "--", "sh", "-c", "setsid sleep 1000 & exit"];
         assert!(outside.network.app.run(|| outside.command(&words).status().unwrap()).success());
     }
-    // A shell that has gone may have left a child that is still to become a sleep.
-    let begun = Instant::now();
-    while outside.sleeping().len() != 2 {
-        assert!(begun.elapsed() < SLACK, "{:?}", outside.processes());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    outside.until_sleeping(2);
     kill(Pid::from_raw(outside.holder()), Signal::SIGKILL).unwrap();
     outside.until_no_process();
 }

@@ -144,6 +144,15 @@ impl Outside {
         self.processes().into_iter().filter(|pid| name(*pid) == "sleep\n").collect()
     }
 
+    /// A shell that has gone may have left a child that is still to become one.
+    fn until_sleeping(&self, count: usize) {
+        let begun = Instant::now();
+        while self.sleeping().len() != count {
+            assert!(begun.elapsed() < SLACK, "not {count} sleep: {:?}", self.processes());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn until_no_process(&self) {
         let begun = Instant::now();
         while !self.processes().is_empty() {

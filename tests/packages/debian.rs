@@ -19,8 +19,8 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nftables,iputils-ping
 
 pub struct Machine {
     nspawn: Child,
-    /// Its first process.
-    leader: u32,
+    /// Its first process, once there is one.
+    leader: Option<u32>,
 }
 
 /// The tree, made once.
@@ -56,7 +56,7 @@ impl Machine {
         // No terminal, and no Ctrl-C of ours.
         nspawn.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let nspawn = nspawn.spawn().unwrap();
-        let mut machine = Self { nspawn, leader: 0 };
+        let mut machine = Self { nspawn, leader: None };
         let begun = Instant::now();
         while !machine.is_up() {
             assert!(machine.nspawn.try_wait().unwrap().is_none(), "the machine has ended while it booted");
@@ -68,20 +68,20 @@ impl Machine {
 
     fn is_up(&mut self) -> bool {
         let Some(leader) = first_below(self.nspawn.id()) else { return false };
-        self.leader = leader;
+        self.leader = Some(leader);
         let state = self.output("systemctl is-system-running");
         matches!(harness::text(&state.stdout).trim(), "running" | "degraded")
     }
 
     /// Its first process, as it is known here.
     pub fn leader(&self) -> u32 {
-        self.leader
+        self.leader.expect("it has booted")
     }
 
     /// A line of shell on it, as root.
     pub fn output(&self, line: &str) -> Output {
         let mut enter = Command::new("nsenter");
-        enter.args(["--target", &self.leader.to_string(), "--all", "--", "sh", "-c", line]);
+        enter.args(["--target", &self.leader().to_string(), "--all", "--", "sh", "-c", line]);
         enter.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap()
     }
 
@@ -116,7 +116,7 @@ impl Drop for Machine {
         let begun = Instant::now();
         while matches!(self.nspawn.try_wait(), Ok(None)) {
             if begun.elapsed() > Duration::from_secs(30) {
-                if let Ok(leader) = i32::try_from(self.leader) {
+                if let Some(Ok(leader)) = self.leader.map(i32::try_from) {
                     let _ = kill(Pid::from_raw(leader), Signal::SIGKILL);
                 }
                 let _ = self.nspawn.kill();

@@ -73,7 +73,7 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
     assert!(!reaches(&machine), "the fault is not felt");
 
     // The journal can be asked for a fault.
-    let lines = machine.run("journalctl -o json PARTITION_AGENT_ID=cut");
+    let lines = machine.run("journalctl --sync && journalctl -o json PARTITION_AGENT_ID=cut");
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let kinds =
         lines.map(|line| line["PARTITION_AGENT_KIND"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -98,7 +98,11 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
     assert!(reaches(&machine), "the removal has not healed");
     assert!(!machine.output("systemctl is-active partition-agent").status.success());
     machine.run("test -e /etc/partition-agent/agent.toml && test -d /var/lib/partition-agent");
-    machine.run("userdel alice && userdel mallory && dpkg --purge partition-agent");
+    // Its group goes, whoever is in it; a token of somebody's stays, and is root's then.
+    machine.run("install -o partition-agent -m 600 /dev/null /etc/partition-agent/token");
+    machine.run("dpkg --purge partition-agent");
+    assert_eq!(machine.run("stat -c '%U %G' /etc/partition-agent/token").trim(), "root root");
+    machine.run("rm -r /etc/partition-agent && userdel alice && userdel mallory");
     let after = Host::look(&machine);
     assert_eq!(after.network, before.network);
     assert_eq!(differences(&before.files, &after.files), Vec::<String>::new());

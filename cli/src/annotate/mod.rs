@@ -122,7 +122,7 @@ impl<'a> Follower<'a> {
                 self.close(&id, end);
             }
         }
-        self.settle().await?;
+        let settled = self.settle().await;
         for (fault, start) in begun(&self.drawn, &faults, &clock) {
             let text = format!("{}: {}, by {}", self.host, fault.spec, fault.by);
             let mark = Mark { host: &self.host, id: fault.id.as_str(), text: &text, start };
@@ -130,6 +130,7 @@ impl<'a> Follower<'a> {
             self.drawn.push(Drawn { id: fault.id.clone(), annotation, end: None });
             self.say(&fault.id, "started", start);
         }
+        settled?;
         self.behind = false;
         self.told.clear();
         Ok(())
@@ -151,14 +152,27 @@ impl<'a> Follower<'a> {
 
     /// Tells Grafana of every end that it does not know.
     async fn settle(&mut self) -> Result<(), String> {
-        while let Some(nth) = self.drawn.iter().position(|drawn| drawn.end.is_some()) {
-            let Drawn { id, annotation, end } = self.drawn[nth].clone();
-            let Some(end) = end else { break };
-            self.grafana.end(annotation, end).await?;
-            self.drawn.remove(nth);
-            self.say(&id, "ended", end);
+        let mut refused = Ok(());
+        for drawn in std::mem::take(&mut self.drawn) {
+            let ended = match drawn.end {
+                None => false,
+                Some(end) => match self.grafana.end(drawn.annotation, end).await {
+                    Ok(()) => {
+                        self.say(&drawn.id, "ended", end);
+                        true
+                    }
+                    // The others are told all the same.
+                    Err(why) => {
+                        refused = Err(why);
+                        false
+                    }
+                },
+            };
+            if !ended {
+                self.drawn.push(drawn);
+            }
         }
-        Ok(())
+        refused
     }
 
     fn say(&self, id: &FaultId, what: &str, at: i64) {

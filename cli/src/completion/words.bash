@@ -9,8 +9,10 @@ _partition_agent() {
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     word=${COMP_WORDS[COMP_CWORD]}
     _clap_complete_partition_agent "$1" "$word" "$3"
-    last=${word##*[=:]}
-    [[ $last == *@* ]] && last=@${last##*@}
+    last=$word
+    [[ $COMP_WORDBREAKS == *=* ]] && last=${last##*=}
+    [[ $COMP_WORDBREAKS == *:* ]] && last=${last##*:}
+    [[ $COMP_WORDBREAKS == *@* && $last == *@* ]] && last=@${last##*@}
     COMPREPLY=("${COMPREPLY[@]#"${word%"$last"}"}")
 }
 complete -o nospace -o bashdefault -F _partition_agent partition-agent

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rustix::process::Signal;
 
+use super::TOKEN;
 use super::process::{self, Process};
 
 /// Network namespaces. They are held open, so that nobody else's gets the number of one of them.
@@ -21,13 +23,16 @@ impl Namespaces {
         Self::open(process::all().filter(is_its).chain([holder]))
     }
 
-    /// Those that these processes are in, but for the one that this process is in.
+    /// Those that these processes are in, if they are in a lab, but for the one that this process is in. Everybody in them is going
+    /// to be killed: a process that is not in a lab yet, or never was, is where the whole machine is.
     pub fn open(processes: impl Iterator<Item = u32>) -> Self {
-        let held = processes.filter_map(|pid| File::open(namespace(pid)).ok()).collect::<Vec<_>>();
-        // A process that has only just begun is where everybody is.
-        let ours = number(&namespace(std::process::id()));
-        let numbers = held.iter().filter_map(|file| Some(file.metadata().ok()?.ino()));
-        Self { numbers: numbers.filter(|number| Some(*number) != ours).collect(), _held: held }
+        let held = processes.filter_map(|pid| File::open(namespace(pid)).ok().filter(|_| is_in_lab(pid)));
+        let held = held.collect::<Vec<_>>();
+        let numbers = number(&namespace(std::process::id())).map_or_else(Vec::new, |ours| {
+            let numbers = held.iter().filter_map(|file| Some(file.metadata().ok()?.ino()));
+            numbers.filter(|number| *number != ours).collect()
+        });
+        Self { numbers, _held: held }
     }
 
     /// Kills every process in one of them; how many there were.
@@ -40,6 +45,11 @@ impl Namespaces {
         });
         found.map(|process| process.signal(Signal::KILL)).count()
     }
+}
+
+/// Whether it sees the files of one, which nobody outside does.
+fn is_in_lab(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}/root{TOKEN}")).exists()
 }
 
 fn namespace(pid: u32) -> String {

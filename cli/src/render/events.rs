@@ -3,7 +3,7 @@
 use partition_agent_proto::Event;
 use serde::Serialize;
 
-use super::line as write_line;
+use super::offer;
 use crate::exit::Failure;
 
 /// An event, with the host that told it.
@@ -14,8 +14,8 @@ struct Told<'a> {
     event: &'a Event,
 }
 
-/// For programs.
-pub fn line(host: &str, event: &Event) -> Result<(), Failure> {
+/// For programs; false: nobody reads it any more.
+pub fn line(host: &str, event: &Event) -> Result<bool, Failure> {
     let told = serde_json::to_string(&Told { host, event });
-    write_line(&told.map_err(|error| Failure::Failed(error.to_string()))?)
+    offer(&told.map_err(|error| Failure::Failed(error.to_string()))?)
 }

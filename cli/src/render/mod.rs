@@ -27,6 +27,14 @@ pub fn write(text: &str) -> Result<(), Failure> {
     written(io::stdout().write_all(text.as_bytes()))
 }
 
+/// A line of a text that goes on; false: nobody reads it any more.
+pub fn offer(line: &str) -> Result<bool, Failure> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        done => done.map(|()| true).map_err(Failure::from),
+    }
+}
+
 fn written(done: io::Result<()>) -> Result<(), Failure> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -46,9 +46,10 @@ fn headline(picture: &Picture) -> Line<'static> {
         [host] => visible(&host.name),
         hosts => format!("{} hosts", hosts.len()),
     };
-    let heard = picture.hosts.iter().any(|host| host.told_at.is_some());
+    let unheard = picture.hosts.iter().filter(|host| host.told_at.is_none()).count();
     let (faults, style) = match picture.in_force() {
-        _ if !heard => ("not heard yet".to_owned(), Style::new()),
+        0 if unheard > 0 && unheard == picture.hosts.len() => ("not heard yet".to_owned(), Style::new()),
+        0 if unheard > 0 => (format!("no faults, but {unheard} not heard yet"), Style::new()),
         0 => ("no faults".to_owned(), Style::new().fg(Color::Green)),
         1 => ("1 fault".to_owned(), alarm()),
         more => (format!("{more} faults"), alarm()),

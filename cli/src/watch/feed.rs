@@ -95,6 +95,7 @@ async fn listen_to(host: usize, member: &Member, to: &Sender<News>) {
     }
 }
 
-fn in_a_line(failure: &Failure) -> String {
+/// Of several lines.
+pub fn in_a_line(failure: &Failure) -> String {
     failure.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
 use futures_util::future::{LocalBoxFuture, join};
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
@@ -26,7 +27,7 @@ use crate::render;
 use crate::team::progress::Progress;
 use crate::team::{Member, Team, heal};
 use feed::News;
-use keys::Action;
+use keys::{Action, See};
 use picture::Picture;
 
 /// How often clocks on the screen move.
@@ -67,11 +68,22 @@ async fn run(
                    shows the faults once";
         return Err(Failure::Usage(why.to_owned()));
     }
-    let terminal = ratatui::try_init()?;
-    let done = watch(members, team, args, terminal, &mut interrupt).await;
+    let mut healing = FuturesUnordered::new();
+    let done = match ratatui::try_init() {
+        Ok(terminal) => watch(members, team, args, terminal, &mut interrupt, &mut healing).await,
+        Err(error) => Err(error.into()),
+    };
     // What it wrote over comes back, whatever became of it.
     ratatui::restore();
-    done
+    // Who has said yes and left is not there to see it, but it is done.
+    let mut code = ExitCode::SUCCESS;
+    while let Some(restored) = healing.next().await {
+        restored.told.iter().for_each(|line| render::progress(line));
+        if restored.failed {
+            code = ExitCode::FAILURE;
+        }
+    }
+    done.map(|()| code)
 }
 
 /// Every event as a line of JSON.
@@ -80,7 +92,11 @@ async fn lines(members: &[Member]) -> Result<ExitCode, Failure> {
     let told = async {
         while let Some(news) = heard.recv().await {
             match news {
-                News::Event { host, event } => render::events::line(&members[host].name, &event)?,
+                News::Event { host, event } => {
+                    if !render::events::line(&members[host].name, &event)? {
+                        break;
+                    }
+                }
                 News::Missed { host } => {
                     render::complain(&format!("{}: some events were lost", members[host].name));
                 }
@@ -98,16 +114,24 @@ async fn lines(members: &[Member]) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Something that takes a while, and says what the picture is told of it.
-type Task<'a, T> = LocalBoxFuture<'a, T>;
+/// Restores that are under way.
+type Healing<'a> = FuturesUnordered<LocalBoxFuture<'a, Restored>>;
 
-async fn watch(
-    members: &[Member],
-    team: Option<&Team>,
+/// What became of one.
+struct Restored {
+    told: Vec<String>,
+    /// A host could not be told.
+    failed: bool,
+}
+
+async fn watch<'a>(
+    members: &'a [Member],
+    team: Option<&'a Team>,
     args: &WatchArgs,
     mut terminal: ratatui::DefaultTerminal,
     interrupt: &mut Interrupt,
-) -> Result<ExitCode, Failure> {
+    healing: &mut Healing<'a>,
+) -> Result<(), Failure> {
     let (sender, mut heard) = mpsc::channel(feed::UNREAD);
     let mut feeds = std::pin::pin!(join(
         feed::listen(members, &sender),
@@ -117,8 +141,7 @@ async fn watch(
     let mut picture = Picture::new(members.iter().map(|member| member.name.clone()), team.is_some());
     let mut keys = EventStream::new();
     let mut tick = tokio::time::interval(TICK);
-    let mut healing: Task<'_, String> = pending().boxed_local();
-    let mut looking: Option<Task<'_, Result<String, String>>> = None;
+    let mut looking: Option<LocalBoxFuture<'_, Result<String, String>>> = None;
     loop {
         terminal.draw(|frame| draw::draw(frame, &mut picture, begun.elapsed()))?;
         if picture.shows_matrix() && looking.is_none() {
@@ -130,15 +153,21 @@ async fn watch(
                 None => {}
                 Some(Action::Quit) => break,
                 Some(Action::Restore(what)) => {
+                    picture.see(See::Nothing);
                     picture.note(format!("restoring {}", keys::words(&what)), begun.elapsed());
-                    healing = restore(members, what).boxed_local();
+                    healing.push(restore(members, what).boxed_local());
                 }
                 Some(Action::See(see)) => picture.see(see),
             },
-            Some(news) = heard.recv() => picture.hear(news, begun.elapsed()),
-            told = &mut healing => {
-                picture.note(told, begun.elapsed());
-                healing = pending().boxed_local();
+            Some(news) = heard.recv() => {
+                picture.hear(news, begun.elapsed());
+                // All that is there, before it is drawn: of a large fleet a round is a thousand of them.
+                while let Ok(news) = heard.try_recv() {
+                    picture.hear(news, begun.elapsed());
+                }
+            }
+            Some(restored) = healing.next() => {
+                restored.told.into_iter().for_each(|line| picture.note(line, begun.elapsed()));
             }
             found = async { match &mut looking { Some(look) => look.await, None => pending().await } } => {
                 looking = None;
@@ -148,7 +177,7 @@ async fn watch(
             _ = &mut feeds => break,
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn look(team: &Team, again: bool) -> Result<String, String> {
@@ -160,11 +189,15 @@ async fn look(team: &Team, again: bool) -> Result<String, String> {
 }
 
 /// At once, on each host as soon as it hears of it.
-async fn restore(members: &[Member], what: heal::What) -> String {
+async fn restore(members: &[Member], what: heal::What) -> Restored {
     let progress = Progress::new(std::iter::empty(), true);
     let answers = heal::at_once(members, &what, &progress).await;
     let restored = answers.values().flatten().map(Vec::len).sum::<usize>();
     let failed = answers.iter().filter_map(|(host, answer)| Some((host, answer.as_ref().err()?)));
-    let failed = failed.map(|(host, failure)| format!("; {host}: {failure}")).collect::<String>();
-    format!("restored: {restored}{failed}")
+    let mut told = failed
+        .map(|(host, failure)| format!("not restored: {host}: {}", feed::in_a_line(failure)))
+        .collect::<Vec<_>>();
+    let failed = !told.is_empty();
+    told.push(format!("restored: {restored}"));
+    Restored { told, failed }
 }

@@ -92,7 +92,6 @@ impl Picture {
 
     /// Of this program's own doing.
     pub fn note(&mut self, text: String, now: Duration) {
-        self.asks = None;
         self.remember(Happened { at: now, host: None, kind: None, text });
     }
 

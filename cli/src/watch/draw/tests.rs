@@ -112,6 +112,24 @@ fn a_fleet_names_hosts_and_a_choice_goes_no_further_than_there_are_faults() {
 }
 
 #[test]
+fn what_happens_meanwhile_leaves_a_question_open() {
+    let mut picture = Picture::new(["web-1".to_owned()].into_iter(), false);
+    picture.hear(News::Faults { host: 0, faults: vec![fault("cut", 9_000)] }, SECOND);
+    picture.see(See::AskAll);
+    picture.note("restored: 1".to_owned(), SECOND);
+    picture.hear(News::Event { host: 0, event: event("cut", "ended") }, SECOND);
+    picture.see(See::Again);
+    assert!(screen(&mut picture, SECOND, 80, 20).contains("restore everything? y: yes"));
+}
+
+#[test]
+fn a_host_that_was_never_heard_is_not_counted_as_healthy() {
+    let mut picture = Picture::new(["web-1", "web-2"].map(str::to_owned).into_iter(), true);
+    picture.hear(News::Faults { host: 0, faults: Vec::new() }, SECOND);
+    assert!(screen(&mut picture, SECOND, 80, 20).contains("no faults, but 1 not heard yet"));
+}
+
+#[test]
 fn the_last_fault_may_go_while_it_is_chosen() {
     let mut picture = Picture::new(["web-1".to_owned()].into_iter(), false);
     let two = vec![fault("cut", 9_000), fault("slow", 9_000)];
