@@ -4,8 +4,7 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -21,6 +20,8 @@ pub struct Machine {
     nspawn: Child,
     /// Its first process, once there is one.
     leader: Option<u32>,
+    /// Where control groups are of version 1, two machines would have theirs in one place, and each would see the services of the other.
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// The tree, made once.
@@ -47,8 +48,10 @@ fn tree() -> &'static Path {
 impl Machine {
     /// With this directory, which both see.
     pub fn boot(shared: &Path) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("pa-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        static ALONE: Mutex<()> = Mutex::new(());
+        // One that a test has panicked with is down.
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("pa-{}", std::process::id());
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.arg("--directory").arg(tree());
         nspawn.args(["--boot", "--volatile=overlay", "--private-network", "--register=no", "--keep-unit"]);
@@ -56,7 +59,7 @@ impl Machine {
         // No terminal, and no Ctrl-C of ours.
         nspawn.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let nspawn = nspawn.spawn().unwrap();
-        let mut machine = Self { nspawn, leader: None };
+        let mut machine = Self { nspawn, leader: None, _alone: alone };
         let begun = Instant::now();
         while !machine.is_up() {
             assert!(machine.nspawn.try_wait().unwrap().is_none(), "the machine has ended while it booted");

@@ -109,7 +109,8 @@ fn a_clean_debian_installs_uses_upgrades_and_removes_it_without_a_trace() {
     assert!(
         !machine.output("getent passwd partition-agent || getent group partition-agent").status.success()
     );
-    assert!(!machine.run("systemctl list-units --all --plain --no-legend").contains("partition-agent"));
+    let units = machine.run("systemctl list-units --all --plain --no-legend");
+    assert!(!units.contains("partition-agent"), "{units}");
 }
 
 /// Lines that only one of them has.
