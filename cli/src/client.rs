@@ -32,7 +32,7 @@ use crate::tls::why::{self, Why};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// No answer is longer, in bytes, so that nobody fills our memory. The longest list of faults has 1,000, each with the spec out of a body of
-/// 64 KiB and the ids of those that shadow it: 500 of the others, as the newer ones do, at 67 bytes each. That is about 95 MiB; of a fault's
+/// 64 KiB and the ids of those that shadow it: 500 of the others, as the newer ones do, at 67 bytes each, and the spec once more in words. That is about 160 MiB; of a fault's
 /// addresses there are 16 in it, however many there are. A history of 10,000 such faults would be longer: `--limit` asks for fewer.
 const LONGEST: usize = 256 * 1024 * 1024;
 

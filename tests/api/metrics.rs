@@ -67,7 +67,9 @@ async fn a_restore_that_the_kernel_refuses_is_counted_and_so_is_the_fault_that_i
         assert_eq!(value(&page, r#"partition_agent_active_faults{kind="loss"}"#), 0.0);
     }
     api.agent.world().refuse_undo = 0;
-    assert_eq!(api.delete("/v1/faults/cut").await.status, 200);
+    // 404 where it has tried again by itself, and was first.
+    let status = api.delete("/v1/faults/cut").await.status;
+    assert!([200, 404].contains(&status), "{status}");
     let page = page(&api).await;
     assert_eq!(value(&page, r#"partition_agent_faults{state="stuck"}"#), 0.0);
     assert_eq!(value(&page, r#"partition_agent_ended_faults_total{trigger="restored"}"#), 1.0);

@@ -138,7 +138,10 @@ fn a_refusal_is_shown_at_the_form_and_has_the_focus() {
     let ask = |desk: &mut Desk, peers: &str, length: &str| {
         desk.browser.ask(&format!("document.getElementById('peers').value = '{peers}'; document.getElementById('for').value = '{length}'"));
         desk.browser.ask("document.getElementById('fault-form').requestSubmit()");
-        desk.browser.until("document.activeElement.id === 'form-problem'");
+        // Of this answer: what the one before has shown is hidden by now.
+        desk.browser.until(
+            "!document.getElementById('form-problem').hidden && document.activeElement.id === 'form-problem'",
+        );
         let problem = desk.browser.ask("document.getElementById('form-problem').innerText");
         assert_eq!(desk.browser.ask("document.getElementById('do-inject').disabled"), true);
         problem.as_str().unwrap().to_owned()

@@ -61,14 +61,14 @@ fn what_the_emulator_holds_and_how_late_faults_end_is_told() {
     let lab = Lab::new();
     let agent = Agent::start(&lab.app, "");
     let target = format!(r#""target":{{"peers":["{REDIS}:9001"]}},"direction":"egress","engine":"emulator""#);
-    agent.inject("slow", &format!(r#"{{"kinds":[{{"delay":{{"latency":"60s"}}}}],{target},"for":"2s"}}"#));
+    agent.inject("slow", &format!(r#"{{"kinds":[{{"delay":{{"latency":"60s"}}}}],{target},"for":"10s"}}"#));
     send(&lab.app, 9001, 50);
     let held = || value(&agent.metrics(), "partition_agent_emulator_queue_packets");
     until("all are held", SLACK, || held() >= 50.0);
     assert_eq!(held(), 50.0);
     let lateness =
         |what: &str| value(&agent.metrics(), &format!("partition_agent_restore_lateness_seconds_{what}"));
-    until("out of force", Duration::from_secs(2) + SLACK, || lateness("count") >= 1.0);
+    until("out of force", Duration::from_secs(10) + SLACK, || lateness("count") >= 1.0);
     // It does not look before that.
     assert!(lateness("sum") >= 0.02, "{}", lateness("sum"));
     // Nothing that is delayed is lost by the end of its fault.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -198,6 +198,8 @@ async fn enter_from_afar(
         return match own_site_or_link(&parts, &gate.remotes.hosts) {
             Ok(()) => {
                 let mut response = next.run(Request::from_parts(parts, body)).await;
+                // Who is nobody in particular keeps no place for the next question, as after a refusal.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 if gate.remotes.handshakes.is_some() || visitor.from.ip().to_canonical().is_loopback() {
                     part_from_opener(&mut response);
                 }

@@ -277,8 +277,9 @@ async function restore(button, path) {
     tellRestored(Array.isArray(answer) ? answer : [answer]);
   } catch (error) {
     showProblem(byId('notice'), problemOf(error));
+  } finally {
+    button.ariaBusy = 'false';
   }
-  button.ariaBusy = 'false';
   await refreshAll();
 }
 
@@ -516,6 +517,9 @@ async function run() {
     } catch (error) {
       // A mistake of this page is told in the console, and does not end it.
       if (!(error instanceof Refusal)) reportError(error);
+    } finally {
+      // One that nobody reads would keep its place at the agent, and one of the browser's few connections.
+      stream?.abort();
     }
     lose();
     // Whoever comes back to the page, or to the network, does not wait.

@@ -56,12 +56,11 @@ impl<K: Kernel> Keeper<K> {
     pub(super) async fn refresh_hits(&mut self) {
         let plans = self.ledger.faults().flat_map(Fault::plans).collect::<Vec<_>>();
         match self.kernel.hits(&plans).await {
-            Ok(hits) => {
-                self.ledger.counted(&hits);
-                self.counted = Some(BootTime::now());
-            }
+            Ok(hits) => self.ledger.counted(&hits),
             Err(refusal) => tracing::warn!(%refusal, "the counters cannot be read"),
         }
+        // Also of what was refused: whoever asks again and again would have it tried, and logged, as often.
+        self.counted = Some(BootTime::now());
     }
 
     /// Reads the kernel back for a fault in force.

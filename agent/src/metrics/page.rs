@@ -162,10 +162,10 @@ fn hits(page: &mut Registry, tally: &Tally) {
 /// An instant of the boot clock on the wall, in seconds since 1970, to the millisecond: two readings of two clocks are microseconds
 /// apart, and what does not change should be told the same way each time.
 fn unix(at: BootTime, boot: BootTime, wall: Duration) -> f64 {
-    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let boot_to_wall = millis(wall).saturating_sub(millis(boot.since_boot()));
-    let millis = millis(at.since_boot()).saturating_add(boot_to_wall);
+    let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+    // Rounded once, and to the nearest: two clocks that were cut off each by itself would be a millisecond apart now and then.
+    let unix = nanos(wall).saturating_sub(nanos(boot.since_boot())).saturating_add(nanos(at.since_boot()));
     #[allow(clippy::cast_precision_loss, reason = "a double has milliseconds for 285,000 years")]
-    let seconds = millis as f64 / 1_000.0;
-    seconds
+    let millis = (unix as f64 / 1e6).round();
+    millis / 1_000.0
 }

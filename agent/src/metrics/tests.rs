@@ -121,11 +121,16 @@ fn two_readings_of_the_clocks_tell_the_same_instant() {
     let tally = Tally { faults: vec![standing("a", State::Active, &[])], ..Tally::default() };
     let metrics = Metrics::new(at(0));
     let told = |later: Duration| {
-        let page = metrics.page(&tally, at(3_600) + later, Duration::from_secs(1_800_000_000) + later);
+        // Between two milliseconds, each clock elsewhere.
+        let (boot, wall) = (Duration::from_micros(700), Duration::from_micros(300));
+        let (boot, wall) = (at(3_600) + boot + later, Duration::from_secs(1_800_000_000) + wall + later);
+        let page = metrics.page(&tally, boot, wall);
         let mut lines = page.lines().map(str::to_owned).collect::<Vec<_>>();
         // Series of a family have no order.
         lines.sort_unstable();
         lines
     };
-    assert_eq!(told(Duration::ZERO), told(Duration::from_micros(15_000_400)));
+    for micros in [100, 400, 900, 15_000_400] {
+        assert_eq!(told(Duration::ZERO), told(Duration::from_micros(micros)), "{micros}");
+    }
 }
