@@ -28,12 +28,22 @@ impl Failure {
         })
     }
 
+    /// Where there is room for one line.
+    pub fn in_a_line(&self) -> String {
+        in_a_line(&self.to_string())
+    }
+
     /// Nobody answered within this time.
     pub fn unanswered(at: String, patience: std::time::Duration) -> Self {
         let why = format!("no answer within {patience:?}");
         let hint = Cow::Borrowed("is the host up, and may it be reached from here?");
         Self::Unreachable { at, why, hint, nobody_listens: false }
     }
+}
+
+/// A text of several lines.
+pub fn in_a_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Failure {

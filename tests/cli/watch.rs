@@ -108,6 +108,27 @@ fn who_says_yes_and_leaves_at_once_has_restored() {
 }
 
 #[test]
+fn what_the_kernel_refuses_to_remove_is_not_called_restored() {
+    if !has_tmux() {
+        return;
+    }
+    let agent = FakeAgent::start();
+    run(&agent, "inject --loss 100% --peer 10.0.0.5 --id cut --for 10m").done();
+    let at = unix(&agent);
+    let terminal = watch(&["--agent", &at], &[], (150, 24));
+    terminal.wait("a fault", |screen| screen.contains("1 fault"));
+    agent.world().refuse_undo = usize::MAX;
+    terminal.types("Ry");
+    terminal.wait("it is stuck", |screen| {
+        screen.contains("restored: 0")
+            && screen.contains(": cut: ")
+            && screen.contains("the agent keeps trying")
+    });
+    agent.world().refuse_undo = 0;
+    terminal.wait("it has tried again", |screen| screen.contains("no faults"));
+}
+
+#[test]
 fn an_agent_that_is_gone_is_said_and_found_again() {
     if !has_tmux() {
         return;
@@ -176,10 +197,8 @@ fn without_a_terminal_there_are_lines_of_json_or_an_error() {
         }
     }
     let event: Value = serde_json::from_str(&first.expect("an event")).unwrap();
-    assert_eq!(
-        (&event["kind"], &event["host"]),
-        (&"injected".into(), &agent.socket.display().to_string().into())
-    );
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    assert_eq!((&event["kind"], &event["host"]), (&"injected".into(), &host.into()));
     assert!(
         event["id"].as_str().unwrap().starts_with("cut-") && event["at"].as_str().unwrap().ends_with('Z')
     );

@@ -35,6 +35,19 @@ pub fn binary() -> PathBuf {
     binary
 }
 
+/// The program under test in this directory, without what a debugger needs: a fifth of its size.
+///
+/// # Panics
+/// Without `strip`.
+#[must_use]
+pub fn stripped(dir: &std::path::Path) -> PathBuf {
+    let program = dir.join("partition-agent");
+    let stripped =
+        Command::new("strip").arg("-o").arg(&program).arg(binary()).status().expect("strip is there");
+    assert!(stripped.success());
+    program
+}
+
 /// Whether this kernel has netem. Where it has not, the test is skipped here and runs in the VM; there, and wherever
 /// `PA_MUST_HAVE_NETEM` says so, a missing module is a failure.
 #[must_use]

@@ -27,12 +27,9 @@ fn top() -> PathBuf {
 fn make(version: &str, out: &Path) {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join(".rpmmacros"), "%_binary_payload w1.gzdio\n").unwrap();
-    let program = home.path().join("partition-agent");
-    let stripped = Command::new("strip").arg("-o").arg(&program).arg(harness::binary()).status().unwrap();
-    assert!(stripped.success());
     let made = Command::new(top().join("systemd/package"))
         .args(["--version", version, "--binary"])
-        .arg(&program)
+        .arg(harness::stripped(home.path()))
         .arg("--out")
         .arg(out)
         .env("HOME", home.path())

@@ -33,17 +33,9 @@ impl Testbed {
         let name = format!("patestbed{}", std::process::id());
         let agent = format!("partition-agent-testbed:{}", std::process::id());
         let dir = tempfile::tempdir().expect("a directory");
-        let program = dir.path().join("partition-agent");
-        let stripped = Command::new("strip")
-            .arg("-o")
-            .arg(&program)
-            .arg(harness::binary())
-            .status()
-            .expect("strip runs");
-        assert!(stripped.success());
         let built = Command::new(deploy().join("image/build"))
             .args(["--tag", &agent, "--binary"])
-            .arg(&program)
+            .arg(harness::stripped(dir.path()))
             .output()
             .expect("it can be started");
         assert!(built.status.success(), "{}", text(&built.stderr));

@@ -62,7 +62,7 @@ async fn of_agents(typed: Typed) -> Option<Candidates> {
         return Some(faults.iter().map(|fault| (fault.id.to_string(), fault.spec.to_string())).collect());
     }
     let team = Team::gather(&fleet, &access).await.ok()?;
-    let answers = team::faults(&team, PATIENCE).await;
+    let answers = team::faults(&team.members, PATIENCE).await;
     let faults = answers.values().flatten().flatten();
     Some(faults.map(|fault| (fault.id.to_string(), fault.spec.to_string())).collect())
 }

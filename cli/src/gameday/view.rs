@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use partition_agent_proto::steers;
 
 use super::report::model::Event;
 use super::report::words::duration as span;
@@ -90,9 +89,7 @@ fn line(event: &Event) -> String {
     let step = event.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
     let seconds = event.at_ms / 1_000;
     let tenths = event.at_ms % 1_000 / 100;
-    // Others have a say in it, and a terminal would obey them.
-    let visible = |line: &str| line.trim().replace(steers, " ");
-    let text = event.text.lines().map(visible).collect::<Vec<_>>().join("; ");
+    let text = event.text.lines().map(|line| render::visible(line.trim())).collect::<Vec<_>>().join("; ");
     format!("{:>8}  {kind:11}  {step}{text}", format!("{seconds}.{tenths}s"))
 }
 

@@ -55,7 +55,7 @@ fn unexpected(matrix: &Matrix) -> impl Iterator<Item = (&(String, String), &Cell
 pub fn found(matrix: &Matrix) -> Result<(), Failure> {
     write(&text(matrix))?;
     for (name, failure) in &matrix.silent {
-        complain(&format!("{name} does not answer: {}", failure.to_string().replace('\n', ";")));
+        complain(&format!("{name} does not answer: {}", failure.in_a_line()));
     }
     Ok(())
 }

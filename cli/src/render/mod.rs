@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use partition_agent_proto::{
-    Check, Coverage, End, FaultStatus, Feature, History, Profile, Rate, Span, State, Verdict,
+    Check, Coverage, End, FaultStatus, Feature, History, Profile, Rate, Span, State, Verdict, steers,
 };
 use serde::Serialize;
 
@@ -25,6 +25,11 @@ pub use fleet::fleet;
 /// Writes to standard output. A reader that has had enough (`| head`) is no error.
 pub fn write(text: &str) -> Result<(), Failure> {
     written(io::stdout().write_all(text.as_bytes()))
+}
+
+/// Without what a terminal would obey: others have a say in it.
+pub fn visible(text: &str) -> String {
+    text.replace(steers, " ")
 }
 
 /// A line of a text that goes on; false: nobody reads it any more.

@@ -6,7 +6,7 @@ use partition_agent_proto::{End, FaultId, FaultStatus, History, State, Verdict};
 use serde::Serialize;
 
 use super::{complain, json, line, remaining, table, write};
-use crate::exit::Failure;
+use crate::exit::{Failure, in_a_line};
 use crate::team::fan_out::Answers;
 use crate::team::heal::Healed;
 use crate::team::offset::Spread;
@@ -116,7 +116,7 @@ pub fn outcome(
         complain(&format!(
             "{name} was told the instant and then no more: if its agent lives, {id} is in force there until its kernel ends \
              it ({})",
-            one_line(failure)
+            failure.in_a_line()
         ));
     }
     Ok(())
@@ -124,12 +124,8 @@ pub fn outcome(
 
 fn list(failures: &BTreeMap<String, Failure>) {
     for (name, failure) in failures {
-        super::complain_more(&format!("{name}: {}", one_line(failure)));
+        super::complain_more(&format!("{name}: {}", failure.in_a_line()));
     }
-}
-
-fn one_line(failure: &Failure) -> String {
-    failure.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 fn verdicts(started: &BTreeMap<String, FaultStatus>) -> String {
@@ -142,7 +138,7 @@ fn verdicts(started: &BTreeMap<String, FaultStatus>) -> String {
 pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<(), Failure> {
     let unknown = left.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().err()?)));
     let unknown =
-        unknown.map(|(name, failure)| format!("{name} ({})", one_line(failure))).collect::<Vec<_>>();
+        unknown.map(|(name, failure)| format!("{name} ({})", failure.in_a_line())).collect::<Vec<_>>();
     let taken = left.values().filter(|answer| matches!(answer, Ok(Some(_)))).count();
     if unknown.is_empty() {
         let of = left.len();
@@ -161,8 +157,7 @@ pub fn withdrawn(id: &FaultId, left: &Answers<Option<FaultStatus>>) -> Result<()
 pub fn ended(id: &FaultId, ends: &BTreeMap<String, String>, lost: bool) -> Result<(), Failure> {
     let mut by_end = BTreeMap::<String, Vec<&String>>::new();
     for (name, end) in ends {
-        let end = end.lines().map(str::trim).collect::<Vec<_>>().join("; ");
-        by_end.entry(end).or_default().push(name);
+        by_end.entry(in_a_line(end)).or_default().push(name);
     }
     for (end, names) in by_end {
         let text = format!("{id}: over: {end}, on {}", hosts(names.into_iter()));
@@ -182,7 +177,7 @@ pub fn plans(answers: &Answers<FaultStatus>, as_json: bool) -> Result<(), Failur
                 line(&format!("## {name}"))?;
                 super::plan(fault)?;
             }
-            Err(failure) => complain(&format!("{name}: {}", one_line(failure))),
+            Err(failure) => complain(&format!("{name}: {}", failure.in_a_line())),
         }
     }
     Ok(())
@@ -237,10 +232,10 @@ fn silent(answers: &Answers<Vec<FaultStatus>>, there: &Answers<Vec<FaultStatus>>
         };
         match failure {
             Failure::Unreachable { .. } => {
-                complain(&format!("{name} does not answer: {}\n  {heals}", one_line(failure)));
+                complain(&format!("{name} does not answer: {}\n  {heals}", failure.in_a_line()));
             }
             Failure::Refused(_) | Failure::Usage(_) | Failure::Failed(_) => {
-                complain(&format!("{name}: {}", one_line(failure)));
+                complain(&format!("{name}: {}", failure.in_a_line()));
             }
         }
     }
@@ -281,7 +276,7 @@ pub fn history(answers: &Answers<Vec<History>>) -> Result<(), Failure> {
 pub fn failures<T>(answers: &Answers<T>) {
     for (name, answer) in answers {
         if let Err(failure) = answer {
-            complain(&format!("{name}: {}", one_line(failure)));
+            complain(&format!("{name}: {}", failure.in_a_line()));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::Team;
 use super::fan_out::{Answers, fan_out};
 use super::heal::{self, What};
 use super::matrix::look;
+use super::members::Member;
 use super::progress::{Progress, Step};
 use crate::args::{ChangeArgs, HistoryArgs, MatrixArgs, RestoreArgs, StatusArgs};
 use crate::exit::Failure;
@@ -63,12 +64,11 @@ pub async fn status(team: &Team, json: bool, args: StatusArgs) -> Result<ExitCod
     Ok(code(&answers))
 }
 
-/// The faults of each host that answers so soon.
-pub async fn faults(team: &Team, patience: Duration) -> Answers<Vec<FaultStatus>> {
-    fan_out(&team.members, patience, &progress(team, true), Step::Asked, |member| async move {
-        member.client.faults().await
-    })
-    .await
+/// The faults of each host that answers so soon. Nobody is told how far that is.
+pub async fn faults(members: &[Member], patience: Duration) -> Answers<Vec<FaultStatus>> {
+    let progress = Progress::nobody();
+    fan_out(members, patience, &progress, Step::Asked, |member| async move { member.client.faults().await })
+        .await
 }
 
 pub async fn history(team: &Team, json: bool, args: HistoryArgs) -> Result<ExitCode, Failure> {

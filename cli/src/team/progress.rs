@@ -71,6 +71,11 @@ impl Progress {
         Self { to, steps: RefCell::new(steps) }
     }
 
+    /// That nobody sees.
+    pub fn nobody() -> Self {
+        Self::new([], true)
+    }
+
     /// One host is where it was not before.
     pub fn tell(&self, name: &str, step: Step) {
         let before = self.steps.borrow_mut().insert(name.to_owned(), step);

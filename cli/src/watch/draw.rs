@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use partition_agent_proto::{EventKind, State, Verdict, steers};
+use partition_agent_proto::{EventKind, State, Verdict};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -11,10 +11,13 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, Wrap};
 
 use super::keys;
 use super::picture::{Happened, Picture, Standing};
-use crate::render::remaining;
+use crate::render::{remaining, visible};
 
 /// Hosts that do not answer are named, so many of them.
 const NAMED: usize = 3;
+
+/// No column has more: what the kernel has refused would leave no room for the others. `status` has all of it.
+const WIDEST: usize = 28;
 
 /// On a terminal with fewer rows there are only the faults.
 const LOW: u16 = 12;
@@ -95,7 +98,7 @@ fn draw_faults(frame: &mut Frame<'_>, picture: &mut Picture, now: Duration, area
     let mut widths = head.iter().map(|cell| cell.len()).collect::<Vec<_>>();
     for row in &cells {
         for (width, (cell, _)) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count()).min(WIDEST);
         }
     }
     let mut constraints = widths
@@ -189,7 +192,7 @@ fn draw_matrix(frame: &mut Frame<'_>, picture: &Picture, area: Rect) {
         None => "asking every host ...",
         Some(Ok(text) | Err(text)) => text,
     };
-    let text = text.lines().map(|line| line.replace(steers, " ")).collect::<Vec<_>>().join("\n");
+    let text = text.lines().map(visible).collect::<Vec<_>>().join("\n");
     frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }).block(block), area);
 }
 
@@ -206,11 +209,6 @@ fn footline(picture: &Picture) -> Line<'static> {
         format!(" ↑↓ choose  r restore it  R restore everything{matrix}  q quit"),
         Style::new().add_modifier(Modifier::DIM),
     )
-}
-
-/// Others have a say in it, and a terminal would obey them.
-fn visible(text: &str) -> String {
-    text.replace(steers, " ")
 }
 
 #[cfg(test)]

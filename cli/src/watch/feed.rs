@@ -7,10 +7,7 @@ use partition_agent_proto::{Event, FaultStatus};
 use tokio::sync::mpsc::Sender;
 
 use crate::events;
-use crate::exit::Failure;
-use crate::team::Member;
-use crate::team::fan_out::fan_out;
-use crate::team::progress::{Progress, Step};
+use crate::team::{Member, faults};
 
 /// News that may wait for somebody to look at them; then hosts wait.
 pub const UNREAD: usize = 1_024;
@@ -45,16 +42,12 @@ pub enum News {
 
 /// Asks all of them for their faults, again and again.
 pub async fn ask(members: &[Member], every: Duration, to: &Sender<News>) {
-    let progress = Progress::new(std::iter::empty(), true);
     loop {
-        let asked = fan_out(members, PATIENCE, &progress, Step::Asked, |member| async move {
-            member.client.faults().await
-        });
-        let mut answers = asked.await;
+        let mut answers = faults(members, PATIENCE).await;
         for (host, member) in members.iter().enumerate() {
             let news = match answers.remove(&member.name) {
                 Some(Ok(faults)) => News::Faults { host, faults },
-                Some(Err(failure)) => News::Silent { host, why: in_a_line(&failure) },
+                Some(Err(failure)) => News::Silent { host, why: failure.in_a_line() },
                 None => continue,
             };
             if to.send(news).await.is_err() {
@@ -85,7 +78,7 @@ async fn listen_to(host: usize, member: &Member, to: &Sender<News>) {
                     return;
                 }
             },
-            Err(failure) => in_a_line(&failure),
+            Err(failure) => failure.in_a_line(),
         };
         if to.send(News::Silent { host, why }).await.is_err() {
             return;
@@ -93,9 +86,4 @@ async fn listen_to(host: usize, member: &Member, to: &Sender<News>) {
         tokio::time::sleep(again).await;
         again = (again * 2).min(AGAIN.1);
     }
-}
-
-/// Of several lines.
-pub fn in_a_line(failure: &Failure) -> String {
-    failure.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

@@ -17,6 +17,7 @@ use crossterm::event::EventStream;
 use futures_util::future::{LocalBoxFuture, join};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use partition_agent_proto::State;
 use tokio::sync::mpsc;
 
 use crate::args::WatchArgs;
@@ -40,8 +41,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub async fn one(access: &Access, json: bool, args: &WatchArgs) -> Result<ExitCode, Failure> {
     let client = access.client()?;
     // Whoever watches wants to know now that there is nobody to watch.
-    client.faults().await?;
-    let members = [Member { name: client.address(), client }];
+    let name = client.info().await?.host;
+    let members = [Member { name, client }];
     run(&members, None, json, args).await
 }
 
@@ -190,13 +191,20 @@ async fn look(team: &Team, again: bool) -> Result<String, String> {
 
 /// At once, on each host as soon as it hears of it.
 async fn restore(members: &[Member], what: heal::What) -> Restored {
-    let progress = Progress::new(std::iter::empty(), true);
-    let answers = heal::at_once(members, &what, &progress).await;
-    let restored = answers.values().flatten().map(Vec::len).sum::<usize>();
-    let failed = answers.iter().filter_map(|(host, answer)| Some((host, answer.as_ref().err()?)));
-    let mut told = failed
-        .map(|(host, failure)| format!("not restored: {host}: {}", feed::in_a_line(failure)))
-        .collect::<Vec<_>>();
+    let answers = heal::at_once(members, &what, &Progress::nobody()).await;
+    let (mut told, mut restored) = (Vec::new(), 0);
+    for (host, answer) in &answers {
+        match answer {
+            Err(failure) => told.push(format!("not restored: {host}: {}", failure.in_a_line())),
+            Ok(faults) => {
+                let (stuck, gone) = faults.iter().partition::<Vec<_>, _>(|fault| fault.state == State::Stuck);
+                restored += gone.len();
+                told.extend(stuck.iter().map(|fault| {
+                    format!("not restored, the agent keeps trying: {host}: {}: {}", fault.id, fault.verdict)
+                }));
+            }
+        }
+    }
     let failed = !told.is_empty();
     told.push(format!("restored: {restored}"));
     Restored { told, failed }
