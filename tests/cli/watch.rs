@@ -121,8 +121,8 @@ fn what_the_kernel_refuses_to_remove_is_not_called_restored() {
     terminal.types("Ry");
     terminal.wait("it is stuck", |screen| {
         screen.contains("restored: 0")
-            && screen.contains(": cut: ")
-            && screen.contains("the agent keeps trying")
+            && screen.contains("not restored, the agent keeps trying: ")
+            && screen.lines().any(|line| line.starts_with("cut  stuck  ") && line.contains("loss 100%"))
     });
     agent.world().refuse_undo = 0;
     terminal.wait("it has tried again", |screen| screen.contains("no faults"));
