@@ -12,6 +12,7 @@ pub mod grafana;
 pub mod lab;
 pub mod name_server;
 pub mod prometheus;
+pub mod python;
 pub mod snapshot;
 pub mod stream;
 pub mod terminal;
