@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 
 use clap::ValueEnum;
 use nix::sys::stat::fstat;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
 
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,8 +36,9 @@ pub fn begin(format: Option<Format>) -> io::Result<()> {
             .with_syslog_identifier("partition-agent".to_owned())
             .boxed(),
     };
-    // RUST_LOG asks for more.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // RUST_LOG asks for more, by level and module; filters on fields of spans would take a regular expression engine along.
+    let asked = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
     Ok(())
 }
