@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod audit;
 pub mod check;
+pub mod client_tls;
 pub mod clock;
 pub mod config;
 pub mod crash;

@@ -5,10 +5,10 @@ pub mod why;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use partition_agent_core::secret::{self, Reader};
+use partition_agent_core::client_tls::client_config;
+use partition_agent_core::secret::Reader;
 use serde::{Deserialize, Serialize};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use tokio_rustls::rustls::ClientConfig;
 
 /// Where distributions keep the authorities that a system trusts: Debian and Alpine, Fedora and RHEL, SUSE.
 const BUNDLES: [&str; 3] =
@@ -75,10 +75,9 @@ impl TlsFiles {
     /// # Errors
     /// What is wrong with which file, and what to do.
     pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        let builder = builder()?.with_root_certificates(authorities(self.ca.as_deref())?);
-        let (cert, key) = match (&self.cert, &self.key) {
-            (None, None) => return Ok(Arc::new(builder.with_no_client_auth())),
-            (Some(cert), Some(key)) => (cert, key),
+        let shows = match (&self.cert, &self.key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
             (Some(cert), None) => {
                 return Err(format!(
                     "the certificate {} is of no use without its key: name that with --tls-key, or as `key` under [tls] of \
@@ -94,43 +93,18 @@ impl TlsFiles {
                 ));
             }
         };
-        let told = |error: secret::SecretError| error.to_string();
-        let chain = secret::certificates(cert, Reader::Command).map_err(told)?;
-        let private = secret::private_key(key, Reader::Command).map_err(told)?;
-        let config = builder.with_client_auth_cert(chain, private);
-        let config = config.map_err(|error| {
-            format!("{} is not the key of the certificate {}: {error}", key.display(), cert.display())
-        })?;
-        Ok(Arc::new(config))
+        config(self.ca.as_deref(), shows)
     }
 }
 
 /// Of a client that shows no certificate, and believes what these authorities vouch for; without a file, those of the system.
 pub fn trusting(file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    Ok(Arc::new(builder()?.with_root_certificates(authorities(file)?).with_no_client_auth()))
+    config(file, None)
 }
 
-/// With its own cryptography: none is installed for the process.
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())
-}
-
-fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let path = match file {
-        Some(path) => path.to_owned(),
-        None => system_authorities()?,
-    };
-    let certificates = secret::certificates(&path, Reader::Command).map_err(|error| error.to_string())?;
-    let mut roots = RootCertStore::empty();
-    // The system's bundle may hold some that are too old to be understood.
-    if roots.add_parsable_certificates(certificates).0 == 0 {
-        return Err(format!(
-            "the certificates in {}: there is none that can be an authority",
-            path.display()
-        ));
-    }
-    Ok(roots)
+fn config(authorities: Option<&Path>, shows: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, String> {
+    let authorities = authorities.map_or_else(system_authorities, |named| Ok(named.to_owned()))?;
+    client_config(&authorities, shows, Reader::Command).map_err(|error| error.to_string())
 }
 
 fn system_authorities() -> Result<PathBuf, String> {
