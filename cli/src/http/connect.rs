@@ -17,6 +17,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tower_service::Service;
 
 use super::once::secure;
+use super::resolve::Resolver;
 
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,14 +34,14 @@ impl Connection for Box<dyn Stream> {
 
 #[derive(Clone)]
 pub enum Connector {
-    Hosts { tcp: HttpConnector, tls: Option<Arc<ClientConfig>>, patience: Duration },
+    Hosts { tcp: HttpConnector<Resolver>, tls: Option<Arc<ClientConfig>>, patience: Duration },
     Socket(PathBuf),
 }
 
 impl Connector {
     /// With so much time until it is open, TLS included.
     pub fn to_hosts(tls: Option<Arc<ClientConfig>>, patience: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         // TLS comes on top of it.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -66,7 +67,7 @@ impl Connector {
 }
 
 async fn open(
-    mut tcp: HttpConnector,
+    mut tcp: HttpConnector<Resolver>,
     tls: Option<Arc<ClientConfig>>,
     to: Uri,
 ) -> Result<Box<dyn Stream>, Failed> {

@@ -3,6 +3,7 @@
 
 mod connect;
 pub mod once;
+mod resolve;
 
 use std::error::Error;
 use std::path::PathBuf;
