@@ -4,11 +4,12 @@ use partition_agent_proto::ProblemCode;
 
 use crate::client::{Api, Reply};
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
     ("/", "text/html; charset=utf-8", include_str!("../../agent/src/console/console.html")),
     ("/console.css", "text/css; charset=utf-8", include_str!("../../agent/src/console/console.css")),
     ("/console.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/console.js")),
     ("/form.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/form.js")),
+    ("/live.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/live.js")),
 ];
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub const SCRIPT: File =
     File { media: "text/javascript; charset=utf-8", text: include_str!("../console/console.js") };
 pub const FORM: File =
     File { media: "text/javascript; charset=utf-8", text: include_str!("../console/form.js") };
+pub const LIVE: File =
+    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/live.js") };
 
 /// Nothing but its own script and style, and requests to this agent alone; its icon is in the page. Nobody may frame it, and a text
 /// that would become markup or code is refused by the browser (Trusted Types).

@@ -76,6 +76,7 @@ pub fn app(agent: Agent) -> App {
         .anybody("/console.css", console::STYLE)
         .anybody("/console.js", console::SCRIPT)
         .anybody("/form.js", console::FORM)
+        .anybody("/live.js", console::LIVE)
         .route(Observe, "/v1/info", get(info::info))
         .route(Observe, "/v1/clock", get(info::clock))
         .route(Observe, "/v1/whoami", get(info::whoami))
