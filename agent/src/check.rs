@@ -96,6 +96,7 @@ fn refused(config: &Config) -> Vec<(&'static str, String)> {
         ("socket", socket.map(|distrust| distrust.to_string()).or_else(|| in_the_way(&config.socket))),
         ("state_dir", state.or(state_dir).map(|distrust| distrust.to_string())),
         ("engines", config.engines.iter().find_map(engine)),
+        ("fleet", config.fleet.as_ref().and_then(|fleet| fleet.proof().err()).map(|error| error.to_string())),
     ]
     .into_iter()
     .filter_map(|(key, text)| Some((key, text?)))
@@ -226,6 +227,10 @@ most_faults = 5
 [peers]
 good = ['10.0.0.1']
 bad = ['10.0.0.300']
+
+[fleet]
+hosts = ['web-1', 'https://web-2']
+tokenfile = '/t'
 ";
         let told = told(text);
         for (nth, (start, words)) in [
@@ -236,6 +241,8 @@ bad = ['10.0.0.300']
             ("8: policy.scopes: unknown variant `hots`", "did you mean `host`?"),
             ("9: policy.protected_ports:", "`23` is not a protected port"),
             ("15: peers.bad:", "neither an address"),
+            ("18: fleet.hosts:", "`https://web-2` is no agent's address: write HOST or HOST:PORT"),
+            ("19: fleet.tokenfile: unknown field", "did you mean `token_file`?"),
             ("2: listen: refusing to listen on 0.0.0.0:7433", "token_file"),
         ]
         .into_iter()
@@ -243,7 +250,7 @@ bad = ['10.0.0.300']
         {
             assert!(told[nth].starts_with(start) && told[nth].contains(words), "{nth}: {told:#?}");
         }
-        assert_eq!(told.len(), 8, "{told:#?}");
+        assert_eq!(told.len(), 10, "{told:#?}");
     }
 
     #[test]
@@ -264,7 +271,8 @@ bad = ['10.0.0.300']
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).unwrap();
         let [token, state, plain] = [token, state, plain].map(|path| path.display().to_string());
         let told = told(&format!(
-            "token_file = '{token}'\nstate_dir = '{state}'\nsocket = '{plain}'\nengines = ['{plain}']\n[peers]\na = ['b']\nb = ['a']\n"
+            "token_file = '{token}'\nstate_dir = '{state}'\nsocket = '{plain}'\nengines = ['{plain}']\n[peers]\na = ['b']\nb = ['a']\n\
+             [fleet]\nhosts = ['web-1']\ntoken_file = '{token}'\n"
         ));
         for (line, words) in [
             ("1: token_file:", "has 5 bytes"),
@@ -272,13 +280,14 @@ bad = ['10.0.0.300']
             ("3: socket:", "something else than a socket"),
             ("4: engines:", "something else than a socket"),
             ("5: peers:", "a -> b -> a"),
+            ("8: fleet:", "has 5 bytes"),
         ] {
             assert!(
                 told.iter().any(|text| text.starts_with(line) && text.contains(words)),
                 "{line} {told:#?}"
             );
         }
-        assert_eq!(told.len(), 5, "{told:#?}");
+        assert_eq!(told.len(), 6, "{told:#?}");
         let absent = mistakes(Some(Path::new("/nonexistent/agent.toml")), |_| {});
         assert!(absent[0].to_string().contains("No such file"), "{absent:?}");
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::access::{AccessError, Remotes, TlsFiles, TokenEntry};
 use crate::check;
 use crate::finder::Finder;
+use crate::fleet::{Client, Fleet, FleetConfig, FleetError};
 use crate::policy::Policy;
 use crate::resolve::circle;
 use crate::sandbox::Paths;
@@ -56,6 +57,8 @@ pub struct Config {
     pub namespaces: bool,
     /// Sockets of container engines; without any, the usual ones of Docker and Podman.
     pub engines: Vec<PathBuf>,
+    /// Agents whose faults this one shows.
+    pub fleet: Option<FleetConfig>,
     /// What may be done to this host.
     pub policy: Policy,
     /// Names for `--peer`, before the resolver is asked.
@@ -78,6 +81,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/partition-agent"),
             namespaces: false,
             engines: Vec::new(),
+            fleet: None,
             policy: Policy::default(),
             peers: BTreeMap::new(),
         }
@@ -95,6 +99,8 @@ pub enum ConfigError {
     Parse { path: PathBuf, source: Box<toml::de::Error>, hint: String },
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     #[error("`{key}` is {is}: at least 1, at most {most}")]
     Bound { key: &'static str, is: usize, most: usize },
     #[error(
@@ -199,6 +205,14 @@ impl Config {
         Ok(self.listen.map(|_| Remotes::of(self)).transpose()?)
     }
 
+    /// The fleet that is shown, where there is one; asked by this client.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn fleet(&self, client: Client) -> Result<Option<Fleet>, ConfigError> {
+        Ok(self.fleet.as_ref().map(|fleet| Fleet::of(fleet, client)).transpose()?)
+    }
+
     /// Where probes are answered, for an API that listens here.
     ///
     /// # Errors
@@ -220,6 +234,7 @@ pub mod fuzzing {
             Ok(config) => {
                 let api = config.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7433)));
                 let _ = (config.check(), config.probes(api), config.finder());
+                let _ = config.fleet.map(|fleet| (fleet.check().is_ok(), fleet.urls()));
             }
             Err(why) => assert!(!why.to_string().is_empty()),
         }

@@ -19,6 +19,7 @@ use crate::api::{self, Agent};
 use crate::config::{Config, ConfigError};
 use crate::crash::{self, Point};
 use crate::descriptors::{self, DescriptorError};
+use crate::fleet::{Client, Fleet};
 use crate::keeper::{self, Handle, Settings, StartError};
 use crate::kernel::linux::Linux;
 use crate::privileges::{self, PrivilegeError};
@@ -52,16 +53,20 @@ pub enum DaemonError {
     Runtime(io::Error),
 }
 
-/// Runs until SIGTERM or SIGINT, then restores everything.
+/// Runs until SIGTERM or SIGINT, then restores everything. Where the configuration has a fleet, its agents are asked by this client.
 ///
 /// # Errors
 /// When it cannot start. What it serves has errors of its own.
-pub fn run(config: &Config) -> Result<(), DaemonError> {
+pub fn run(config: &Config, client: Client) -> Result<(), DaemonError> {
     config.check()?;
     let remotes = config.remotes()?;
+    let fleet = config.fleet(client)?;
     let locals = Locals::of(&config.group);
     privileges::require(config.namespaces)?;
-    descriptors::claim(config.listen.map_or(0, |_| config.most_connections))?;
+    descriptors::claim(
+        config.listen.map_or(0, |_| config.most_connections),
+        fleet.as_ref().map_or(0, Fleet::hosts),
+    )?;
     let state_dir = |source| DaemonError::StateDir { path: config.state_dir.clone(), source };
     trust::way_to(&config.state_dir)?;
     std::fs::create_dir_all(&config.state_dir).map_err(state_dir)?;
@@ -92,7 +97,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             state_dir: config.state_dir.clone(),
         };
         let keeper = keeper::spawn(settings, Linux::open)?;
-        let agent = Agent::new(keeper.clone(), config.finder(), tcp_port);
+        let agent = Agent::new(keeper.clone(), config.finder(), tcp_port).showing(fleet);
         let listen = |at: &str, source| DaemonError::Listen { at: at.to_owned(), source };
         let unix = tokio::net::UnixListener::from_std(unix)
             .map_err(|e| listen(&config.socket.display().to_string(), e))?;

@@ -28,22 +28,23 @@ pub enum DescriptorError {
     Few { hard: u64, needed: u64 },
 }
 
-/// Raises the soft limit to the hard one, for connections over TCP as well; 0 of them where the agent does not listen there.
+/// Raises the soft limit to the hard one, for connections over TCP as well, 0 of them where the agent does not listen there; and for
+/// one to each host of the fleet that it shows.
 ///
 /// # Errors
 /// The hard one is too low.
-pub fn claim(over_tcp: usize) -> Result<(), DescriptorError> {
+pub fn claim(over_tcp: usize, fleet: usize) -> Result<(), DescriptorError> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from)?;
     if soft != hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(io::Error::from)?;
     }
-    judge(hard, over_tcp)
+    judge(hard, over_tcp, fleet)
 }
 
-fn judge(hard: u64, over_tcp: usize) -> Result<(), DescriptorError> {
-    let [over_tcp, local] =
-        [over_tcp, LOCAL_CONNECTIONS].map(|most| u64::try_from(most).unwrap_or(RLIM_INFINITY));
-    let own = local.saturating_add(RESERVE);
+fn judge(hard: u64, over_tcp: usize, fleet: usize) -> Result<(), DescriptorError> {
+    let [over_tcp, local, fleet] =
+        [over_tcp, LOCAL_CONNECTIONS, fleet].map(|most| u64::try_from(most).unwrap_or(RLIM_INFINITY));
+    let own = local.saturating_add(fleet).saturating_add(RESERVE);
     let needed = own.saturating_add(over_tcp);
     if hard >= needed {
         return Ok(());
@@ -61,19 +62,22 @@ mod tests {
 
     #[test]
     fn connections_fit_into_what_may_be_open() {
-        for (hard, over_tcp, refusal) in [
-            (1_024, Config::default().most_connections, None),
-            (8_192, 4_096, None),
-            (RLIM_INFINITY, 4_096, None),
-            (448, 0, None),
-            (1_024, 4_096, Some("4096 connections over TCP take 4544")),
-            (1_024, 4_096, Some("lower `most_connections` to 576")),
-            (1_024, 577, Some("LimitNOFILE=1025 in the unit")),
-            (448, 1, Some("the agent needs 449")),
-            (256, 0, Some("may open 256 files, and the agent needs 448")),
+        for (hard, over_tcp, fleet, refusal) in [
+            (1_024, Config::default().most_connections, 0, None),
+            (8_192, 4_096, 0, None),
+            (8_192, 4_096, 1_000, None),
+            (RLIM_INFINITY, 4_096, 1_000, None),
+            (448, 0, 0, None),
+            (1_024, 4_096, 0, Some("4096 connections over TCP take 4544")),
+            (1_024, 4_096, 0, Some("lower `most_connections` to 576")),
+            (1_024, 577, 0, Some("LimitNOFILE=1025 in the unit")),
+            (448, 1, 0, Some("the agent needs 449")),
+            (256, 0, 0, Some("may open 256 files, and the agent needs 448")),
+            (1_024, 512, 100, Some("lower `most_connections` to 476")),
+            (448, 0, 10, Some("the agent needs 458")),
         ] {
-            match (judge(hard, over_tcp).map_err(|error| error.to_string()), refusal) {
-                (done, None) => assert_eq!(done, Ok(()), "{hard} {over_tcp}"),
+            match (judge(hard, over_tcp, fleet).map_err(|error| error.to_string()), refusal) {
+                (done, None) => assert_eq!(done, Ok(()), "{hard} {over_tcp} {fleet}"),
                 (done, Some(words)) => {
                     assert!(done.as_ref().is_err_and(|text| text.contains(words)), "{done:?}")
                 }

@@ -16,6 +16,7 @@ mod descriptors;
 mod dns;
 mod emulator;
 pub mod finder;
+pub mod fleet;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing;
 pub mod keeper;

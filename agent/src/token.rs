@@ -40,7 +40,7 @@ impl Token {
         Self::parse(text.trim(), path)
     }
 
-    fn parse(word: &str, path: &Path) -> Result<Self, TokenError> {
+    pub(crate) fn parse(word: &str, path: &Path) -> Result<Self, TokenError> {
         let path = path.to_owned();
         match word.len() {
             0 => Err(TokenError::Empty { path }),
@@ -63,6 +63,12 @@ impl Token {
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+
+    /// Whether somebody who knows it has written it there.
+    #[must_use]
+    pub fn is_within(&self, text: &str) -> bool {
+        text.contains(&self.0)
     }
 
     /// The value of an `Authorization` header.

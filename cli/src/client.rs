@@ -7,11 +7,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, StatusCode};
+use partition_agent_core::fleet::{LONGEST_ANSWER, Proof, Question};
 use partition_agent_core::secret::Reader;
 use partition_agent_core::token::Token;
 use partition_agent_proto::{
@@ -148,6 +149,16 @@ impl Ways {
     fn to_socket(path: PathBuf) -> Self {
         Self { http: Http::to_socket(path), authorization: None, has_certificate: false }
     }
+
+    /// Of an agent that asks others.
+    pub fn of_agent(proof: &Proof) -> Arc<Self> {
+        Arc::new(Self {
+            http: Http::to_hosts(proof.tls.clone()),
+            // A token is visible ASCII, which a header can hold; without one it is not let in.
+            authorization: proof.token.as_ref().and_then(|token| authorization(token).ok()),
+            has_certificate: proof.has_certificate,
+        })
+    }
 }
 
 /// Cheap to clone: the connections are shared.
@@ -232,6 +243,19 @@ impl Client {
 
     pub async fn fault(&self, id: &FaultId) -> Answer<FaultStatus> {
         self.send(self.request(Method::GET, &format!("/v1/faults/{id}"))).await
+    }
+
+    /// What another agent shows of this one, as it comes.
+    pub async fn shown(&self, question: Question) -> Answer<Bytes> {
+        let path = match question {
+            Question::Info => "/v1/info",
+            Question::Faults => "/v1/faults",
+        };
+        let response = self.begin(self.request(Method::GET, path), Bytes::new()).await?;
+        match self.read_at_most(LONGEST_ANSWER, response).await? {
+            (status, body) if status.is_success() => Ok(body),
+            (status, body) => Err(self.refused(status, &body)),
+        }
     }
 
     pub async fn change(&self, id: &FaultId, duration: Span) -> Answer<FaultStatus> {
@@ -321,9 +345,20 @@ impl Client {
     }
 
     async fn read(&self, response: Response<Incoming>) -> Answer<(StatusCode, Bytes)> {
+        self.read_at_most(LONGEST, response).await
+    }
+
+    async fn read_at_most(
+        &self,
+        longest: usize,
+        response: Response<Incoming>,
+    ) -> Answer<(StatusCode, Bytes)> {
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST).collect().await;
-        let body = body.map_err(|error| self.unreachable(error.as_ref()))?;
+        let body = Limited::new(response.into_body(), longest).collect().await;
+        let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => self.strange(&format!("more than {} MiB", longest >> 20)),
+            None => self.unreachable(error.as_ref()),
+        })?;
         Ok((status, body.to_bytes()))
     }
 

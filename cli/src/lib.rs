@@ -10,6 +10,7 @@ mod demo;
 mod events;
 mod exit;
 mod fleet;
+mod fleet_view;
 mod foreground;
 mod gameday;
 mod http;
@@ -46,6 +47,10 @@ pub mod probing {
     pub use crate::gameday::file::{Ask, Comparison, Probe};
     pub use crate::gameday::probe::{Answer, Place, Prober};
 }
+
+/// The client of an agent that shows others, for agents without a process of their own in tests.
+#[cfg(feature = "fuzz")]
+pub use fleet_view::client as fleet_client;
 
 /// The whole program.
 #[must_use]

@@ -23,6 +23,7 @@ mod target;
 mod text;
 mod timing;
 mod units;
+mod view;
 
 pub use audit::{AuditEntry, AuditRequest};
 pub use dns_name::{DnsName, DnsNameError};
@@ -45,6 +46,7 @@ pub use target::*;
 pub use text::{legible, steers};
 pub use timing::{Flap, Ramp};
 pub use units::{Percent, PercentError, Rate, RateError, Span, SpanError};
+pub use view::{FaultView, FleetView, Hearing, HostView};
 
 /// The socket that an agent listens on.
 pub const DEFAULT_SOCKET: &str = "/run/partition-agent/agent.sock";

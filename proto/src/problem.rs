@@ -40,6 +40,8 @@ pub enum ProblemCode {
     NotFound,
     /// No such path or method.
     NoSuchRoute,
+    /// The agent's configuration names no fleet.
+    NoFleet,
     /// That id is another fault.
     Conflict,
     /// An instant that is past already.
@@ -66,13 +68,14 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Invalid,
         Self::TooLarge,
         Self::UnknownName,
         Self::NotFound,
         Self::NoSuchRoute,
+        Self::NoFleet,
         Self::Conflict,
         Self::TooLate,
         Self::TooSlow,
@@ -93,7 +96,7 @@ impl ProblemCode {
             Self::Malformed => 400,
             Self::Invalid | Self::UnknownName => 422,
             Self::TooLarge => 413,
-            Self::NotFound | Self::NoSuchRoute => 404,
+            Self::NotFound | Self::NoSuchRoute | Self::NoFleet => 404,
             Self::Conflict | Self::TooLate => 409,
             Self::TooSlow => 408,
             Self::NotJson => 415,
@@ -112,6 +115,7 @@ impl ProblemCode {
             Self::UnknownName => "A name is unknown",
             Self::NotFound => "There is no such fault",
             Self::NoSuchRoute => "There is nothing here",
+            Self::NoFleet => "This agent shows no fleet",
             Self::Conflict => "The id is taken by another fault",
             Self::TooLate => "The instant is past",
             Self::TooSlow => "The request took too long to arrive",
@@ -137,6 +141,7 @@ impl fmt::Display for ProblemCode {
             Self::UnknownName => "unknown-name",
             Self::NotFound => "not-found",
             Self::NoSuchRoute => "no-such-route",
+            Self::NoFleet => "no-fleet",
             Self::Conflict => "conflict",
             Self::TooLate => "too-late",
             Self::TooSlow => "too-slow",

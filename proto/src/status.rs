@@ -330,6 +330,9 @@ pub struct Info {
     pub pid: u32,
     /// Faults that are not history.
     pub faults: usize,
+    /// Hosts of the fleet that it shows at `/v1/fleet`; 0 where it shows none.
+    #[serde(default)]
+    pub fleet: usize,
     /// Its clocks, at one instant.
     pub clock: Clock,
     /// What this kernel and these privileges allow.

@@ -8,6 +8,7 @@ mod console;
 mod engine;
 mod events;
 mod faults;
+mod fleet;
 mod health;
 mod info;
 mod instant;

@@ -7,6 +7,7 @@ mod bodies;
 mod browsers;
 mod certificates;
 mod console;
+mod fleet;
 mod floods;
 mod locals;
 mod pki;

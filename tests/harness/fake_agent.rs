@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use partition_agent_core::access::{Locals, Remotes};
+use partition_agent_cli::fleet_client;
+use partition_agent_core::access::Locals;
 use partition_agent_core::api::{self, Agent};
 use partition_agent_core::config::Config;
 use partition_agent_core::finder::Finder;
@@ -29,7 +30,7 @@ pub struct Options {
     pub engines: Engines,
     /// What callers over TCP must have. Without it, and without more below, everybody is let in.
     pub token: Option<&'static str>,
-    /// More of the configuration, on who is let in over TCP.
+    /// More of the configuration: on who is let in over TCP, and on the fleet that is shown.
     pub access: String,
 }
 
@@ -87,8 +88,11 @@ impl FakeAgent {
         let responder = responder();
         let probes = responder.local_addr().expect("a bound address");
         let token_file = dir.path().join("token");
-        let remotes = remotes(dir.path(), &token_file, &options);
+        let config = config(dir.path(), &token_file, &options);
+        let remotes = config.remotes().expect("files that can be used").expect("it listens");
+        let fleet = config.fleet(fleet_client).expect("files that can be used");
         let (agent, keeper, world) = api_agent(options, dir.path().join("state"), address.port());
+        let agent = agent.showing(fleet);
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -136,7 +140,7 @@ pub(crate) fn api_agent(
 }
 
 /// As a configuration says it.
-fn remotes(dir: &Path, token_file: &Path, options: &Options) -> Remotes {
+fn config(dir: &Path, token_file: &Path, options: &Options) -> Config {
     let proof = match options.token {
         Some(token) => {
             write_token(token_file, token);
@@ -149,7 +153,7 @@ fn remotes(dir: &Path, token_file: &Path, options: &Options) -> Remotes {
     std::fs::write(&file, format!("listen = '127.0.0.1:0'\n{proof}\n{}", options.access)).expect("a file");
     let config = Config::load(Some(&file)).expect("a configuration");
     config.check().expect("one that makes sense");
-    config.remotes().expect("files that can be used").expect("it listens")
+    config
 }
 
 /// In a new file that nobody else may read.

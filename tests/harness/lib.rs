@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod exposition;
 pub mod fake_agent;
 pub mod fake_fleet;
+pub mod fake_member;
 pub mod fleet;
 pub mod grafana;
 pub mod lab;

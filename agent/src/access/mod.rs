@@ -20,6 +20,7 @@ use partition_agent_proto::{Connection, Problem, ProblemCode, Role};
 pub use certificate::Holder;
 pub use local::{Locals, Peer};
 pub use remote::{AccessError, Known, Remotes, Visitor};
+pub(crate) use site::is_host_name;
 pub use site::{Hosts, own_site, own_site_or_link};
 pub use tls::{Handshakes, TlsError, TlsFiles};
 pub use tokens::{TokenEntry, Tokens, TokensError};

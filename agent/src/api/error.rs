@@ -46,6 +46,7 @@ fn leaves_the_body(code: ProblemCode) -> bool {
         | ProblemCode::UnknownName
         | ProblemCode::NotFound
         | ProblemCode::NoSuchRoute
+        | ProblemCode::NoFleet
         | ProblemCode::Conflict
         | ProblemCode::TooLate
         | ProblemCode::Limit

@@ -24,6 +24,7 @@ use super::decode::{Asked, Body, Nothing, Page};
 use super::error::Refused;
 use crate::access::Caller;
 use crate::clock::{BootTime, wall};
+use crate::fleet::Fleet;
 use crate::kernel::coverage;
 use crate::probe::connect;
 
@@ -45,6 +46,7 @@ pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<
         kernel: own(UtsName::release),
         pid: std::process::id(),
         faults: agent.keeper.list().await?.len(),
+        fleet: agent.fleet.as_ref().map_or(0, Fleet::hosts),
         clock: clocks(),
         coverage: coverage(&features),
         features,

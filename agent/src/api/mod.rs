@@ -7,6 +7,7 @@ mod console;
 mod decode;
 mod error;
 mod faults;
+mod fleet;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing;
 mod info;
@@ -31,6 +32,7 @@ pub use openapi::document;
 pub use serve::{serve_tcp, serve_unix};
 
 use crate::finder::Finder;
+use crate::fleet::Fleet;
 use crate::keeper::Handle;
 use crate::probe::Rounds;
 use bounds::Bounds;
@@ -45,6 +47,8 @@ pub struct Agent {
     port: Option<u16>,
     /// What other agents have sent here.
     rounds: Arc<Mutex<Rounds>>,
+    /// The others, where the configuration names some.
+    fleet: Option<Fleet>,
     bounds: Bounds,
 }
 
@@ -52,7 +56,13 @@ impl Agent {
     /// An agent that asks this keeper, finds things this way and listens on this port.
     #[must_use]
     pub fn new(keeper: Handle, finder: Finder, port: Option<u16>) -> Self {
-        Self { keeper, finder, port, rounds: Arc::default(), bounds: Bounds::default() }
+        Self { keeper, finder, port, rounds: Arc::default(), fleet: None, bounds: Bounds::default() }
+    }
+
+    /// The same, and it shows this fleet, where there is one.
+    #[must_use]
+    pub fn showing(self, fleet: Option<Fleet>) -> Self {
+        Self { fleet, ..self }
     }
 
     /// The same behind another listener: who takes every place of the one leaves those of the other.
@@ -93,6 +103,7 @@ pub fn app(agent: Agent) -> App {
         .route(Observe, "/v1/history", get(info::history))
         .route(Admin, "/v1/audit", get(audit::list))
         .route(Observe, "/v1/events", get(info::events))
+        .route(Observe, "/v1/fleet", get(fleet::fleet))
         .route(Inject, "/v1/probe", post(info::probe))
         .route(Inject, "/v1/reach", post(reach::reach))
         .route(Observe, "/v1/heard", get(reach::heard))

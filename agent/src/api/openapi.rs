@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::{audit, faults, info, metrics, reach};
+use super::{audit, faults, fleet, info, metrics, reach};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,7 @@ use super::{audit, faults, info, metrics, reach};
         info::history,
         audit::list,
         info::events,
+        fleet::fleet,
         info::probe,
         reach::reach,
         reach::heard,

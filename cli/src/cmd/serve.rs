@@ -8,6 +8,7 @@ use partition_agent_core::{access, check, daemon};
 
 use crate::args::ServeArgs;
 use crate::exit::Failure;
+use crate::fleet_view;
 use crate::log;
 use crate::render;
 use crate::tls::TlsFiles;
@@ -20,7 +21,7 @@ pub fn run(args: &ServeArgs, token_file: Option<PathBuf>, tls: TlsFiles) -> Resu
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = Config::load(args.config.as_deref()).map_err(|error| failed(&error))?;
     win(args, token_file, tls, &mut config)?;
-    daemon::run(&config).map_err(|error| failed(&error))?;
+    daemon::run(&config, fleet_view::client).map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 

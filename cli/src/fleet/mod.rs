@@ -20,11 +20,9 @@ use file::FleetFile;
 use sources::{Usual, read_file};
 
 pub use lab::LabServer;
+pub use partition_agent_core::fleet::DEFAULT_PORT;
 pub use sources::Source;
 pub use values::Text;
-
-/// Where agents listen that nobody gave another port.
-pub const DEFAULT_PORT: u16 = 7433;
 
 /// Where the fleet file is without `--fleet`.
 const USUAL: [&str; 2] = ["fleet.toml", "/etc/partition-agent/fleet.toml"];

@@ -7,7 +7,7 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// By name; the seeds of each are in `seeds/NAME`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("audit", partition_agent_core::fuzzing::audit),
     ("config", partition_agent_core::fuzzing::config),
     ("datagram", partition_agent_core::fuzzing::datagram),
@@ -24,5 +24,6 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("rtnl_replies", partition_agent_core::fuzzing::rtnl_replies),
     ("sock_diag", partition_agent_core::fuzzing::sock_diag),
     ("texts", partition_agent_core::fuzzing::texts),
+    ("told", partition_agent_core::fuzzing::told),
     ("words", words::words),
 ];
