@@ -4,10 +4,11 @@ use partition_agent_proto::ProblemCode;
 
 use crate::client::{Api, Reply};
 
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html; charset=utf-8", include_str!("../../agent/src/console/console.html")),
     ("/console.css", "text/css; charset=utf-8", include_str!("../../agent/src/console/console.css")),
     ("/console.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/console.js")),
+    ("/fleet.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/fleet.js")),
     ("/form.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/form.js")),
     ("/live.js", "text/javascript; charset=utf-8", include_str!("../../agent/src/console/live.js")),
 ];

@@ -10,7 +10,7 @@ use crate::pki::Pki;
 use crate::tokens::{agent, bearer};
 use crate::wire::{LOSS, assert_untouched, problem, request, say, status, tcp};
 
-const FILES: [&str; 5] = ["/", "/console.css", "/console.js", "/form.js", "/live.js"];
+const FILES: [&str; 6] = ["/", "/console.css", "/console.js", "/form.js", "/fleet.js", "/live.js"];
 
 /// Whether a word is in what is served to everybody, on any host.
 fn is_in_the_files(word: &str) -> bool {
@@ -19,6 +19,7 @@ fn is_in_the_files(word: &str) -> bool {
         include_str!("../../agent/src/console/console.css"),
         include_str!("../../agent/src/console/console.js"),
         include_str!("../../agent/src/console/form.js"),
+        include_str!("../../agent/src/console/fleet.js"),
         include_str!("../../agent/src/console/live.js"),
     ];
     files.iter().any(|file| file.contains(word))

@@ -14,6 +14,9 @@ pub const PAGE: &str = "http://10.77.2.1:7433/";
 /// A desk.
 pub const WIDE: (u32, u32) = (1280, 900);
 
+/// Alt and Shift.
+pub const HELD: u32 = 1 + 8;
+
 /// Two tokens, by what their holders may do.
 pub const INJECTS: &str = "the-token-that-injects";
 pub const LOOKS: &str = "the-token-that-looks";

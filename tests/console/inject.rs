@@ -1,9 +1,6 @@
 //! What can be done with the page, and what is told of it.
 
-use crate::desk::{Desk, INJECTS, LOOKS, PAGE, picture, shows};
-
-/// Alt and Shift.
-const HELD: u32 = 1 + 8;
+use crate::desk::{Desk, HELD, INJECTS, LOOKS, PAGE, picture, shows};
 
 #[test]
 fn a_fault_is_injected_by_the_form_seen_live_and_restored_by_a_key() {
@@ -14,6 +11,8 @@ fn a_fault_is_injected_by_the_form_seen_live_and_restored_by_a_key() {
     desk.enter(INJECTS);
     desk.browser.until(&shows("Nothing is in force"));
     desk.browser.until("document.getElementById('host').textContent === 'web-1'");
+    // It is known by then whether there is a fleet to be seen.
+    assert_eq!(desk.browser.ask("document.getElementById('views').hidden"), true);
 
     // By the keyboard alone: to whom, the plan, and only then the inject.
     desk.tab_to("peers");

@@ -5,25 +5,25 @@ use serde::Deserialize;
 use crate::desk::{Desk, INJECTS, picture, shows};
 
 /// A desk, the same at 200%, a phone, and a desk at 400%.
-const WIDTHS: [u32; 4] = [1280, 640, 390, 320];
+pub const WIDTHS: [u32; 4] = [1280, 640, 390, 320];
 
 #[derive(Debug, Deserialize)]
-struct Look {
+pub struct Look {
     /// Of the window.
-    width: f64,
+    pub width: f64,
     /// Of all that is in it.
-    needs: f64,
+    pub needs: f64,
     /// Texts that are too much like what is behind them, with the ratio.
-    faint: Vec<String>,
+    pub faint: Vec<String>,
     /// Boxes to write in, and buttons, without a name.
-    nameless: Vec<String>,
+    pub nameless: Vec<String>,
     /// Whether the way out of everything is in the window.
     way_out: bool,
     ground: String,
 }
 
 /// Contrast as WCAG 2.2 has it, of every text that is seen: 4.5, or 3 where it is large.
-const LOOK: &str = r#"(() => {
+pub const LOOK: &str = r#"(() => {
     const light = (rgb) => {
         const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
         return 0.2126 * part(rgb[0]) + 0.7152 * part(rgb[1]) + 0.0722 * part(rgb[2]);
@@ -50,10 +50,10 @@ const LOOK: &str = r#"(() => {
     }
     const boxes = [...document.querySelectorAll('input, select, textarea, button')].filter((box) => box.checkVisibility());
     const nameless = boxes.filter((box) => !box.labels?.length && !box.getAttribute('aria-label') && !box.innerText?.trim());
-    const out = document.getElementById('restore-all').getBoundingClientRect();
+    const out = document.getElementById('restore-all')?.getBoundingClientRect();
     return {
         width: innerWidth, needs: document.documentElement.scrollWidth, faint, nameless: nameless.map((box) => box.outerHTML),
-        way_out: out.top >= 0 && out.left >= 0 && out.bottom <= innerHeight && out.right <= innerWidth,
+        way_out: Boolean(out) && out.top >= 0 && out.left >= 0 && out.bottom <= innerHeight && out.right <= innerWidth,
         ground: getComputedStyle(document.body).backgroundColor,
     };
 })()"#;

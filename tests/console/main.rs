@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod desk;
+mod fleet;
 mod inject;
 mod link;
 mod look;

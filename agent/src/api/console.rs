@@ -22,6 +22,8 @@ pub const SCRIPT: File =
     File { media: "text/javascript; charset=utf-8", text: include_str!("../console/console.js") };
 pub const FORM: File =
     File { media: "text/javascript; charset=utf-8", text: include_str!("../console/form.js") };
+pub const FLEET: File =
+    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/fleet.js") };
 pub const LIVE: File =
     File { media: "text/javascript; charset=utf-8", text: include_str!("../console/live.js") };
 

@@ -86,6 +86,7 @@ pub fn app(agent: Agent) -> App {
         .anybody("/console.css", console::STYLE)
         .anybody("/console.js", console::SCRIPT)
         .anybody("/form.js", console::FORM)
+        .anybody("/fleet.js", console::FLEET)
         .anybody("/live.js", console::LIVE)
         .route(Observe, "/v1/info", get(info::info))
         .route(Observe, "/v1/clock", get(info::clock))

@@ -206,53 +206,64 @@ function newRow(id) {
 }
 
 function showFaults(faults) {
-  const gone = new Set(rows.keys());
   for (const fault of faults) {
     if (!rows.has(fault.id)) rows.set(fault.id, newRow(fault.id));
     showFault(rows.get(fault.id), fault);
-    gone.delete(fault.id);
   }
-  for (const id of gone) removeRow(id);
-  const shown = faults.map((fault) => rows.get(fault.id).tr);
-  shown.forEach((tr, nth) => {
-    const there = byId('fault-rows').children[nth];
-    if (there !== tr) byId('fault-rows').insertBefore(tr, there ?? null);
-  });
+  arrange(rows, faults.map((fault) => fault.id), byId('fault-rows'), byId('faults'));
   hasFaults = faults.length > 0;
   byId('fault-table').hidden = !hasFaults;
   byId('quiet').hidden = hasFaults;
-  document.body.classList.toggle('in-force', hasFaults);
   write(byId('faults'), headline(faults));
-  document.title = `${hasFaults ? `${headline(faults)} - ` : ''}${byId('host').textContent}`;
+  if (!inFleet()) mark(hasFaults, `${hasFaults ? `${headline(faults)} - ` : ''}${byId('host').textContent}`);
   tick();
 }
 
-/** Whoever was on its button goes on from the heading. */
-function removeRow(id) {
-  const { tr } = rows.get(id);
-  const wasHere = tr.contains(document.activeElement);
-  tr.remove();
-  rows.delete(id);
-  if (wasHere) byId('faults').focus();
+/** These rows in this order, and no other. Whoever was on a button of one that is gone goes on from the heading. */
+function arrange(all, keys, body, heading) {
+  const shown = new Set(keys);
+  for (const [key, { tr }] of all) {
+    if (shown.has(key)) continue;
+    const wasHere = tr.contains(document.activeElement);
+    tr.remove();
+    all.delete(key);
+    if (wasHere) heading.focus();
+  }
+  keys.forEach((key, nth) => {
+    const { tr } = all.get(key);
+    const there = body.children[nth];
+    if (there !== tr) body.insertBefore(tr, there ?? null);
+  });
+}
+
+/** What is seen from afar, and in a list of windows. */
+function mark(isInForce, title) {
+  document.body.classList.toggle('in-force', isInForce);
+  document.title = title;
 }
 
 function showFault(row, fault) {
   const on = fault.places.map(({ name, interfaces }) => [name === 'host' ? '' : name, interfaces.join(', ')].filter(Boolean).join(': '));
-  write(row.sentence, fault.fault);
   write(row.by, [on.filter(Boolean).join('; '), fault.engine && `shaped by ${fault.engine}`, `by ${fault.by}`].filter(Boolean).join(' · '));
+  showEssence(row, fault);
+  row.total = Math.max(1, new Date(fault.ends_at) - new Date(fault.injected_at));
+  const behind = fault.shadowed_by?.length ? `, behind ${fault.shadowed_by.join(', ')}` : '';
+  write(row.verdict, verdict(fault.verdict) + behind);
+  showRestore(row, fault.id);
+}
+
+/** What there is to be told of any fault, wherever it is. */
+function showEssence(row, fault) {
+  write(row.sentence, fault.fault);
   row.tr.className = fault.state;
   row.state.className = `state ${fault.state}`;
   write(row.state, fault.state);
   // An answer that took its time makes the end look later, never sooner; a jump is a new deadline.
   const ends = performance.now() + fault.remaining_ms;
   row.ends = Math.abs(ends - row.ends) < 1000 ? Math.min(ends, row.ends) : ends;
-  row.total = Math.max(1, new Date(fault.ends_at) - new Date(fault.injected_at));
   write(row.lease, fault.lease_remaining_ms === undefined ? '' : `lease ${span(fault.lease_remaining_ms)}`);
   showHits(row, fault.hits);
-  const behind = fault.shadowed_by?.length ? `, behind ${fault.shadowed_by.join(', ')}` : '';
   row.verdict.classList.toggle('wrong', fault.verdict.is === 'mismatch');
-  write(row.verdict, verdict(fault.verdict) + behind);
-  showRestore(row, fault.id);
 }
 
 function showHits(row, counts) {
@@ -279,6 +290,7 @@ function tick() {
     write(row.time, span(left));
     row.share.style.setProperty('--share', String(Math.min(1, Math.max(0, left / row.total)).toFixed(4)));
   }
+  for (const { time, ends } of fleetRows.values()) if (time) write(time, span(ends - performance.now()));
 }
 
 // Restoring. It harms nobody, so nobody is asked whether they are sure.
@@ -315,7 +327,7 @@ function isRestoreAll(event) {
 }
 
 document.addEventListener('keydown', (event) => {
-  if (!isRestoreAll(event) || !byId('restore-all')) return;
+  if (!isRestoreAll(event) || !byId('restore-all') || byId('restore-place').hidden) return;
   event.preventDefault();
   byId('restore-all').click();
 });

@@ -23,9 +23,11 @@ async function whoami() {
   }
 }
 
-function showHost({ host, kernel, version }) {
+function showHost({ host, kernel, version, fleet }) {
   write(byId('host'), host);
   write(byId('about'), `kernel ${kernel}, partition-agent ${version}`);
+  fleetSize = fleet;
+  changeView();
 }
 
 /** Who asks, and who is asked. */
@@ -38,7 +40,8 @@ async function meet() {
   equip();
   await refreshPast();
   byId('door').hidden = true;
-  byId('desk').hidden = false;
+  isIn = true;
+  showView();
 }
 
 const refresh = once(async () => showFaults(await ask('GET', 'v1/faults')));
@@ -117,6 +120,7 @@ function lose() {
   if (lostSince) return;
   lostSince = new Date();
   if (hasFaults) write(byId('faults'), `${byId('faults').textContent}, when last heard`);
+  if (fleetRows.size > 0) write(byId('fleet-title'), `${byId('fleet-title').textContent}, when last heard`);
   notice(byId('lost'), 'warning', `No answer from the agent since ${clock(lostSince)}`,
     'If it has died, the kernel has ended every fault at that moment. If only this browser cannot reach it, faults go on until the times below have run out.');
 }
@@ -124,7 +128,9 @@ function lose() {
 /** Until a token was written, if this agent takes one. */
 function askForToken(problem) {
   show('connecting', 'waits for a token');
-  byId('desk').hidden = true;
+  isIn = false;
+  showView();
+  byId('lost').hidden = true;
   byId('door').hidden = false;
   byId('token-clear').hidden = location.protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
   if (token !== null) showProblem(byId('token-problem'), problem);
