@@ -145,10 +145,12 @@ const HITS = [
   ['reset_connections', 'connections reset'],
   ['failed_questions', 'questions failed'],
   ['queue_drops', 'lost in the queue'],
+  ['overflow_drops', 'dropped for want of room'],
 ];
 
-/** What was hit, each with its bytes where there are any. */
-function hits(counts) {
+/** What was hit, each with its bytes where there are any. Of what was lost in the queue, what nobody asked for is told by itself. */
+function hits(told) {
+  const counts = { ...told, queue_drops: told.queue_drops - told.overflow_drops };
   const some = HITS.filter(([count]) => counts[count] > 0);
   return some.map(([count, word, size]) => [`${counts[count].toLocaleString('en')} ${word}`, size ? bytes(counts[size]) : '']);
 }
