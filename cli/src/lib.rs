@@ -52,6 +52,20 @@ pub mod probing {
 #[cfg(feature = "fuzz")]
 pub use fleet_view::client as fleet_client;
 
+/// Whether these words after the program's name are a command of it, for `tests/docs`: nothing is done.
+///
+/// # Errors
+/// What it would complain of.
+#[cfg(feature = "fuzz")]
+pub fn understand(words: &[String]) -> Result<(), String> {
+    let name = std::iter::once("partition-agent");
+    match Args::try_parse_from(name.chain(words.iter().map(String::as_str))) {
+        // `--help` and `--version` are understood, too.
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {

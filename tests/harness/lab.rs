@@ -92,7 +92,12 @@ impl Default for Lab {
 }
 
 impl Host {
-    pub(crate) fn open(namespace: String) -> Self {
+    /// One that `ip netns add` has made.
+    ///
+    /// # Panics
+    /// If there is no such namespace.
+    #[must_use]
+    pub fn open(namespace: String) -> Self {
         let file = File::open(format!("/run/netns/{namespace}")).expect("`ip netns add` made it");
         Self { namespace, file }
     }
@@ -153,7 +158,10 @@ impl Host {
 }
 
 /// One call of `ip` for many lines.
-pub(crate) fn batch(arguments: &[&str], batch: &str) {
+///
+/// # Panics
+/// If one of them fails, or without iproute2.
+pub fn batch(arguments: &[&str], batch: &str) {
     let mut child = Command::new("ip")
         .args(arguments)
         .args(["-batch", "-"])

@@ -1,0 +1,1 @@
+//! What the page of troubles quotes, the program says.
