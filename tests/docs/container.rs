@@ -1,7 +1,7 @@
 //! A container on the real Docker, from an image of nothing but busybox.
 
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use harness::{has_tool, skip, text};
 
@@ -11,13 +11,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// One for all sections that run at a time. None, and said so, where there is no Docker.
-    pub fn shared() -> Option<Arc<Self>> {
-        static SHARED: Mutex<Weak<Container>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(container) = shared.upgrade() {
-            return Some(container);
-        }
+    /// None, and said so, where there is no Docker.
+    pub fn start() -> Option<Self> {
         if !["docker", "busybox"].into_iter().all(has_tool) {
             return None;
         }
@@ -25,15 +20,19 @@ impl Container {
             skip("docker info fails");
             return None;
         }
-        let container = Arc::new(Self { name: format!("pa-docs-{}-web", std::process::id()) });
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let container = Self { name: format!("pa-docs-{}-{number}-web", std::process::id()) };
         let make = "set -e; dir=$(mktemp -d); trap 'rm -r $dir' EXIT; mkdir $dir/bin
             cp \"$(command -v busybox)\" $dir/bin/; ln -s busybox $dir/bin/sh
             for applet in ping sleep wget; do ln -s busybox $dir/bin/$applet; done
             tar -C $dir -c bin | docker import - \"$1\" >/dev/null
             docker run --detach --name \"$1\" \"$1\" /bin/sleep 600 >/dev/null";
-        let made = Command::new("bash").args(["-c", make, "make", &container.name]).output().expect("bash is installed");
+        let made = Command::new("bash")
+            .args(["-c", make, "make", &container.name])
+            .output()
+            .expect("bash is installed");
         assert!(made.status.success(), "{}", text(&made.stderr));
-        *shared = Arc::downgrade(&container);
         Some(container)
     }
 }

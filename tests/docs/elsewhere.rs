@@ -8,7 +8,11 @@ pub struct Elsewhere {
 }
 
 pub const ELSEWHERE: [Elsewhere; 10] = [
-    Elsewhere { begins: "cargo run --release -- demo", why: "builds; the demo itself is run, below it", run_by: "kernel demo" },
+    Elsewhere {
+        begins: "cargo run --release -- demo",
+        why: "builds; the demo itself is run, below it",
+        run_by: "kernel demo",
+    },
     Elsewhere { begins: "tests/run", why: "it is what runs this", run_by: ".ci/run" },
     Elsewhere {
         begins: "partition-agent run docs/gamedays/",
@@ -20,7 +24,11 @@ pub const ELSEWHERE: [Elsewhere; 10] = [
     Elsewhere { begins: "cargo build --release", why: "takes minutes", run_by: "packages" },
     Elsewhere { begins: "ssh ", why: "to a host of the reader's", run_by: "console, without the tunnel" },
     Elsewhere { begins: "journalctl ", why: "no systemd", run_by: "packages life" },
-    Elsewhere { begins: "docker run ", why: "no image can be pulled; the container is made of an image of nothing", run_by: "scopes" },
+    Elsewhere {
+        begins: "docker run ",
+        why: "no image can be pulled; the container is made of an image of nothing",
+        run_by: "scopes",
+    },
     Elsewhere { begins: "docker rm ", why: "the container is removed with the test", run_by: "scopes" },
 ];
 

@@ -53,7 +53,8 @@ fn plain(path: &Path) -> PathBuf {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let pages = pages().into_iter().map(|path| (PathBuf::from(&path), Page::read(&path))).collect::<BTreeMap<_, _>>();
+    let pages =
+        pages().into_iter().map(|path| (PathBuf::from(&path), Page::read(&path))).collect::<BTreeMap<_, _>>();
     let (mut wrong, mut followed) = (Vec::new(), 0);
     for (path, page) in &pages {
         for (link, line) in &page.links {
@@ -61,7 +62,8 @@ fn every_link_leads_somewhere() {
                 continue;
             }
             followed += 1;
-            let (file, anchor) = link.split_once('#').map_or((link.as_str(), None), |(file, anchor)| (file, Some(anchor)));
+            let (file, anchor) =
+                link.split_once('#').map_or((link.as_str(), None), |(file, anchor)| (file, Some(anchor)));
             let file = if file.is_empty() { path.clone() } else { plain(&path.parent().unwrap().join(file)) };
             let leads = match (anchor, pages.get(&file)) {
                 (None, _) => top().join(&file).exists(),

@@ -10,9 +10,16 @@ const RUN: [&str; 4] = ["README.md", "docs/guide.md", "docs/getting-started.md",
 fn every_exception_is_still_there() {
     let commands = RUN.map(Page::read);
     for elsewhere in ELSEWHERE {
-        let found = commands.iter().flat_map(Page::commands).any(|command| command.text.starts_with(elsewhere.begins));
+        let found = commands
+            .iter()
+            .flat_map(Page::commands)
+            .any(|command| command.text.starts_with(elsewhere.begins));
         let (begins, why) = (elsewhere.begins, elsewhere.why);
-        assert!(found, "no page has `{begins}` any more (not run because: {why}; run by {}): take it away", elsewhere.run_by);
+        assert!(
+            found,
+            "no page has `{begins}` any more (not run because: {why}; run by {}): take it away",
+            elsewhere.run_by
+        );
     }
 }
 
@@ -41,7 +48,8 @@ fn commands_of_ours(line: &str) -> Vec<Vec<String>> {
     let lines = line.replace("\\\n", " ");
     let words = lines.split([';', '|', '\n', '(', ')']).filter_map(|part| {
         let part = part.split("#").next().unwrap_or_default().trim();
-        let call = part.strip_prefix("cargo run --release -- ").or_else(|| part.strip_prefix("partition-agent "))?;
+        let call =
+            part.strip_prefix("cargo run --release -- ").or_else(|| part.strip_prefix("partition-agent "))?;
         let call = call.split(['>', '<', '&']).next().unwrap_or_default().replace(['\'', '"'], "");
         Some(call.split_whitespace().map(str::to_owned).collect())
     });

@@ -34,7 +34,7 @@ pub struct Page {
     pub sections: Vec<Section>,
     /// Where each link and picture leads, with its line.
     pub links: Vec<(String, usize)>,
-    /// What is in `backticks`, with its line.
+    /// What is in `backticks` in the first column of a table, with its line.
     pub quotes: Vec<(String, usize)>,
 }
 
@@ -68,12 +68,15 @@ pub fn top() -> PathBuf {
 impl Page {
     /// By its path from the top.
     pub fn read(path: &str) -> Self {
-        let text = std::fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let mut page =
-            Self { sections: Vec::new(), links: Vec::new(), quotes: Vec::new() };
+        let text =
+            std::fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut page = Self { sections: Vec::new(), links: Vec::new(), quotes: Vec::new() };
         let (mut heading, mut block) = (None::<String>, None::<(String, usize)>);
+        // The first column is 1.
+        let mut column = 0;
         for (event, at) in Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter() {
-            let line = text[..at.start].lines().count() + usize::from(text[..at.start].ends_with('\n') || at.start == 0);
+            let line = text[..at.start].lines().count()
+                + usize::from(text[..at.start].ends_with('\n') || at.start == 0);
             match event {
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
                 Event::End(TagEnd::Heading(_)) => {
@@ -90,6 +93,8 @@ impl Page {
                     let section = page.sections.last_mut().expect("a page begins with a heading");
                     section.blocks.push(Block::read(&text, line));
                 }
+                Event::Start(Tag::TableRow | Tag::TableHead) | Event::End(TagEnd::Table) => column = 0,
+                Event::Start(Tag::TableCell) => column += 1,
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     page.links.push((dest_url.to_string(), line));
                 }
@@ -105,7 +110,9 @@ impl Page {
                     if let Some(heading) = &mut heading {
                         heading.push_str(&text);
                     }
-                    page.quotes.push((text.to_string(), line));
+                    if column == 1 {
+                        page.quotes.push((text.to_string(), line));
+                    }
                 }
                 _ => {}
             }

@@ -88,7 +88,10 @@ impl Place {
             ),
         );
         let up = "link set eth0 addrgenmode none\nlink set lo up\nlink set eth0 up\n";
-        batch(&["-n", &app], &format!("{up}addr add 10.0.0.11/24 dev eth0\nroute add default via 10.0.0.1\n"));
+        batch(
+            &["-n", &app],
+            &format!("{up}addr add 10.0.0.11/24 dev eth0\nroute add default via 10.0.0.1\n"),
+        );
         let addresses = ["10.0.0.1", "10.0.0.5", "10.0.0.6", "10.0.0.53", "10.0.1.7"];
         let addresses = addresses.map(|address| format!("addr add {address}/24 dev eth0\n")).concat();
         batch(&["-n", &far], &format!("{up}{addresses}"));
@@ -99,12 +102,20 @@ impl Place {
         let path = dir.path().display().to_string();
         let program = binary().display().to_string();
         let tree = top().display().to_string();
-        let hold = ["--mount", "--propagation", "private", "bash", "-ec", PRIVATE, "hold", &path, &program, &tree];
+        let hold =
+            ["--mount", "--propagation", "private", "bash", "-ec", PRIVATE, "hold", &path, &program, &tree];
         let holder = app.spawn("unshare", &hold, Stdio::inherit());
         let serve = ["--bind", "10.0.0.5", "--save", "", "--protected-mode", "no", "--dir", &path];
         let redis = far.spawn("redis-server", &serve, Stdio::null());
-        let place =
-            Self { app, far, holder, _redis: redis, agent: RefCell::default(), fleet: RefCell::default(), dir };
+        let place = Self {
+            app,
+            far,
+            holder,
+            _redis: redis,
+            agent: RefCell::default(),
+            fleet: RefCell::default(),
+            dir,
+        };
         harness::until("the place is ready", PATIENCE, || place.dir.path().join("ready").exists());
         place.lay_out();
         place.configure(CONFIG);
@@ -125,7 +136,8 @@ impl Place {
             std::os::unix::fs::symlink(top().join(name), work.join(name)).expect("a link");
         }
         std::os::unix::fs::symlink(binary(), work.join("target/release/partition-agent")).expect("a link");
-        std::fs::copy(top().join("tests/docs/fleet.toml"), self.dir.path().join("fleet.toml")).expect("a file");
+        std::fs::copy(top().join("tests/docs/fleet.toml"), self.dir.path().join("fleet.toml"))
+            .expect("a file");
     }
 
     pub fn work(&self) -> std::path::PathBuf {
@@ -165,7 +177,8 @@ impl Place {
 
     /// Starts a program, with all it prints in one pipe.
     pub fn start(&self, words: &[String]) -> Group {
-        let merged = [&["bash".to_owned(), "-c".into(), r#"exec "$@" 2>&1"#.into(), "merged".into()], words].concat();
+        let merged =
+            [&["bash".to_owned(), "-c".into(), r#"exec "$@" 2>&1"#.into(), "merged".into()], words].concat();
         let mut command = Command::new(&merged[0]);
         command.args(&merged[1..]).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
         command.env("XDG_RUNTIME_DIR", self.dir.path()).env("USER", "root").env("HOME", self.dir.path());
@@ -184,7 +197,9 @@ impl Place {
     pub fn systemctl(&self, words: &[&str]) {
         match words {
             ["daemon-reload"] => {}
-            ["start" | "restart", "partition-agent"] | ["enable", "--now", "partition-agent"] => self.start_agent(),
+            ["start" | "restart", "partition-agent"] | ["enable", "--now", "partition-agent"] => {
+                self.start_agent()
+            }
             // As `Restart=` of the unit says.
             ["kill", "-s", "KILL", "partition-agent"] => self.start_agent(),
             ["stop", "partition-agent"] => {
@@ -201,13 +216,19 @@ impl Place {
     pub fn start_agent(&self) {
         // `kill -9` for the one that runs.
         drop(self.agent.borrow_mut().take());
-        self.shell_ok("install -d -g partition-agent -m 750 /run/partition-agent; rm -f /run/partition-agent/*");
+        self.shell_ok(
+            "install -d -g partition-agent -m 750 /run/partition-agent; rm -f /run/partition-agent/*",
+        );
         let log = std::fs::File::create(self.dir.path().join("log")).expect("a file");
         let words = self.enter("exec partition-agent serve");
         let words = words.iter().map(String::as_str).collect::<Vec<_>>();
         let mut agent = self.app.spawn(words[0], &words[1..], Stdio::from(log));
         let begun = Instant::now();
-        while !finish(self.start(&self.enter("test -S /run/partition-agent/agent.sock && partition-agent status"))).0 {
+        while !finish(
+            self.start(&self.enter("test -S /run/partition-agent/agent.sock && partition-agent status")),
+        )
+        .0
+        {
             let ended = agent.try_wait().expect("a child").is_some();
             assert!(!ended && begun.elapsed() < PATIENCE, "no agent: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));

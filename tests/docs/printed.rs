@@ -15,7 +15,10 @@ static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // An instant.
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
         // The random end of an id that nobody chose.
-        (r"\b((?:loss|latency|reject|partition)(?:-[\w.]+?)*)-(?:[[:xdigit:]]{12}|[[:xdigit:]]{4})\b", "$1-RANDOM"),
+        (
+            r"\b((?:loss|latency|reject|partition)(?:-[\w.]+?)*)-(?:[[:xdigit:]]{12}|[[:xdigit:]]{4})\b",
+            "$1-RANDOM",
+        ),
         (r"\bpid \d+", "pid N"),
         (r"\bseed \d+", "seed N"),
         // Of this machine.
@@ -58,7 +61,8 @@ pub fn same(page: &[String], printed: &[String]) -> bool {
 pub fn alike(line: &str, other: &str) -> bool {
     let (line, other) = (steady(line), steady(other));
     let (words, others) = (line.split(' '), other.split(' '));
-    words.clone().count() == others.clone().count() && words.zip(others).all(|(one, other)| one == other || about(one, other))
+    words.clone().count() == others.clone().count()
+        && words.zip(others).all(|(one, other)| one == other || about(one, other))
 }
 
 fn about(one: &str, other: &str) -> bool {
@@ -82,7 +86,10 @@ fn length(word: &str) -> Option<Duration> {
 fn what_varies_does_not_count_and_what_does_not_does() {
     for (page, printed) in [
         ("cut  active  4m58s  2 lost  confirmed", "cut active  5m  17 lost confirmed"),
-        ("`restore loss-redis-ccc8` at 2026-11-22T07:03:18.821Z", "`restore loss-redis-00ff` at 2027-01-01T00:00:00Z"),
+        (
+            "`restore loss-redis-ccc8` at 2026-11-22T07:03:18.821Z",
+            "`restore loss-redis-00ff` at 2027-01-01T00:00:00Z",
+        ),
         ("started  on all of them, within 3.4 ms", "started on all of them, within 0.2 ms"),
     ] {
         assert!(alike(page, printed), "{page}\n{printed}");

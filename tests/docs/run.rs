@@ -77,7 +77,10 @@ impl Tour {
         let mut wrong = Vec::new();
         for block in &section.blocks {
             if let Block::Else(text, line) = block {
-                wrong.push(format!("{}:{line}: neither commands nor settings, so nobody checks it:\n{text}", self.page));
+                wrong.push(format!(
+                    "{}:{line}: neither commands nor settings, so nobody checks it:\n{text}",
+                    self.page
+                ));
             }
         }
         let Some(place) = (commands || settings).then(Place::new).flatten() else { return wrong };
@@ -107,7 +110,10 @@ impl Tour {
         }
         // At the end, when all that they name has been made.
         if let (true, Err(why)) = (settings, stand.run("partition-agent serve --check-config", None)) {
-            wrong.push(format!("{}: {}: these settings are refused: {why}\n{config}", self.page, section.heading));
+            wrong.push(format!(
+                "{}: {}: these settings are refused: {why}\n{config}",
+                self.page, section.heading
+            ));
         }
         wrong
     }
@@ -120,7 +126,7 @@ struct Stand<'a> {
     /// What the page calls something that is the whole machine's, and what it is called here.
     names: Vec<(String, String)>,
     /// Gone with the section.
-    _kept: Option<(Option<Arc<Container>>, ControlGroup, harness::lab::Running)>,
+    _kept: Option<(Option<Container>, harness::lab::Running, ControlGroup)>,
 }
 
 impl Stand<'_> {
@@ -130,7 +136,7 @@ impl Stand<'_> {
             Stage::Nothing => {}
             Stage::Namespaces => {
                 self.place.configure_more("namespaces = true\n");
-                let container = Container::shared();
+                let container = Container::start();
                 let group = ControlGroup::service();
                 let running = group.spawn(self.place.app(), "exec sleep infinity");
                 self.names.push(("--unit myapp".into(), format!("--unit {}", group.unit())));
@@ -138,7 +144,7 @@ impl Stand<'_> {
                     self.names.push(("--container web".into(), format!("--container {}", container.name)));
                     self.names.push(("docker exec web".into(), format!("docker exec {}", container.name)));
                 }
-                self._kept = Some((container, group, running));
+                self._kept = Some((container, running, group));
                 self.place.start_agent();
             }
         }
@@ -148,7 +154,9 @@ impl Stand<'_> {
         if elsewhere::of(&command.text).is_some() {
             return Ok(());
         }
-        if command.text.contains("--container web") && !self.names.iter().any(|(name, _)| name == "--container web") {
+        if command.text.contains("--container web")
+            && !self.names.iter().any(|(name, _)| name == "--container web")
+        {
             // Said so by what found no Docker.
             return Ok(());
         }
@@ -230,7 +238,10 @@ impl Stand<'_> {
                 }
             }
             if begun.elapsed() > PATIENCE {
-                return Err(format!("it has not ended after {PATIENCE:?}; it has printed\n{}", so_far().join("\n")));
+                return Err(format!(
+                    "it has not ended after {PATIENCE:?}; it has printed\n{}",
+                    so_far().join("\n")
+                ));
             }
             std::thread::sleep(Duration::from_millis(10));
         };
@@ -243,10 +254,21 @@ impl Stand<'_> {
                 if printed::same(&lines, &said) {
                     return Ok(());
                 }
-                let shown = |lines: &[String]| lines.iter().map(|line| printed::steady(line)).collect::<Vec<_>>().join("\n  ");
-                Err(format!("the page says that it prints\n  {}\nand it prints\n  {}", shown(&lines), shown(&said)))
+                let shown = |lines: &[String]| {
+                    lines.iter().map(|line| printed::steady(line)).collect::<Vec<_>>().join("\n  ")
+                };
+                Err(format!(
+                    "the page says that it prints\n  {}\nand it prints\n  {}",
+                    shown(&lines),
+                    shown(&said)
+                ))
             }
-            None if status.success() && (said.iter().all(|line| !line.contains("verdict ")) || said.iter().any(|line| line.contains("verdict   confirmed"))) => Ok(()),
+            None if status.success()
+                && (said.iter().all(|line| !line.contains("verdict "))
+                    || said.iter().any(|line| line.contains("verdict   confirmed"))) =>
+            {
+                Ok(())
+            }
             None => Err(format!("{status}; it prints\n  {}", said.join("\n  "))),
         }
     }
