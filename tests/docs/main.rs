@@ -27,8 +27,12 @@ fn the_readme_is_true() {
 
 #[test]
 fn the_guide_is_true() {
-    let stages =
-        &[("Without an agent", Stage::Nothing), ("Over TCP", Stage::Nothing), ("TLS", Stage::Nothing)];
+    let stages = &[
+        ("Doctor", Stage::WithoutNetem),
+        ("Without an agent", Stage::Nothing),
+        ("Over TCP", Stage::Nothing),
+        ("TLS", Stage::Nothing),
+    ];
     Tour { page: "docs/guide.md", stages, fleet: true }.go();
 }
 

@@ -236,6 +236,14 @@ impl Place {
         *self.agent.borrow_mut() = Some(agent);
     }
 
+    /// Whether packets can be shaped by the kernel.
+    pub fn has_netem(&self) -> bool {
+        finish(
+            self.start(&self.enter("tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root")),
+        )
+        .0
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }

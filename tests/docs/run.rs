@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::cgroup::Group as ControlGroup;
 use harness::terminal::Terminal;
-use harness::{has_tool, text};
+use harness::{has_tool, skip, text};
 use nix::sys::signal::{Signal, killpg};
 
 use crate::container::Container;
@@ -28,6 +28,8 @@ pub enum Stage {
     Agent,
     /// The same, which may enter other namespaces; a container `web`, and a unit `myapp` with a process.
     Namespaces,
+    /// An agent, on a kernel without netem: the page shows one.
+    WithoutNetem,
     /// No agent: the section starts one, or speaks of a host without.
     Nothing,
 }
@@ -84,6 +86,10 @@ impl Tour {
             }
         }
         let Some(place) = (commands || settings).then(Place::new).flatten() else { return wrong };
+        if stage == Stage::WithoutNetem && place.has_netem() {
+            skip("this kernel has netem, and the page shows one without");
+            return wrong;
+        }
         let mut stand = Stand { place: &place, tour: self, names: Vec::new(), _kept: None };
         stand.set(stage);
         let mut config = String::new();
@@ -132,7 +138,7 @@ struct Stand<'a> {
 impl Stand<'_> {
     fn set(&mut self, stage: Stage) {
         match stage {
-            Stage::Agent => self.place.start_agent(),
+            Stage::Agent | Stage::WithoutNetem => self.place.start_agent(),
             Stage::Nothing => {}
             Stage::Namespaces => {
                 self.place.configure_more("namespaces = true\n");
@@ -171,6 +177,10 @@ impl Stand<'_> {
             if !file.exists() {
                 return std::fs::write(file, lines.join("\n") + "\n").map_err(|error| error.to_string());
             }
+        }
+        let shells = [("# in ~/.zshrc", "zsh"), ("config.fish", "fish")];
+        if shells.iter().any(|(file, shell)| command.text.contains(file) && !has_tool(shell)) {
+            return Ok(());
         }
         let mut typed = command.text.clone();
         for (name, here) in &self.names {

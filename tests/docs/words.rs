@@ -1,6 +1,6 @@
 //! What the page of troubles says that somebody sees, the program says: in its source, word for word.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex::Regex;
 
@@ -40,7 +40,7 @@ fn texts() -> Vec<String> {
     texts
 }
 
-fn is_of_the_program(path: &PathBuf) -> bool {
+fn is_of_the_program(path: &Path) -> bool {
     let in_tests =
         path.components().any(|part| Path::new(&part).file_stem().is_some_and(|stem| stem == "tests"));
     path.extension().is_some_and(|extension| extension == "rs") && !in_tests
