@@ -11,6 +11,7 @@ mod page;
 mod place;
 mod printed;
 mod run;
+mod stand;
 mod words;
 
 use run::{Stage, Tour};
