@@ -48,14 +48,17 @@ impl Tour {
         let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
-                scope.spawn(|| {
+                // What is skipped is told by the name of the thread.
+                let thread = std::thread::Builder::new().name(self.page.to_owned());
+                let visit = || {
                     while let Some(section) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let begun = Instant::now();
                         let found = self.section(section);
                         println!("{}: {}: {:.1?}", self.page, section.heading, begun.elapsed());
                         wrong.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
                     }
-                });
+                };
+                thread.spawn_scoped(scope, visit).expect("a thread can be started");
             }
         });
         let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
