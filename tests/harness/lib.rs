@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod browser;
 pub mod cgroup;
+pub mod docker;
 pub mod exposition;
 pub mod fake_agent;
 pub mod fake_fleet;

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub use harness::docker::docker;
 use harness::{has_tool, text};
 
 /// The project and all of its containers and networks go when this does, panic or not.
@@ -245,11 +246,4 @@ pub fn compose_program() -> Option<&'static [&'static str]> {
         tried.is_ok_and(|output| output.status.success())
     };
     programs.into_iter().find(works)
-}
-
-/// The command line of Docker; it must succeed.
-pub fn docker(arguments: &[&str]) -> String {
-    let done = Command::new("docker").args(arguments).output().expect("docker is installed");
-    assert!(done.status.success(), "docker {arguments:?}: {}", text(&done.stderr));
-    text(&done.stdout)
 }

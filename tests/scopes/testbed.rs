@@ -6,14 +6,15 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use harness::docker::{AgentImage, docker};
 use harness::{has_tool, text};
 
-use crate::compose::{Image, alone, compose_program, docker};
+use crate::compose::{Image, alone, compose_program};
 
 struct Testbed {
     name: String,
     redis: Arc<Image>,
-    agent: String,
+    agent: AgentImage,
     compose: &'static [&'static str],
     _alone: File,
 }
@@ -31,14 +32,7 @@ impl Testbed {
             return None;
         }
         let name = format!("patestbed{}", std::process::id());
-        let agent = format!("partition-agent-testbed:{}", std::process::id());
-        let dir = tempfile::tempdir().expect("a directory");
-        let built = Command::new(deploy().join("image/build"))
-            .args(["--tag", &agent, "--binary"])
-            .arg(harness::stripped(dir.path()))
-            .output()
-            .expect("it can be started");
-        assert!(built.status.success(), "{}", text(&built.stderr));
+        let agent = AgentImage::build(&format!("partition-agent-testbed:{}", std::process::id()));
         Some(Self { name, redis: Image::shared(), agent, compose: compose?, _alone: alone() })
     }
 
@@ -49,7 +43,7 @@ impl Testbed {
             .args(["--project-name", &self.name, "--file"])
             .arg(deploy().join("compose/compose.yml"))
             .args(words)
-            .envs([("REDIS_IMAGE", &self.redis.0), ("AGENT_IMAGE", &self.agent)])
+            .envs([("REDIS_IMAGE", &self.redis.0), ("AGENT_IMAGE", &self.agent.0)])
             .output()
             .expect("it can be started")
     }
@@ -100,7 +94,6 @@ impl Testbed {
 impl Drop for Testbed {
     fn drop(&mut self) {
         let _ = self.output(&["down", "--volumes"]);
-        let _ = Command::new("docker").args(["rmi", "-f", &self.agent]).output();
     }
 }
 
