@@ -6,6 +6,7 @@
 mod ansible;
 mod debian;
 mod life;
+mod orchestrators;
 mod rpm;
 
 use std::path::{Path, PathBuf};
