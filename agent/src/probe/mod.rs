@@ -5,6 +5,7 @@
 mod datagram;
 #[cfg(feature = "fuzz")]
 pub mod fuzzing;
+mod get;
 mod heard;
 mod reach;
 mod responder;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::get::{Got, get};
 use super::sender::{Pace, Sender, micros};
 use crate::keeper::{Error, Handle, Question};
 
@@ -26,7 +27,6 @@ pub struct Prober {
     own: BTreeSet<IpAddr>,
     chosen: (u16, u16),
     sender: Sender,
-    http: Result<reqwest::Client, String>,
 }
 
 impl Prober {
@@ -45,9 +45,8 @@ impl Prober {
             timeout: request.timeout.duration(),
         };
         let sender = Sender::open(pace, &agents);
-        let (own, http) = (own_addresses(), client(request.timeout));
-        let chosen = chosen_ports();
-        let prober = Arc::new(Self { keeper, timeout: request.timeout, own, chosen, sender, http });
+        let (own, chosen) = (own_addresses(), chosen_ports());
+        let prober = Arc::new(Self { keeper, timeout: request.timeout, own, chosen, sender });
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (nth, target) in request.targets.into_iter().enumerate() {
@@ -104,20 +103,11 @@ impl Prober {
         Reach { rtt_micros: opened, connected: Some(refused.is_none()), error: refused, ..nothing() }
     }
 
-    /// Only the head of the answer is read.
     async fn get(&self, to: SocketAddr, path: &str) -> Reach {
-        let http = match &self.http {
-            Ok(http) => http,
-            Err(error) => return Reach { error: Some(error.clone()), ..nothing() },
-        };
-        match http.get(format!("http://{to}{path}")).send().await {
-            Ok(answer) => {
-                Reach { connected: Some(true), status: Some(answer.status().as_u16()), ..nothing() }
-            }
-            Err(error) => {
-                let connected = Some(!error.is_connect());
-                Reach { connected, error: Some(innermost(&error)), ..nothing() }
-            }
+        match get(to, path, self.timeout).await {
+            Got::Status(status) => Reach { connected: Some(true), status: Some(status), ..nothing() },
+            Got::Unanswered(why) => Reach { connected: Some(true), error: Some(why), ..nothing() },
+            Got::Unconnected(why) => Reach { connected: Some(false), error: Some(why), ..nothing() },
         }
     }
 }
@@ -132,28 +122,6 @@ pub async fn connect(to: SocketAddr, patience: Span) -> (Duration, Option<String
         Err(_) => Some(format!("no answer in {patience}")),
     };
     (begun.elapsed(), error)
-}
-
-/// Each `GET` has a connection of its own, since an open one says nothing of new ones, and follows nobody elsewhere.
-fn client(timeout: Span) -> Result<reqwest::Client, String> {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("partition-agent/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        // One time for the connection and one for the answer, so that the two can be told apart.
-        .connect_timeout(timeout.duration())
-        .timeout(timeout.duration() * 2);
-    builder.build().map_err(|error| error.to_string())
-}
-
-/// The one that says why.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut why: &dyn std::error::Error = error;
-    while let Some(source) = why.source() {
-        why = source;
-    }
-    why.to_string()
 }
 
 /// What the kernel chooses the port of a new connection from. Its default, where it does not say.
