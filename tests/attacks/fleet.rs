@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use harness::fake_agent::{FakeAgent, Options, write_token};
 use harness::fake_member::{FakeMember, Says};
-use partition_agent_proto::FleetView;
 use partition_agent_proto::ProblemCode::{Forbidden, Invalid, Malformed, NoSuchRoute, Unauthorized};
+use partition_agent_proto::{FleetView, Hearing};
 use tempfile::TempDir;
 
 use crate::wire::{PATIENCE, problem, request, say, status};
@@ -175,13 +175,18 @@ fn answers_that_are_too_long_have_no_end_or_are_none_cost_nobody_else_anything()
         quiet(),
     ];
     let _members = all.into_iter().zip(says).map(|(at, says)| FakeMember::on(at, says)).collect::<Vec<_>>();
-    let silent = |answer: &str| answer.matches(r#""is":"silent""#).count();
-    let answer = until(&agent, "four are silent", |answer| silent(answer) == 4);
-    for words in ["more than 2 MiB", "no answer within 4s"] {
-        assert!(answer.contains(words), "no `{words}` in {answer}");
-    }
-    let view = view(&answer);
-    assert_eq!((view.hosts[4].host.as_deref(), view.hosts[4].faults.len()), (Some("member"), 0));
+    // At one time: where this machine has much to do, what is too long takes too long, and for a moment whoever answers is late.
+    until(&agent, "four are silent, and one answers", |answer| {
+        let hosts = view(answer).hosts;
+        let why = |nth: usize| match &hosts[nth].hearing {
+            Hearing::Silent { why, .. } => why.as_str(),
+            Hearing::Asked | Hearing::Answers => "",
+        };
+        let all = (0..4).all(|nth| !why(nth).is_empty()) && hosts[4].hearing == Hearing::Answers;
+        all && hosts[4].host.as_deref() == Some("member")
+            && why(0).contains("more than 2 MiB")
+            && why(1).contains("no answer within 4s")
+    });
 }
 
 #[test]

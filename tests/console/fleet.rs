@@ -125,7 +125,7 @@ fn faults_of_all_hosts_are_seen_live_and_who_does_not_answer_is_told() {
     view.browser.press("Enter");
     view.browser.until("document.activeElement.id === 'fleet-title'");
     view.browser.until(&shows("3 in force, on 3 hosts"));
-    assert!(view.asks(1) && view.asks(2));
+    harness::until("they are asked", harness::browser::PATIENCE, || view.asks(1) && view.asks(2));
     for (name, own) in [("10.78.0.1", "web-1"), ("10.78.0.2", "web-2"), ("10.78.0.3:7433", "ledger")] {
         view.row(&[
             name,

@@ -1,5 +1,7 @@
 //! What can be done with the page, and what is told of it.
 
+use partition_agent_proto::Hits;
+
 use crate::desk::{Desk, HELD, INJECTS, LOOKS, PAGE, picture, shows};
 
 #[test]
@@ -53,6 +55,11 @@ fn a_fault_is_injected_by_the_form_seen_live_and_restored_by_a_key() {
     let left = desk.browser.ask("document.querySelector('.left b').innerText");
     desk.browser.until(&format!("document.querySelector('.left b').innerText !== {left}"));
     desk.browser.until("document.title.startsWith('1 in force')");
+
+    // In the words of the command line.
+    let words = "hitsInWords({ lost_packets: 1, queue_drops: 5, overflow_drops: 2 })";
+    let hits = Hits { lost_packets: 1, queue_drops: 5, overflow_drops: 2, ..Hits::default() };
+    assert_eq!(desk.browser.ask(words), hits.to_string());
 
     // From wherever the focus is.
     desk.tab_to("id");

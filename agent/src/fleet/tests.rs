@@ -12,7 +12,7 @@ const FAST: Pace = Pace {
     at_most: Duration::from_millis(80),
     patience: Duration::from_millis(400),
     turn: Duration::from_millis(10),
-    linger: Duration::from_millis(300),
+    linger: Duration::from_secs(1),
     same: Duration::ZERO,
 };
 
