@@ -17,6 +17,7 @@ fn scoped(scope: &str) -> String {
 async fn a_scope_that_is_not_there_is_named_with_what_there_is_and_what_to_write() {
     let engine = Engine::start(&["10.0.0.7"]);
     let api = Api::with(Options { engines: engine.engines(), ..Options::default() });
+    let long = format!(r#"{{"netns":"{}"}}"#, "a".repeat(256));
     for (scope, found, advice) in [
         (
             r#"{"container":"nope"}"#,
@@ -33,6 +34,8 @@ async fn a_scope_that_is_not_there_is_named_with_what_there_is_and_what_to_write
         (r#"{"compose":"blog/web"}"#, "running projects are: shop", "write project/service"),
         (r#"{"netns":"no-such-netns"}"#, "no netns no-such-netns: No such file", "pid:N"),
         (r#"{"netns":"/nonexistent/netns"}"#, "no netns /nonexistent/netns: No such file", "absolute path"),
+        (r#"{"netns":"/etc/passwd/netns"}"#, "Not a directory", "absolute path"),
+        (&long, "File name too long", "absolute path"),
         (r#"{"netns":"/etc/passwd"}"#, "/etc/passwd is no network namespace", "write one of those names"),
         // One more than the highest there can be.
         (r#"{"netns":"pid:4194305"}"#, "no netns pid:4194305", "pid:N"),

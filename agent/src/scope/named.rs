@@ -48,8 +48,16 @@ pub(super) fn find(asked: &str, text: &str, own: NetnsId) -> Result<Found, Scope
     match opened {
         Ok(netns) if netns.id() == own => Ok(Found::of(vec![Place::host(None)])),
         Ok(netns) => Ok(Found::of(vec![Place::other(asked.to_owned(), netns, holder)])),
-        // The file of a name is left behind, empty, when only the mount on it is undone.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+        // The file of a name is left behind, empty, when only the mount on it is undone. And what cannot be a name is that of nothing.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::InvalidFilename
+            ) =>
+        {
             Err(ScopeError::Absent {
                 asked: asked.to_owned(),
                 found: format!("{error}; the names in /run/netns are: {}", listed(names())),
