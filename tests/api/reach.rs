@@ -150,6 +150,13 @@ async fn its_own_faults_have_their_say() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_have_a_point() {
+    let api = Api::start();
+    let body = r#"{"round":7.0,"from":1e0,"count":5.00,"targets":[]}"#;
+    assert_eq!(api.send("POST", "/v1/reach", body).await.json::<Vec<Reach>>(200), []);
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let api = Api::start();
     let with = |more: &str| format!(r#"{{"round":7,"from":1,"targets":[]{more}}}"#);
@@ -159,6 +166,9 @@ async fn what_makes_no_sense_is_refused() {
         (r#"{"round":9007199254740992,"from":1,"targets":[]}"#.to_owned(), "too large"),
         (r#"{"round":"7","from":1,"targets":[]}"#.to_owned(), "invalid type"),
         (r#"{"round":-7,"from":1,"targets":[]}"#.to_owned(), "invalid value"),
+        (r#"{"round":7.5,"from":1,"targets":[]}"#.to_owned(), "floating point `7.5`, expected u64 at line 1"),
+        // Nothing is wrong with the first of the two.
+        (r#"{"round":7.0,"from":"1","targets":[]}"#.to_owned(), r#"string "1", expected u32"#),
         (with(r#","count":101"#), "1 to 100"),
         (with(r#","timeout":"11s""#), "at most 10s"),
         (with(r#","every":"1001ms""#), "at most 1s"),

@@ -40,7 +40,10 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync, const MOST: usize> FromReq
             wrong(code)(error)
         });
         let Distinct(written) = written?;
-        let decoded = serde_json::from_slice::<T>(&bytes).map_err(wrong(ProblemCode::Invalid))?;
+        // First of the text, for the place of what is wrong. There `1.0` is no whole number to serde; in what was read of it, it is.
+        let decoded = serde_json::from_slice::<T>(&bytes)
+            .or_else(|in_text| T::deserialize(&written).map_err(|in_value| clearer(in_text, in_value)))
+            .map_err(wrong(ProblemCode::Invalid))?;
         let again = serde_json::to_value(&decoded).map_err(wrong(ProblemCode::Invalid))?;
         if names_its_fields(&written, &again) {
             return Ok(Self(decoded));
@@ -49,6 +52,12 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync, const MOST: usize> FromReq
             "the body is not what is expected here: a list where an object with named fields belongs";
         Err(Refused(Problem::new(ProblemCode::Invalid, detail)))
     }
+}
+
+/// What is wrong in the text has its place there; but it may only be that a whole number has a point.
+fn clearer(in_text: serde_json::Error, in_value: serde_json::Error) -> serde_json::Error {
+    let is_of_a_point = |error: &serde_json::Error| error.to_string().contains("floating point");
+    if is_of_a_point(&in_text) && !is_of_a_point(&in_value) { in_value } else { in_text }
 }
 
 /// serde takes a list for a struct, field by field in their order; a request must say what it means.

@@ -16,6 +16,9 @@ impl<'de> Deserialize<'de> for Distinct {
     }
 }
 
+/// The last of those that a double can count one by one.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
@@ -42,6 +45,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // A whole number however it is written (JSON Schema, 6.1.1); beyond these a double has none of its own for each.
+        if value.fract() == 0.0 && value.abs() <= WHOLE {
+            #[allow(clippy::cast_possible_truncation)]
+            return self.visit_i64(value as i64);
+        }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
@@ -88,6 +96,21 @@ mod tests {
         ] {
             let plain = serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(serde_json::from_str::<Distinct>(text).unwrap(), Distinct(plain), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        for (written, number) in [
+            ("1.0", "1"),
+            ("-2.50e1", "-25"),
+            ("1e3", "1000"),
+            ("-0.0", "0"),
+            ("0.5", "0.5"),
+            ("1e30", "1e30"),
+        ] {
+            let plain = serde_json::from_str::<Value>(number).unwrap();
+            assert_eq!(serde_json::from_str::<Distinct>(written).unwrap(), Distinct(plain), "{written}");
         }
     }
 
