@@ -16,6 +16,7 @@ pub enum AuditEntry {
     /// A step of a fault's life.
     Event {
         /// RFC 3339.
+        #[schema(format = DateTime)]
         at: String,
         /// Of which fault.
         id: FaultId,
@@ -28,6 +29,7 @@ pub enum AuditEntry {
     /// addresses that were followed.
     More {
         /// RFC 3339.
+        #[schema(format = DateTime)]
         at: String,
         /// How many.
         count: u64,
@@ -38,6 +40,7 @@ pub enum AuditEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRequest {
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Who: user and process over the unix socket, else what is known.
     pub by: String,
@@ -49,17 +52,22 @@ pub struct AuditRequest {
     pub path: String,
     /// Of which fault, where one is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub id: Option<FaultId>,
     /// What the fault is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub fault: Option<String>,
     /// When the fault ends, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
     pub until: Option<String>,
     /// Of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub status: Option<u16>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub why: Option<String>,
 }

@@ -10,7 +10,11 @@ use crate::text::serde_as_text;
 /// `api.example.com`, itself only; `*.example.com`, every name below it, at any depth; `*`, every name. Lower case,
 /// without a dot at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String, examples("api.example.com", "*.example.com"))]
+#[schema(
+    value_type = String,
+    pattern = "^\\s*(\\*|(\\*\\.)?[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*)\\.?\\s*$",
+    examples("api.example.com", "*.example.com")
+)]
 pub struct DnsName(String);
 
 /// Why a text is not a [`DnsName`].

@@ -12,8 +12,21 @@ use crate::{Direction, Flap, Host, Kind, KindError, Peer, Protocol, Ramp, Scope,
 /// A fault as it is asked for. Two equal specs under one id are one fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(
+    json!({ "kinds": [{ "loss": { "percent": 100 } }], "target": { "peers": ["10.0.0.5"] }, "for": "5m" }),
+    json!({
+        "kinds": [{ "delay": { "latency": "100ms", "jitter": "10ms" } }, { "rate": { "rate": "10mbit" } }],
+        "ingress_kinds": [{ "delay": { "latency": "20ms" } }],
+        "target": { "peers": ["10.0.0.0/24"], "ports": [443, "6000-6010"], "protocol": "tcp", "except": ["10.0.0.9"] },
+        "for": "10m",
+        "lease": "30s",
+    }),
+    json!({ "kinds": [{ "reject": { "with": "tcp_reset" } }], "target": { "local_ports": [8080] }, "flap": { "on": "30s", "off": "10s" } }),
+    json!({ "kinds": [{ "dns": { "names": ["*.example.com"], "answer": "nxdomain" } }], "scope": { "user": "www-data" } }),
+))]
 pub struct FaultSpec {
     /// What happens to the packets: each kind at most once, all of them to the same target.
+    #[schema(min_items = 1)]
     pub kinds: Vec<Kind>,
     /// What happens to packets that come in, where that is something else than `kinds`: the down side of a link.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -24,11 +37,12 @@ pub struct FaultSpec {
     /// Whose packets, by their near end.
     #[serde(default, skip_serializing_if = "Scope::is_host")]
     pub scope: Scope,
-    /// Which way they travel.
+    /// Which way they travel; both without it.
     #[serde(default)]
     pub direction: Direction,
     /// Act on this interface only; without it, on the interfaces that the routes to the target name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 15, pattern = "^[^/:\\s]+$")]
     pub interface: Option<String>,
     /// What delays and otherwise shapes packets.
     #[serde(default, skip_serializing_if = "Engine::is_auto")]
@@ -42,7 +56,7 @@ pub struct FaultSpec {
     /// Growing to what `kinds` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
-    /// How long, from the moment it is in force. The kernel ends it, with or without the agent.
+    /// How long, from the moment it is in force; 60 s without it. The kernel ends it, with or without the agent.
     #[serde(rename = "for", default = "FaultSpec::default_duration")]
     pub duration: Span,
     /// It is over this long after its start, or after somebody last renewed it, if nobody renews it again: 2 s at least, and

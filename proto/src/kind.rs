@@ -93,9 +93,11 @@ pub enum Kind {
         correlation: Option<Percent>,
         /// Only every `gap`th packet is a candidate; every one without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 4294967295_u32)]
         gap: Option<u32>,
     },
     /// No more than this goes through; the rest waits in a queue of half a second, and beyond that is lost.
+    #[schema(title = "RateLimit")]
     Rate {
         /// Bits per second of whole frames.
         rate: Rate,
@@ -109,9 +111,11 @@ pub enum Kind {
         max: Option<Span>,
         /// At most this many packets in a bunch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 4294967295_u32)]
         packets: Option<u32>,
         /// At most this many bytes in a bunch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 4294967295_u32)]
         bytes: Option<u32>,
         /// How the time between two bunches is spread: around the middle of the two, and half of what is between them is the
         /// standard deviation. Evenly between them without it.
@@ -128,6 +132,7 @@ pub enum Kind {
     /// Questions for these names are answered with a failure; all other names are answered as ever.
     Dns {
         /// Names, and `*.example.com` for every name below one.
+        #[schema(min_items = 1)]
         names: Vec<DnsName>,
         /// What becomes of the questions.
         answer: DnsAnswer,
@@ -176,6 +181,7 @@ pub enum DnsAnswer {
     /// No answer.
     Timeout,
     /// The true answer, this much later.
+    #[schema(title = "LateAnswer")]
     Delay {
         /// At most 60 seconds.
         latency: Span,

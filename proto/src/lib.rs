@@ -51,6 +51,9 @@ pub use view::{FaultView, FleetView, Hearing, HostView};
 /// The socket that an agent listens on.
 pub const DEFAULT_SOCKET: &str = "/run/partition-agent/agent.sock";
 
+/// The API in OpenAPI 3.1, as agents serve it.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
 /// A request header with the caller's own ssh connection, in the format of `SSH_CONNECTION` (`sshd(8)`):
 /// client address, client port, server address, server port. A fault leaves this connection alone.
 pub const KEEP_HEADER: &str = "partition-agent-keep";

@@ -137,6 +137,23 @@ impl fmt::Display for Peer {
 
 serde_as_text!(Peer);
 
+impl utoipa::PartialSchema for Peer {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        let host =
+            "compose:[^/:]+/[^/:]+|\\[[0-9A-Za-z._:/-]+\\]|[0-9A-Za-z._/-]+|[0-9A-Fa-f:.]+(/[0-9A-Fa-f:]+)?";
+        let text = ObjectBuilder::new().schema_type(Type::String).description(Some(
+            "A host or network, with optional ports; without any, all of its traffic. Names are those of the agent's \
+             configuration, and those of DNS.",
+        ));
+        text.pattern(Some(format!("^\\s*({host})(:[0-9]+(-[0-9]+)?)?\\s*$")))
+            .examples(["redis", "10.0.0.5:6379", "10.0.0.0/24", "[fd00::1]:80", "compose:shop/redis"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Peer {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

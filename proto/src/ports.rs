@@ -82,8 +82,7 @@ impl utoipa::PartialSchema for Ports {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
         let port = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(65535));
-        let range =
-            ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]{1,5}(-[0-9]{1,5})?$"));
+        let range = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+(-[0-9]+)?$"));
         OneOfBuilder::new().item(port).item(range).into()
     }
 }

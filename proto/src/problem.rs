@@ -21,6 +21,7 @@ pub struct Problem {
     pub detail: String,
     /// For people: what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub hint: Option<String>,
 }
 
@@ -38,8 +39,10 @@ pub enum ProblemCode {
     UnknownName,
     /// No such fault.
     NotFound,
-    /// No such path or method.
+    /// No such path.
     NoSuchRoute,
+    /// Not with this method.
+    NoSuchMethod,
     /// The agent's configuration names no fleet.
     NoFleet,
     /// That id is another fault.
@@ -68,13 +71,14 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Invalid,
         Self::TooLarge,
         Self::UnknownName,
         Self::NotFound,
         Self::NoSuchRoute,
+        Self::NoSuchMethod,
         Self::NoFleet,
         Self::Conflict,
         Self::TooLate,
@@ -97,6 +101,7 @@ impl ProblemCode {
             Self::Invalid | Self::UnknownName => 422,
             Self::TooLarge => 413,
             Self::NotFound | Self::NoSuchRoute | Self::NoFleet => 404,
+            Self::NoSuchMethod => 405,
             Self::Conflict | Self::TooLate => 409,
             Self::TooSlow => 408,
             Self::NotJson => 415,
@@ -107,7 +112,9 @@ impl ProblemCode {
         }
     }
 
-    fn title(self) -> &'static str {
+    /// In words.
+    #[must_use]
+    pub fn title(self) -> &'static str {
         match self {
             Self::Malformed => "The request could not be read",
             Self::Invalid => "The request makes no sense",
@@ -115,6 +122,7 @@ impl ProblemCode {
             Self::UnknownName => "A name is unknown",
             Self::NotFound => "There is no such fault",
             Self::NoSuchRoute => "There is nothing here",
+            Self::NoSuchMethod => "That cannot be done here",
             Self::NoFleet => "This agent shows no fleet",
             Self::Conflict => "The id is taken by another fault",
             Self::TooLate => "The instant is past",
@@ -141,6 +149,7 @@ impl fmt::Display for ProblemCode {
             Self::UnknownName => "unknown-name",
             Self::NotFound => "not-found",
             Self::NoSuchRoute => "no-such-route",
+            Self::NoSuchMethod => "no-such-method",
             Self::NoFleet => "no-fleet",
             Self::Conflict => "conflict",
             Self::TooLate => "too-late",

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
 
 use crate::{FaultId, Span};
 
@@ -17,6 +19,7 @@ pub struct ReachRequest {
     #[schema(maximum = 9007199254740991_u64)]
     pub round: u64,
     /// The number of this host in the round.
+    #[schema(maximum = 4294967295_u32)]
     pub from: u32,
     /// Datagrams to each other agent, 1 to 100.
     #[serde(default = "ReachRequest::default_count")]
@@ -29,6 +32,7 @@ pub struct ReachRequest {
     #[serde(default = "ReachRequest::default_timeout")]
     pub timeout: Span,
     /// At most 4096.
+    #[schema(max_items = 4096)]
     pub targets: Vec<ReachTarget>,
 }
 
@@ -37,12 +41,13 @@ pub struct ReachRequest {
 #[serde(deny_unknown_fields)]
 pub struct ReachTarget {
     /// Its number in the round.
+    #[schema(maximum = 4294967295_u32)]
     pub to: u32,
     /// Its address.
-    #[schema(value_type = String, examples("10.0.0.12"))]
+    #[schema(schema_with = address)]
     pub address: IpAddr,
     /// The port that other agents answer probes on, or that of the service.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     pub port: u16,
     /// What to try.
     pub how: How,
@@ -59,6 +64,7 @@ pub enum How {
     /// A service: `GET` of a path.
     Http {
         /// With its query.
+        #[schema(max_length = 2048, pattern = "^/[!-~]*$")]
         path: String,
     },
 }
@@ -165,6 +171,15 @@ impl ReachTarget {
     }
 }
 
+/// IPv4 or IPv6.
+fn address() -> RefOr<Schema> {
+    let of = |family: &str| {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom(family.to_owned())))
+    };
+    let either = OneOfBuilder::new().item(of("ipv4")).item(of("ipv6"));
+    either.description(Some("Its address.")).examples(["10.0.0.12"]).into()
+}
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.len() <= 2048 && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -180,15 +195,19 @@ pub struct Reach {
     pub answered: u16,
     /// How long that took; of a service that is only connected to, how long that took to open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub rtt_micros: Option<RoundTrips>,
     /// Whether a TCP connection was opened; absent where that could not be tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub connected: Option<bool>,
     /// The status that a `GET` was answered with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub status: Option<u16>,
     /// The first thing that went wrong, datagrams without an answer aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
     /// This host's own faults that have a say in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -19,6 +19,7 @@ pub struct FaultStatus {
     pub spec: FaultSpec,
     /// The same in words, as `status` prints it.
     #[serde(default)]
+    #[schema(required)]
     pub fault: String,
     /// What the names and networks came to: how many address ranges, and the first of them.
     pub addresses: usize,
@@ -28,6 +29,7 @@ pub struct FaultStatus {
     pub places: Vec<PlaceStatus>,
     /// What shapes its packets, where something does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub engine: Option<crate::Engine>,
     /// Newer faults that shape the same packets first: those never reach this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,28 +39,34 @@ pub struct FaultStatus {
     /// Who asked, as the agent saw it.
     pub by: String,
     /// When it came into force.
+    #[schema(format = DateTime)]
     pub injected_at: String,
     /// The same for programs: nanoseconds of the agent's `CLOCK_BOOTTIME` at which its targets were in the kernel; absent
     /// until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub started_boot_ns: Option<u64>,
     /// When the kernel ends it.
+    #[schema(format = DateTime)]
     pub ends_at: String,
     /// Milliseconds until then.
     pub remaining_ms: u64,
     /// The milliseconds until the kernel ends it if nobody renews its lease, never more than `remaining_ms`; absent without
     /// a lease, and where none runs: while the fault is prepared, and when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub lease_remaining_ms: Option<u64>,
     /// What reading the kernel back said.
     pub verdict: Verdict,
     /// Of a fault that is restored: whether the host is as it was before, and if not, what has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub as_before: Option<Verdict>,
     /// Packets that it has hit.
     pub hits: Hits,
     /// The plan in nft and tc syntax: in the answer to a dry run, and to a question about one fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub plan: Option<String>,
 }
 
@@ -139,25 +147,35 @@ impl fmt::Display for Verdict {
 #[serde(default)]
 pub struct Hits {
     /// Packets lost on purpose.
+    #[schema(required)]
     pub lost_packets: u64,
     /// Their bytes: with the Ethernet header where they go out, without it where they come in.
+    #[schema(required)]
     pub lost_bytes: u64,
     /// Packets that went through netem or the emulator.
+    #[schema(required)]
     pub shaped_packets: u64,
     /// Their bytes.
+    #[schema(required)]
     pub shaped_bytes: u64,
     /// Packets refused.
+    #[schema(required)]
     pub rejected_packets: u64,
     /// Their bytes.
+    #[schema(required)]
     pub rejected_bytes: u64,
     /// Connections reset at the start.
+    #[schema(required)]
     pub reset_connections: u64,
     /// Questions for failing names.
+    #[schema(required)]
     pub failed_questions: u64,
     /// Packets lost in the queue: those that a shaping loss took, and those of `overflow_drops`.
+    #[schema(required)]
     pub queue_drops: u64,
     /// Of `queue_drops`, those that nobody asked for: there was no room for them, or their device was down. netem does not
     /// tell them from those that a shaping loss took, so with one of those there is none of these.
+    #[schema(required)]
     pub overflow_drops: u64,
 }
 
@@ -232,9 +250,11 @@ pub struct Change {
 #[serde(deny_unknown_fields)]
 pub struct Commit {
     /// Nanoseconds of the agent's own `CLOCK_BOOTTIME`, as `/v1/clock` tells it; still to come.
+    #[schema(format = "uint64", maximum = 18446744073709551615_u64)]
     pub at_boot_ns: u64,
     /// Whose the fault is from now on, where that is somebody else than who prepared it: a number that nobody else has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64", maximum = 18446744073709551615_u64)]
     pub attempt: Option<u64>,
 }
 
@@ -247,15 +267,19 @@ pub struct History {
     pub spec: FaultSpec,
     /// The same in words, as `history` prints it.
     #[serde(default)]
+    #[schema(required)]
     pub fault: String,
     /// Who asked.
     pub by: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub injected_at: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub ended_at: String,
     /// Nanoseconds of the agent's `CLOCK_BOOTTIME` at which it was out of force; absent where nobody saw that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub ended_boot_ns: Option<u64>,
     /// What ended it.
     pub end: End,
@@ -263,6 +287,7 @@ pub struct History {
     pub hits: Hits,
     /// Whether the host was afterwards as it was before, and if not, what had changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub as_before: Option<Verdict>,
 }
 
@@ -323,6 +348,7 @@ pub struct Info {
     pub version: String,
     /// What the host calls itself.
     #[serde(default)]
+    #[schema(required)]
     pub host: String,
     /// Of the kernel.
     pub kernel: String,
@@ -361,6 +387,7 @@ pub struct Coverage {
     pub engine: String,
     /// Why it cannot be had; absent where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub why_not: Option<String>,
 }
 
@@ -370,6 +397,7 @@ pub struct Clock {
     /// `CLOCK_BOOTTIME` in nanoseconds: deadlines are kept on this one.
     pub boot_ns: u64,
     /// The wall clock, RFC 3339.
+    #[schema(format = DateTime)]
     pub wall: String,
 }
 
@@ -404,7 +432,6 @@ pub enum Check {
 #[serde(deny_unknown_fields)]
 pub struct ProbeRequest {
     /// Host and port.
-    #[schema(value_type = String, examples("redis:6379"))]
     pub to: crate::Peer,
     /// How long to try; 1s without it, 30s at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -422,6 +449,7 @@ pub struct ProbeReply {
     pub micros: u64,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub error: Option<String>,
 }
 
@@ -429,6 +457,7 @@ pub struct ProbeReply {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Of which fault.
     pub id: FaultId,

@@ -13,7 +13,6 @@ use crate::{Peer, Percent, Ports, SpecError};
 pub struct Target {
     /// Hosts and networks, each with optional ports of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, examples(json!(["redis", "10.0.0.5:6379", "10.0.0.0/24", "[fd00::1]:80", "compose:shop/redis"])))]
     pub peers: Vec<Peer>,
     /// Ports at the other end, for every peer that names none, or for every peer there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -32,7 +31,6 @@ pub struct Target {
     pub flows: Option<Percent>,
     /// Hosts, networks and their ports that the fault leaves alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>)]
     pub except: Vec<Peer>,
     /// Everybody, IPv4 and IPv6.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

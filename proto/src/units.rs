@@ -100,7 +100,11 @@ impl<'de> Deserialize<'de> for Percent {
 
 /// A length of time, written as `250us`, `90s`, `5m` or `1h30m`: more than nothing, at most 30 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String, examples("60s", "1h30m", "200ms"))]
+#[schema(
+    value_type = String,
+    pattern = "^\\s*([0-9][0-9\\s]*(\\.[0-9\\s]+)?(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\\s*)+$",
+    examples("60s", "1h30m", "200ms")
+)]
 pub struct Span(Duration);
 
 /// Why a text is not a [`Span`].
@@ -185,7 +189,11 @@ serde_as_text!(Span);
 /// A data rate in bits per second, written as `768kbit`, `10mbit`, `2.5gbit` or a plain number of bits: 1 kbit/s to
 /// 100 Gbit/s. Bytes are not understood on purpose: `10mbps` means bits to some and bytes to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String, examples("10mbit", "768kbit"))]
+#[schema(
+    value_type = String,
+    pattern = "^\\s*\\+?[0-9.]+([Ee][+-]?[0-9]+)?\\s*([KkMmGg]?[Bb][Ii][Tt])?\\s*$",
+    examples("10mbit", "768kbit")
+)]
 pub struct Rate(u64);
 
 /// Why a text is not a [`Rate`].

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use crate::openapi::assert_promised;
+
 /// Loses packets: out of force means gone.
 pub const LOSS: &str = r#"{"kinds":[{"loss":{"percent":30}}],"target":{"peers":["10.0.0.5"]}}"#;
 /// Loses and delays packets: seven steps, and a moment in which the delayed ones arrive.
@@ -123,13 +125,19 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// One that the description of the API promises.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (http, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().as_str().to_lowercase(), request.url().path().to_owned());
+        let response = http.execute(request).await.unwrap();
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
         let body = response.text().await.unwrap();
-        Self { status, content_type: content_type.expect("a content type"), body }
+        let reply = Self { status, content_type: content_type.expect("a content type"), body };
+        assert_promised(&method, &path, &reply);
+        reply
     }
 
     /// The body, after the status that is expected.

@@ -58,7 +58,7 @@ async fn nothing_else_can_be_done_to_a_file() {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             api.send(method, path, "")
                 .await
-                .refused(ProblemCode::NoSuchRoute, &format!("there is no {method} {path}"));
+                .refused(ProblemCode::NoSuchMethod, &format!("there is no {method} {path}"));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The API's description: published as it is generated, served as it is published, and true.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use partition_agent_core::api;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::client::{Api, LOSS, fault};
+use crate::client::{Api, LOSS, Reply, fault};
 use crate::kinds::SHAPED;
 use crate::schema::misfit;
 
@@ -30,7 +32,7 @@ fn the_published_document_is_the_generated_one() {
 #[tokio::test]
 async fn the_agent_serves_the_published_document() {
     let served: Value = Api::start().get("/openapi.json").await.json(200);
-    assert_eq!(served, serde_json::from_str::<Value>(&generated()).unwrap());
+    assert_eq!(served, api::document());
 }
 
 /// A body that makes sense to a route.
@@ -54,20 +56,46 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
             operations.push((method.clone(), path.clone(), operation.clone()));
         }
     }
-    assert!(operations.len() >= 15, "{operations:?}");
+    assert!(operations.len() >= 21, "{operations:?}");
     operations
 }
 
-/// The response that the document promises for a status, by its number or by its class.
-fn promised(operation: &Value, status: u16) -> Option<&Value> {
-    let responses = &operation["responses"];
-    responses.get(status.to_string()).or_else(|| responses.get(format!("{}XX", status / 100)))
+/// Where the document knows the operation: that it knows the status, too, its media type, and what is in the body.
+pub fn assert_promised(method: &str, path: &str, reply: &Reply) {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(api::document);
+    let matches = |template: &str| {
+        let mut parts = template.split('/').zip(path.split('/'));
+        template.split('/').count() == path.split('/').count()
+            && parts.all(|(known, part)| known == part || known.starts_with('{'))
+    };
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let operation =
+        paths.iter().find(|(template, _)| matches(template)).and_then(|(_, item)| item.get(method));
+    let Some(operation) = operation else { return };
+    let promised = operation["responses"].get(reply.status.to_string());
+    let promised =
+        promised.unwrap_or_else(|| panic!("the document does not know this of {method} {path}: {reply:?}"));
+    let media = reply.content_type.split(';').next().unwrap();
+    let schema = &promised["content"][media]["schema"];
+    assert!(!schema.is_null(), "{method} {path} answers in {media}: {promised}");
+    if media.ends_with("json") {
+        let answer = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(misfit(&DOCUMENT, schema, &answer), None, "{method} {path}: {answer}");
+    }
 }
 
 #[tokio::test]
 async fn every_documented_route_answers_as_documented() {
-    let document = serde_json::from_str::<Value>(&generated()).unwrap();
-    for (method, path, operation) in operations(&document) {
+    for (method, path, _) in operations(&api::document()) {
+        // An answer without an end: only its head can be looked at.
+        if path == "/v1/events" {
+            let api = Api::start();
+            let response = api.request("GET", &path).send().await.unwrap();
+            let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+            let head = Reply { status: response.status().as_u16(), content_type, body: String::new() };
+            assert_promised(&method, &path, &head);
+            continue;
+        }
         // Each on an agent of its own, once with the fault and once without.
         for exists in [false, true] {
             let api = Api::start();
@@ -75,21 +103,21 @@ async fn every_documented_route_answers_as_documented() {
                 api.send("PUT", "/v1/faults/cut", LOSS).await.json::<Value>(201);
             }
             let url = path.replace("{id}", "cut").replace("/heard", "/heard?round=7");
-            let response =
-                api.request(&method.to_uppercase(), &url).body(body(&method, &path)).send().await.unwrap();
-            let status = response.status().as_u16();
-            let promised = promised(&operation, status).unwrap_or_else(|| {
-                panic!("{method} {path} answers {status}, which the document does not know")
-            });
-            let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
-            let media = content_type.split(';').next().unwrap();
-            let schema = &promised["content"][media]["schema"];
-            assert!(!schema.is_null(), "{method} {path} answers in {media}: {promised}");
-            if media.ends_with("json") {
-                let answer = serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap();
-                assert_ne!(answer["code"], "no-such-route", "{method} {path}");
-                assert_eq!(misfit(&document, schema, &answer), None, "{method} {path}");
-            }
+            let reply = api.send(&method.to_uppercase(), &url, body(&method, &path)).await;
+            assert!(!reply.body.contains(r#""code":"no-such-"#), "{method} {path}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_says_what_its_answers_are() {
+    let mut names = BTreeSet::new();
+    for (method, path, operation) in operations(&api::document()) {
+        let name = operation["operationId"].as_str().unwrap().to_owned();
+        assert!(names.insert(name), "{method} {path}");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(status.parse::<u16>().is_ok(), "{method} {path}: {status}");
+            assert!(!response["description"].as_str().unwrap().is_empty(), "{method} {path}: {status}");
         }
     }
 }
@@ -126,7 +154,7 @@ fn examples() -> Vec<String> {
 
 #[tokio::test]
 async fn what_the_api_takes_and_answers_fits_the_document() {
-    let document = serde_json::from_str::<Value>(&generated()).unwrap();
+    let document = api::document();
     let named = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     let api = Api::start();
     for (nth, example) in examples().into_iter().enumerate() {
@@ -146,8 +174,7 @@ async fn what_the_api_takes_and_answers_fits_the_document() {
 
 #[test]
 fn the_document_knows_every_reference_that_it_makes() {
-    let document = serde_json::from_str::<Value>(&generated()).unwrap();
-    let text = generated();
+    let (document, text) = (api::document(), generated());
     let references = text.split("\"$ref\": \"#").skip(1).map(|rest| rest.split('"').next().unwrap());
     for reference in references {
         assert!(document.pointer(reference).is_some(), "{reference}");

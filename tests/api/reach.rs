@@ -180,7 +180,12 @@ async fn what_makes_no_sense_is_refused() {
     ] {
         api.send("POST", "/v1/reach", body).await.refused(Invalid, detail);
     }
-    for (query, detail) in [("", "round"), ("?round=x", "round"), ("?round=1&from=2", "unknown field")] {
+    for (query, detail) in [
+        ("", "round"),
+        ("?round=x", "round"),
+        ("?round=1&from=2", "unknown field"),
+        ("?round=9007199254740992", "too large"),
+    ] {
         api.get(&format!("/v1/heard{query}")).await.refused(Invalid, detail);
     }
 }

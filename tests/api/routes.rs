@@ -1,7 +1,8 @@
 //! Requests that are wrong before anybody looks at a fault: path, method, query, id, size, or no HTTP at all.
 
-use partition_agent_proto::ProblemCode::{Invalid, Malformed, NoSuchRoute, TooLarge};
+use partition_agent_proto::ProblemCode::{Invalid, Malformed, NoSuchMethod, NoSuchRoute, TooLarge};
 use partition_agent_proto::{FaultStatus, Problem, State};
+use reqwest::header::ALLOW;
 
 use crate::client::{Api, LOSS};
 
@@ -10,25 +11,42 @@ const LIMIT: usize = partition_agent_core::api::BODY_LIMIT;
 #[tokio::test]
 async fn a_path_or_method_that_is_not_there_is_named() {
     let api = Api::start();
-    for (method, path) in [
-        ("GET", "/v2/faults"),
-        ("GET", "/v1"),
-        ("POST", "/v1/faults/"),
-        ("GET", "/v1/faults/a/b"),
-        ("GET", "/V1/FAULTS"),
-        ("PUT", "/v1/faults"),
-        ("PATCH", "/v1/faults"),
-        ("POST", "/v1/faults/cut"),
-        ("DELETE", "/v1/info"),
-        ("DELETE", "/v1/history"),
-        ("GET", "/v1/probe"),
-        ("POST", "/healthz"),
-        ("BREW", "/v1/faults"),
+    for (method, path, code) in [
+        ("GET", "/v2/faults", NoSuchRoute),
+        ("GET", "/v1", NoSuchRoute),
+        ("POST", "/v1/faults/", NoSuchRoute),
+        ("GET", "/v1/faults/a/b", NoSuchRoute),
+        ("GET", "/V1/FAULTS", NoSuchRoute),
+        ("PUT", "/v1/faults", NoSuchMethod),
+        ("PATCH", "/v1/faults", NoSuchMethod),
+        ("POST", "/v1/faults/cut", NoSuchMethod),
+        ("DELETE", "/v1/info", NoSuchMethod),
+        ("DELETE", "/v1/history", NoSuchMethod),
+        ("GET", "/v1/probe", NoSuchMethod),
+        ("POST", "/healthz", NoSuchMethod),
+        ("BREW", "/v1/faults", NoSuchMethod),
     ] {
         let refused = api.send(method, path, LOSS).await;
-        let problem = refused.refused(NoSuchRoute, &format!("there is no {method} {path}"));
+        let problem = refused.refused(code, &format!("there is no {method} {path}"));
         assert!(problem.hint.unwrap().contains("/openapi.json"));
         api.assert_untouched(path).await;
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_there_is_refused_with_those_that_are() {
+    let api = Api::start();
+    for (path, allowed) in [
+        ("/v1/info", "GET,HEAD"),
+        ("/v1/faults", "DELETE,GET,HEAD,POST"),
+        ("/v1/faults/cut", "DELETE,GET,HEAD,PATCH,PUT"),
+        ("/v1/faults/cut/renew", "POST"),
+    ] {
+        let refused = api.request("OPTIONS", path).send().await.unwrap();
+        assert_eq!(refused.status(), 405, "{path}");
+        let mut methods = refused.headers()[ALLOW].to_str().unwrap().split(',').collect::<Vec<_>>();
+        methods.sort_unstable();
+        assert_eq!(methods.join(","), allowed, "{path}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! As much of JSON Schema as the document uses, strictly: a field that a schema does not name does not fit it.
+//! As much of JSON Schema as the document uses, strictly: a field that a schema does not name does not fit it, unless it names none.
 
 use serde_json::Value;
 
@@ -22,6 +22,9 @@ pub fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String>
     {
         return Some(format!("{value} is not in {known}"));
     }
+    if schema.get("const").is_some_and(|only| only != value) {
+        return Some(format!("{value} is not {}", schema["const"]));
+    }
     if !types(schema).iter().any(|name| is(value, name)) {
         return Some(format!("{value} is no {}", schema["type"]));
     }
@@ -36,6 +39,7 @@ pub fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String>
     }
     match value {
         Value::Array(items) => items.iter().find_map(|item| misfit(document, &schema["items"], item)),
+        Value::Object(_) if schema.get("properties").or(schema.get("additionalProperties")).is_none() => None,
         Value::Object(fields) => {
             let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
             let mut missing = required.filter_map(Value::as_str).filter(|name| !fields.contains_key(*name));
@@ -88,15 +92,23 @@ fn is(value: &Value, name: &str) -> bool {
 fn what_does_not_fit_is_found() {
     let document = serde_json::json!({"a": {"type": "object", "required": ["n"], "properties": {
         "n": {"type": "integer", "minimum": 1, "maximum": 9},
+        "o": {"type": "object"}, "c": {"type": "string", "const": "x"},
         "l": {"type": "array", "items": {"oneOf": [{"type": "string", "enum": ["x"]}, {"type": "null"}]}}}}});
     let of = |json: &str| {
         let value = serde_json::from_str(json).unwrap();
         misfit(&document, &serde_json::json!({"$ref": "#/a"}), &value)
     };
-    assert_eq!(of(r#"{"n":1,"l":["x",null]}"#), None);
-    for json in
-        ["{}", "[]", r#"{"n":0}"#, r#"{"n":10}"#, r#"{"n":"1"}"#, r#"{"n":1,"m":1}"#, r#"{"n":1,"l":["y"]}"#]
-    {
+    assert_eq!(of(r#"{"n":1,"l":["x",null],"o":{"a":1},"c":"x"}"#), None);
+    for json in [
+        "{}",
+        "[]",
+        r#"{"n":0}"#,
+        r#"{"n":10}"#,
+        r#"{"n":"1"}"#,
+        r#"{"n":1,"m":1}"#,
+        r#"{"n":1,"l":["y"]}"#,
+        r#"{"n":1,"c":"y"}"#,
+    ] {
         assert!(of(json).is_some(), "{json}");
     }
 }

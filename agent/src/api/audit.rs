@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::Agent;
 use super::decode::{Asked, Page};
 use super::error::Refused;
+use super::openapi::{Always, Failure};
 use crate::access::Caller;
 use crate::audit::{Answered, Audit, Unrecorded};
 use crate::clock::wall;
@@ -151,9 +152,8 @@ pub fn unrecorded(error: &Unrecorded) -> Problem {
 }
 
 /// Who asked for what, and what became of it, newest first.
-#[utoipa::path(get, path = "/v1/audit", params(Page), responses((status = 200, body = Vec<AuditEntry>),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit", tag = "past", params(Page),
+    responses((status = 200, description = "The newest first", body = Vec<AuditEntry>), Always, Failure))]
 pub async fn list(
     State(agent): State<Agent>,
     Asked(page): Asked<Page>,

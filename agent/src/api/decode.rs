@@ -120,6 +120,7 @@ pub struct Nothing {}
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// At most this many, the newest; 100 without it, and never more than 10,000.
+    #[param(maximum = 18446744073709551615_u64)]
     limit: Option<usize>,
 }
 

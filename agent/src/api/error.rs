@@ -47,6 +47,7 @@ fn leaves_the_body(code: ProblemCode) -> bool {
         | ProblemCode::NotFound
         | ProblemCode::NoSuchRoute
         | ProblemCode::NoFleet
+        | ProblemCode::NoSuchMethod
         | ProblemCode::Conflict
         | ProblemCode::TooLate
         | ProblemCode::Limit
@@ -148,6 +149,15 @@ pub fn problem(error: &Error) -> Problem {
 }
 
 pub async fn no_such_route(method: Method, uri: Uri) -> Refused {
+    nothing(ProblemCode::NoSuchRoute, &method, &uri)
+}
+
+/// The path is there; the router names its methods in the header `allow`.
+pub async fn no_such_method(method: Method, uri: Uri) -> Refused {
+    nothing(ProblemCode::NoSuchMethod, &method, &uri)
+}
+
+fn nothing(code: ProblemCode, method: &Method, uri: &Uri) -> Refused {
     let detail = format!("there is no {method} {}", uri.path());
-    Refused(Problem::new(ProblemCode::NoSuchRoute, detail).hint("/openapi.json lists what there is"))
+    Refused(Problem::new(code, detail).hint("/openapi.json lists what there is"))
 }

@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 
 use super::decode::{Asked, Body, Id, Nothing};
 use super::error::Refused;
+use super::openapi::{Always, Clash, Failure, NoFault, OfBody};
 use super::{Agent, audit};
 use crate::access::Caller;
 use crate::clock::BootTime;
@@ -26,10 +27,24 @@ pub struct How {
     /// Answer with the plan and touch nothing.
     dry_run: bool,
     /// Build it and cut nothing: it waits this long for a commit, then it expires.
-    #[param(value_type = Option<String>)]
     prepare: Option<Span>,
     /// A number of whoever asks, by which only this very fault can be taken back.
+    #[param(format = "uint64", maximum = 18446744073709551615_u64)]
     attempt: Option<u64>,
+}
+
+/// Of whoever sits behind ssh.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`kept` reads the header by its name")]
+pub struct Keep {
+    /// The caller's own connection, as `SSH_CONNECTION` has it; the fault leaves it alone.
+    #[param(
+        rename = "partition-agent-keep",
+        nullable = false,
+        pattern = "^\\s*\\S+\\s+\\+?[0-9]+\\s+\\S+\\s+\\+?[0-9]+\\s*$"
+    )]
+    keep: Option<String>,
 }
 
 /// Of a request to restore.
@@ -38,8 +53,10 @@ pub struct How {
 #[serde(deny_unknown_fields, default)]
 pub struct When {
     /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
+    #[param(format = "uint64", maximum = 18446744073709551615_u64)]
     at_boot_ns: Option<u64>,
     /// Only what was injected or committed with this number.
+    #[param(format = "uint64", maximum = 18446744073709551615_u64)]
     attempt: Option<u64>,
 }
 
@@ -49,6 +66,7 @@ pub struct When {
 #[serde(deny_unknown_fields, default)]
 pub struct WhenAll {
     /// At this instant, in nanoseconds of the agent's `CLOCK_BOOTTIME`; now, without it or where it is past.
+    #[param(format = "uint64", maximum = 18446744073709551615_u64)]
     at_boot_ns: Option<u64>,
 }
 
@@ -63,10 +81,14 @@ type Moved<T> = (Option<Extension<audit::Overmuch>>, Json<T>);
 
 /// Inject a fault under an id that the agent makes up.
 #[utoipa::path(
-    post, path = "/v1/faults", request_body = FaultSpec, params(How),
-    responses((status = 201, body = FaultStatus), (status = 200, description = "dry run", body = FaultStatus),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    post, path = "/v1/faults", operation_id = "inject_fault", tag = "faults", request_body = FaultSpec, params(How, Keep),
+    responses((status = 201, description = "It is in force, or waits for its start or a commit", body = FaultStatus, links(
+                  ("get" = (operation_id = "get_fault", parameters(("id" = "$response.body#/id")))),
+                  ("change" = (operation_id = "change_fault", parameters(("id" = "$response.body#/id")))),
+                  ("renew" = (operation_id = "renew_fault", parameters(("id" = "$response.body#/id")))),
+                  ("commit" = (operation_id = "commit_fault", parameters(("id" = "$response.body#/id")))),
+                  ("restore" = (operation_id = "restore_fault", parameters(("id" = "$response.body#/id")))))),
+              (status = 200, description = "Of a dry run: what it would be", body = FaultStatus), Always, OfBody, Failure)
 )]
 pub async fn inject(
     state: State<Agent>,
@@ -81,11 +103,11 @@ pub async fn inject(
 
 /// Inject a fault under this id. Idempotent: the same fault again is the same fault, and its deadline stays.
 #[utoipa::path(
-    put, path = "/v1/faults/{id}", request_body = FaultSpec, params(("id" = FaultId, Path), How),
-    responses((status = 201, body = FaultStatus), (status = 200, description = "in force already, or dry run", body = FaultStatus),
-              (status = 409, body = Problem, content_type = "application/problem+json"),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    put, path = "/v1/faults/{id}", operation_id = "inject_fault_as", tag = "faults", request_body = FaultSpec,
+    params(("id" = FaultId, Path), How, Keep),
+    responses((status = 201, description = "It is in force, or waits for its start or a commit", body = FaultStatus),
+              (status = 200, description = "It was there already; or of a dry run: what it would be", body = FaultStatus),
+              Always, OfBody, Clash, Failure)
 )]
 pub async fn inject_as(
     state: State<Agent>,
@@ -145,28 +167,24 @@ fn kept(headers: &HeaderMap) -> Answer<Option<Connection>> {
 }
 
 /// Every fault that is not history.
-#[utoipa::path(get, path = "/v1/faults", responses((status = 200, body = Vec<FaultStatus>),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/faults", operation_id = "list_faults", tag = "faults",
+    responses((status = 200, description = "In the order of their ids", body = Vec<FaultStatus>), Always))]
 pub async fn list(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Vec<FaultStatus>>> {
     Ok(Json(agent.keeper.list().await?))
 }
 
 /// One fault, with its plan.
-#[utoipa::path(
-    get, path = "/v1/faults/{id}", params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
-)]
+#[utoipa::path(get, path = "/v1/faults/{id}", operation_id = "get_fault", tag = "faults", params(("id" = FaultId, Path)),
+    responses((status = 200, description = "As it stands", body = FaultStatus), Always, NoFault))]
 pub async fn get(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) -> Answer<Json<FaultStatus>> {
     Ok(Json(agent.keeper.get(id).await?))
 }
 
 /// Move the deadline: the fault ends this long from now.
 #[utoipa::path(
-    patch, path = "/v1/faults/{id}", request_body = Change, params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    patch, path = "/v1/faults/{id}", operation_id = "change_fault", tag = "faults", request_body = Change,
+    params(("id" = FaultId, Path)),
+    responses((status = 200, description = "Its deadline is moved", body = FaultStatus), Always, OfBody, NoFault, Clash, Failure)
 )]
 pub async fn change(
     State(agent): State<Agent>,
@@ -191,12 +209,8 @@ pub async fn change(
 /// Renew the lease of a fault: it begins anew, now. As often as you like; before the fault's start it does not run, and there is
 /// nothing to renew.
 #[utoipa::path(
-    post, path = "/v1/faults/{id}/renew", params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus),
-              (status = 404, description = "over, or never there: a lease that has run out is not to be had again", body = Problem,
-               content_type = "application/problem+json"),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    post, path = "/v1/faults/{id}/renew", operation_id = "renew_fault", tag = "faults", params(("id" = FaultId, Path)),
+    responses((status = 200, description = "Its lease is as long as ever", body = FaultStatus), Always, NoFault, Failure)
 )]
 pub async fn renew(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) -> Answer<Json<FaultStatus>> {
     Ok(Json(agent.keeper.renew(id).await?))
@@ -204,9 +218,9 @@ pub async fn renew(State(agent): State<Agent>, Id(id): Id, _: Asked<Nothing>) ->
 
 /// Let a prepared fault start at an instant. The same again is harmless.
 #[utoipa::path(
-    post, path = "/v1/faults/{id}/commit", request_body = Commit, params(("id" = FaultId, Path)),
-    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    post, path = "/v1/faults/{id}/commit", operation_id = "commit_fault", tag = "faults", request_body = Commit,
+    params(("id" = FaultId, Path)),
+    responses((status = 200, description = "It waits for its start", body = FaultStatus), Always, OfBody, NoFault, Clash, Failure)
 )]
 pub async fn commit(
     State(agent): State<Agent>,
@@ -223,9 +237,9 @@ pub async fn commit(
 
 /// Restore one fault.
 #[utoipa::path(
-    delete, path = "/v1/faults/{id}", params(("id" = FaultId, Path), When),
-    responses((status = 200, body = FaultStatus), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    delete, path = "/v1/faults/{id}", operation_id = "restore_fault", tag = "faults", params(("id" = FaultId, Path), When),
+    responses((status = 200, description = "Restored; or restoring, while what it has delayed is on its way; or active until the instant",
+               body = FaultStatus), Always, NoFault, Failure)
 )]
 pub async fn restore(
     State(agent): State<Agent>,
@@ -249,9 +263,8 @@ fn later(
 }
 
 /// Restore everything.
-#[utoipa::path(delete, path = "/v1/faults", params(WhenAll), responses((status = 200, body = Vec<FaultStatus>),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/v1/faults", operation_id = "restore_all_faults", tag = "faults", params(WhenAll),
+    responses((status = 200, description = "What there was, each with how that went", body = Vec<FaultStatus>), Always))]
 pub async fn restore_all(
     State(agent): State<Agent>,
     Asked(when): Asked<WhenAll>,

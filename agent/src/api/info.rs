@@ -14,14 +14,14 @@ use futures_util::stream;
 use ipnetwork::NetworkSize;
 use nix::sys::utsname::UtsName;
 use partition_agent_proto::{
-    Clock, Event, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState,
-    Whoami,
+    Clock, History, Info, ProbeReply, ProbeRequest, Problem, ProblemCode, Span, State as FaultState, Whoami,
 };
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Agent;
 use super::decode::{Asked, Body, Nothing, Page};
 use super::error::Refused;
+use super::openapi::{Always, Failure, OfBody};
 use crate::access::Caller;
 use crate::clock::{BootTime, wall};
 use crate::fleet::Fleet;
@@ -31,9 +31,8 @@ use crate::probe::connect;
 type Answer<T> = Result<T, Refused>;
 
 /// Version, kernel, clocks, and what this host can do.
-#[utoipa::path(get, path = "/v1/info", responses((status = 200, body = Info),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/info", operation_id = "get_info", tag = "agent",
+    responses((status = 200, description = "The agent and its host", body = Info), Always))]
 pub async fn info(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<Json<Info>> {
     let uname = nix::sys::utsname::uname().ok();
     let own = |part: fn(&UtsName) -> &OsStr| {
@@ -59,33 +58,32 @@ fn clocks() -> Clock {
 }
 
 /// The clocks alone: whoever wants to know how far they are from others asks often, and waits for nothing else.
-#[utoipa::path(get, path = "/v1/clock", responses((status = 200, body = Clock),
-              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/clock", operation_id = "get_clock", tag = "agent",
+    responses((status = 200, description = "At one instant", body = Clock), Always))]
 pub async fn clock(_: Asked<Nothing>) -> Json<Clock> {
     Json(clocks())
 }
 
 /// Whoever asks, and what they may do. Waits for nothing else, so that it can be asked first.
-#[utoipa::path(get, path = "/v1/whoami", responses((status = 200, body = Whoami),
-              (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "agent",
+    responses((status = 200, description = "Whoever asks", body = Whoami), Always))]
 pub async fn whoami(Extension(caller): Extension<Caller>, _: Asked<Nothing>) -> Json<Whoami> {
     Json(Whoami { by: caller.to_string(), role: caller.role })
 }
 
 /// Faults that are over, newest first.
-#[utoipa::path(get, path = "/v1/history", params(Page), responses((status = 200, body = Vec<History>),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/v1/history", operation_id = "list_history", tag = "past", params(Page),
+    responses((status = 200, description = "The newest first", body = Vec<History>), Always, Failure))]
 pub async fn history(State(agent): State<Agent>, Asked(page): Asked<Page>) -> Answer<Json<Vec<History>>> {
     // Never closed, so there is always a turn to come.
     let _turn = agent.bounds.histories.acquire().await;
     Ok(Json(agent.keeper.history(page.limit()).await?))
 }
 
-/// Server-sent events, one [`Event`] each, from now on.
-#[utoipa::path(get, path = "/v1/events", responses((status = 200, content_type = "text/event-stream", body = Event),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+/// Server-sent events, from now on.
+#[utoipa::path(get, path = "/v1/events", operation_id = "listen_to_events", tag = "past",
+    responses((status = 200, description = "Without an end. `data` of each is an `Event`; of one that is named `missed`, how many there \
+                                            was no time for", body = String, content_type = "text/event-stream"), Always))]
 pub async fn events(
     State(agent): State<Agent>,
     _: Asked<Nothing>,
@@ -105,10 +103,8 @@ pub async fn events(
 }
 
 /// Whether this host can open a TCP connection to a peer, now.
-#[utoipa::path(
-    post, path = "/v1/probe", request_body = ProbeRequest,
-    responses((status = 200, body = ProbeReply), (status = "4XX", body = Problem, content_type = "application/problem+json"))
-)]
+#[utoipa::path(post, path = "/v1/probe", operation_id = "probe_peer", tag = "reach", request_body = ProbeRequest,
+    responses((status = 200, description = "Whether it could, or why not", body = ProbeReply), Always, OfBody, Failure))]
 pub async fn probe(
     State(agent): State<Agent>,
     _: Asked<Nothing>,
@@ -137,11 +133,8 @@ pub async fn probe(
 }
 
 /// Fine, as long as the keeper answers and nothing is stuck.
-#[utoipa::path(
-    get, path = "/healthz",
-    responses((status = 200, body = String), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
-)]
+#[utoipa::path(get, path = "/healthz", operation_id = "check_health", tag = "health",
+    responses((status = 200, description = "`ok`", body = String, content_type = "text/plain"), Always, Failure))]
 pub async fn healthz(State(agent): State<Agent>, _: Asked<Nothing>) -> Answer<&'static str> {
     let stuck = agent.keeper.list().await?.into_iter().find(|fault| fault.state == FaultState::Stuck);
     match stuck {

@@ -3,19 +3,17 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use partition_agent_proto::Problem;
 
 use super::Agent;
 use super::decode::{Asked, Nothing};
 use super::error::Refused;
+use super::openapi::Always;
 use crate::clock::{BootTime, unix};
 use crate::metrics;
 
 /// Metrics in OpenMetrics, whatever the request accepts.
-#[utoipa::path(get, path = "/metrics",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text"),
-              (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "health",
+    responses((status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"), Always))]
 pub async fn metrics(State(agent): State<Agent>, _: Asked<Nothing>) -> Result<impl IntoResponse, Refused> {
     // Never closed, so there is always a turn to come.
     let _turn = agent.bounds.scrapes.acquire().await;

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 use super::Agent;
 use super::decode::{Asked, Body, Nothing};
 use super::error::Refused;
+use super::openapi::{Always, OfBody};
 use crate::clock::BootTime;
 use crate::probe::Prober;
 
@@ -26,11 +27,8 @@ impl From<ReachError> for Refused {
 }
 
 /// What this host reaches now, and what its own faults say about that.
-#[utoipa::path(
-    post, path = "/v1/reach", request_body = ReachRequest,
-    responses((status = 200, body = Vec<Reach>), (status = "4XX", body = Problem, content_type = "application/problem+json"),
-              (status = "5XX", body = Problem, content_type = "application/problem+json"))
-)]
+#[utoipa::path(post, path = "/v1/reach", operation_id = "reach_targets", tag = "reach", request_body = ReachRequest,
+    responses((status = 200, description = "In the order of the targets", body = Vec<Reach>), Always, OfBody))]
 pub async fn reach(
     State(agent): State<Agent>,
     _: Asked<Nothing>,
@@ -53,11 +51,12 @@ pub struct Of {
 }
 
 /// The agents whose datagrams have arrived here in a round. It is forgotten when it was quiet for a minute.
-#[utoipa::path(
-    get, path = "/v1/heard", params(Of),
-    responses((status = 200, body = Vec<Heard>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
-)]
-pub async fn heard(State(agent): State<Agent>, Asked(of): Asked<Of>) -> Json<Vec<Heard>> {
+#[utoipa::path(get, path = "/v1/heard", operation_id = "list_heard", tag = "reach", params(Of),
+    responses((status = 200, description = "Each sender once", body = Vec<Heard>), Always))]
+pub async fn heard(State(agent): State<Agent>, Asked(of): Asked<Of>) -> Answer<Json<Vec<Heard>>> {
+    if of.round > ReachRequest::LAST_ROUND {
+        return Err(ReachError::Round(of.round).into());
+    }
     let mut rounds = agent.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(rounds.heard(BootTime::now(), of.round))
+    Ok(Json(rounds.heard(BootTime::now(), of.round)))
 }

@@ -14,7 +14,7 @@ use partition_agent_proto::Role;
 
 use super::Agent;
 use super::console::File;
-use super::error::{Refused, no_such_route};
+use super::error::{Refused, no_such_method, no_such_route};
 use crate::access::Caller;
 
 /// Routes, each with the role that it takes; and files that take none.
@@ -56,7 +56,7 @@ impl Routes {
 
     /// All of them, and what is said where there is none.
     pub fn done(self, agent: Agent) -> App {
-        let router = self.routes.fallback(no_such_route).method_not_allowed_fallback(no_such_route);
+        let router = self.routes.fallback(no_such_route).method_not_allowed_fallback(no_such_method);
         // All of it is one fallback, so that a layer is around everything: axum itself names in a header the methods that a path has,
         // and around routes a layer would be inside of that.
         let router = Router::new().fallback_service(router.with_state(agent));
