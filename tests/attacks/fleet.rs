@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use harness::fake_agent::{FakeAgent, Options, write_token};
 use harness::fake_member::{FakeMember, Says};
-use partition_agent_proto::ProblemCode::{Forbidden, Invalid, Malformed, NoSuchRoute, Unauthorized};
+use partition_agent_proto::ProblemCode::{Forbidden, Invalid, Malformed, NoSuchMethod, NoSuchRoute, Unauthorized};
 use partition_agent_proto::{FleetView, Hearing};
 use tempfile::TempDir;
 
@@ -82,10 +82,11 @@ fn the_agent_is_no_proxy() {
     ] {
         assert_eq!(problem(&say(&agent, request("GET", &path, LOOKS, ""))).code, Invalid, "{path}");
     }
+    for method in ["POST", "PUT", "DELETE"] {
+        let answer = say(&agent, request(method, "/v1/fleet", LOOKS, &format!(r#"{{"host":"{other}"}}"#)));
+        assert_eq!(problem(&answer).code, NoSuchMethod, "{method}");
+    }
     for (method, path) in [
-        ("POST", "/v1/fleet".to_owned()),
-        ("PUT", "/v1/fleet".to_owned()),
-        ("DELETE", "/v1/fleet".to_owned()),
         ("GET", format!("/v1/fleet/{at}")),
         ("GET", format!("/v1/fleet/{other}/v1/faults")),
         ("DELETE", format!("/v1/fleet/{at}/v1/faults")),
