@@ -6,6 +6,14 @@ use std::process::ExitCode;
 
 use partition_agent_proto::Problem;
 
+/// What each means, for people.
+pub const STATUSES: [(&str, &str); 4] = [
+    ("0", "It was done, on every host that it was for."),
+    ("1", "It was refused, or it failed, on one host at least."),
+    ("2", "The arguments make no sense; nobody was asked."),
+    ("3", "No agent could be reached."),
+];
+
 /// Why a verb did not do what it was asked to.
 #[derive(Debug)]
 pub enum Failure {

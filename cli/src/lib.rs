@@ -66,6 +66,20 @@ pub fn understand(words: &[String]) -> Result<(), String> {
     }
 }
 
+/// What can be typed and what comes of it, for the reference of the command line.
+pub mod reference {
+    pub use crate::exit::STATUSES;
+
+    /// Every verb and flag, as `--help` knows them.
+    #[must_use]
+    pub fn command() -> clap::Command {
+        let mut program =
+            <crate::args::Args as clap::CommandFactory>::command().disable_help_subcommand(true);
+        program.build();
+        program
+    }
+}
+
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -15,6 +15,7 @@ mod lease;
 mod many;
 mod pipes;
 mod profiles;
+mod reference;
 mod restore;
 mod run;
 mod shells;

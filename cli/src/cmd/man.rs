@@ -3,25 +3,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::args::{Args, ManArgs};
-use crate::exit::Failure;
-use crate::render;
+use crate::args::ManArgs;
+use crate::exit::{Failure, STATUSES};
+use crate::{reference, render};
 
 /// What no definition of an argument tells.
 const SECTIONS: [(&str, &[(&str, &str)]); 2] = [
-    (
-        "EXIT STATUS",
-        &[
-            ("0", "It was done, on every host that it was for."),
-            ("1", "It was refused, or it failed, on one host at least."),
-            ("2", "The arguments make no sense; nobody was asked."),
-            ("3", "No agent could be reached."),
-        ],
-    ),
+    ("EXIT STATUS", &STATUSES),
     (
         "FILES",
         &[
@@ -34,8 +26,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 2] = [
 ];
 
 pub fn run(args: &ManArgs) -> Result<ExitCode, Failure> {
-    let mut program = Args::command().disable_help_subcommand(true);
-    program.build();
+    let program = reference::command();
     if let Some(dir) = &args.dir {
         write_all(&program, dir)?;
         return Ok(ExitCode::SUCCESS);
