@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use partition_agent_proto::{DEFAULT_SOCKET, Peer};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::{AccessError, Remotes, TlsFiles, TokenEntry};
 use crate::check;
@@ -27,41 +28,54 @@ const MOST_FAULTS: usize = 1_000;
 const MOST_CONNECTIONS: usize = 4_096;
 
 /// How an agent runs.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The unix socket of the API.
+    #[schema(value_type = String)]
     pub socket: PathBuf,
-    /// The group that may use the socket, where it exists. Root always may.
+    /// The group that may use the socket, besides the agent's own user and root. If there is no such group, nobody else may.
     pub group: String,
-    /// Also listen here, for callers with a token or a certificate.
+    /// Also listen on this address and port, for callers with a token or a certificate. Port 7433 by custom.
+    #[schema(value_type = String, examples("10.0.0.11:7433"))]
     pub listen: Option<SocketAddr>,
     /// A file with a token that lets callers over TCP do everything.
+    #[schema(value_type = String)]
     pub token_file: Option<PathBuf>,
-    /// More of them, each with a role.
+    /// More tokens, each with a role.
     pub tokens: Vec<TokenEntry>,
     /// Speak TLS on TCP.
+    #[schema(value_type = TlsFiles)]
     pub tls: Option<TlsFiles>,
-    /// On loopback let everybody in, where there is neither a token nor an authority.
+    /// On loopback let everybody in, where there is neither a token nor an authority of clients.
     pub insecure_loopback: bool,
-    /// What callers over TCP may call this host, besides its own name.
+    /// Names that callers over TCP may call this host by, besides its own name, addresses, `localhost` and the names in its
+    /// certificate.
     pub hosts: Vec<String>,
     /// The most connections over TCP at once.
+    #[schema(minimum = 1, maximum = 4096)]
     pub most_connections: usize,
-    /// Where other agents find out whether they reach this one: the port after that of `listen` without it, none with 0.
+    /// Where other agents find out whether they reach this one, over UDP and TCP: the port after that of `listen` without it, none with 0.
+    #[schema(value_type = u16)]
     pub probe_port: Option<u16>,
-    /// Journal and lock.
+    /// Directory of the journal and its lock.
+    #[schema(value_type = String)]
     pub state_dir: PathBuf,
     /// Faults in other network namespaces: containers, pods, units with a namespace of their own. Takes CAP_SYS_ADMIN and
     /// CAP_SYS_PTRACE, which the agent gives up otherwise.
     pub namespaces: bool,
-    /// Sockets of container engines; without any, the usual ones of Docker and Podman.
+    /// Sockets of container engines; without any, that of `DOCKER_HOST` if it is a unix socket, `/var/run/docker.sock` and
+    /// `/run/podman/podman.sock`.
+    #[schema(value_type = Vec<String>)]
     pub engines: Vec<PathBuf>,
-    /// Agents whose faults this one shows.
+    /// Agents whose faults this one shows in its console. Without it the agent asks nobody.
+    #[schema(value_type = FleetConfig)]
     pub fleet: Option<FleetConfig>,
     /// What may be done to this host.
     pub policy: Policy,
-    /// Names for `--peer`, before the resolver is asked.
+    /// Names for `--peer`, before the resolver is asked. Each stands for addresses, networks, host names, other names of this
+    /// table and `compose:PROJECT/SERVICE`, with ports or without. In lower case.
+    #[schema(value_type = BTreeMap<String, Vec<String>>)]
     pub peers: BTreeMap<String, Vec<Peer>>,
 }
 

@@ -20,6 +20,7 @@ mod log;
 mod mistakes;
 mod render;
 mod resolver;
+mod schema;
 mod team;
 mod tls;
 mod watch;
@@ -66,9 +67,26 @@ pub fn understand(words: &[String]) -> Result<(), String> {
     }
 }
 
-/// What can be typed and what comes of it, for the reference of the command line.
+/// What can be typed and written, and what comes of it, for the reference.
 pub mod reference {
+    use partition_agent_core::config::Config;
+    use serde_json::Value;
+
     pub use crate::exit::STATUSES;
+    pub use crate::fleet::file_schema;
+
+    /// Of `agent.toml`, as a JSON schema.
+    #[must_use]
+    pub fn agent_schema() -> Value {
+        crate::schema::document::<Config>("Configuration of partition-agent", |_, schema| {
+            // TOML has no null: such a key is left out.
+            let keys = schema.get_mut("properties").and_then(Value::as_object_mut);
+            let keys = keys.into_iter().flat_map(|keys| keys.values_mut()).filter_map(Value::as_object_mut);
+            keys.filter(|key| key.get("default").is_some_and(Value::is_null)).for_each(|key| {
+                key.remove("default");
+            });
+        })
+    }
 
     /// Every verb and flag, as `--help` knows them.
     #[must_use]

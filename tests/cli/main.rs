@@ -7,6 +7,7 @@ mod annotate;
 mod audit;
 mod ca;
 mod check_config;
+mod configuration;
 mod exit;
 mod flags;
 mod fleet;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use partition_agent_proto::Problem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -13,20 +13,24 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError,
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use utoipa::ToSchema;
 
 use super::Holder;
 use super::certificate::host_names;
 use crate::secret::{self, Reader, SecretError};
 
 /// `[tls]`: files in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
     /// The agent's certificate, with those between it and the root, its own first.
+    #[schema(value_type = String)]
     pub cert: PathBuf,
     /// Its key, which not every user of the host may read.
+    #[schema(value_type = String)]
     pub key: PathBuf,
     /// Whoever has a certificate of one of these authorities is let in; without it, certificates let nobody in.
+    #[schema(value_type = String, required = false)]
     pub client_ca: Option<PathBuf>,
 }
 

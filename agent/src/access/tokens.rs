@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use partition_agent_proto::Role;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::secret::Reader;
 use crate::token::{Token, TokenError};
@@ -17,16 +18,19 @@ const OF_TOKEN_FILE: &str = "token";
 const LONGEST_NAME: usize = 64;
 
 /// An entry of `[[tokens]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenEntry {
     /// Who this is, for the history and the log: 1 to 64 letters, digits, `.`, `_`, `@` and `-`.
+    #[schema(pattern = "^[A-Za-z0-9._@-]{1,64}$")]
     pub name: String,
     /// The file with the token.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// What whoever has it may do.
     pub role: Role,
     /// Where it may come from; anywhere without it.
+    #[schema(value_type = Vec<String>, required = false, examples("10.1.0.0/16"))]
     pub from: Option<Vec<IpNetwork>>,
 }
 

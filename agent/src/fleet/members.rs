@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio_rustls::rustls::ClientConfig;
+use utoipa::ToSchema;
 
 use crate::access::is_host_name;
 use crate::client_tls::{ClientTlsError, client_config};
@@ -22,18 +23,24 @@ pub const DEFAULT_PORT: u16 = 7433;
 pub const MOST: usize = 1_000;
 
 /// `[fleet]`: files are read at the start and never again.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FleetConfig {
-    /// The agents that are asked: at least one, at most [`MOST`].
+    /// The agents that are asked, each a name or an address with or without a port (7433): `web-1`, `10.0.0.13:7011`, `[fd00::14]:7433`.
+    /// None twice.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 1000)]
     pub hosts: Vec<Member>,
     /// A file with a token that lets this agent look on there.
+    #[schema(value_type = String)]
     pub token_file: Option<PathBuf>,
     /// The authority of their certificates, in PEM. With it all of them are asked over TLS.
+    #[schema(value_type = String)]
     pub ca: Option<PathBuf>,
-    /// A certificate to show to them, in PEM.
+    /// A certificate to show to them, in PEM, with `key` and `ca`. Without it and without a token every host has to be on loopback.
+    #[schema(value_type = String)]
     pub cert: Option<PathBuf>,
     /// Its key, which not every user of the host may read.
+    #[schema(value_type = String)]
     pub key: Option<PathBuf>,
 }
 
@@ -187,6 +194,12 @@ impl FromStr for Member {
             return Err(refused());
         }
         Ok(Self { name: text.to_owned(), host, port })
+    }
+}
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
     }
 }
 

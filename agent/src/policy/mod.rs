@@ -15,7 +15,8 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use partition_agent_proto::{FaultSpec, Span};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use denied::{Denied, TooLong};
 pub use hours::{Window, Zone};
@@ -24,26 +25,33 @@ pub use names::{KindName, ScopeName};
 use crate::plan::{Address, Guard, ProtectedPort, is_within};
 
 /// Limits for everybody who may use the agent.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The longest fault, the longest wait for its start, and the longest wait of a prepared one.
+    /// The longest fault, the longest wait for its start, and the longest wait of a prepared one; 30 days at most.
     pub longest: Span,
     /// The most faults at once.
+    #[schema(minimum = 1, maximum = 1000)]
     pub most_faults: usize,
-    /// Ports of this host that no fault touches.
+    /// Ports of this host that no fault touches. Those that are written replace the default.
+    #[schema(value_type = Vec<String>, examples("tcp/22"))]
     pub protected_ports: Vec<ProtectedPort>,
-    /// Far ends that no fault touches.
+    /// Far ends that no fault touches: addresses and networks.
+    #[schema(value_type = Vec<String>, examples("10.0.9.0/24"))]
     pub protected_networks: Vec<IpNetwork>,
     /// Interfaces of this host, by name, that no fault acts on. Those of other network namespaces are others.
     pub protected_interfaces: Vec<String>,
     /// Where faults may act.
+    #[schema(value_type = Vec<ScopeName>)]
     pub scopes: BTreeSet<ScopeName>,
     /// What may be done to packets.
+    #[schema(value_type = Vec<KindName>)]
     pub kinds: BTreeSet<KindName>,
     /// When faults may be in force: from its start to its end a fault lies within these. Always, without any.
+    #[schema(value_type = Vec<String>, examples("Mon-Fri 09:00-17:00"))]
     pub hours: Vec<Window>,
-    /// The time zone of the hours.
+    /// The time zone of the hours: a name of the time zone database.
+    #[schema(value_type = String, examples("Europe/Berlin"))]
     pub time_zone: Zone,
 }
 

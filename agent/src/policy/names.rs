@@ -3,10 +3,11 @@
 use std::fmt;
 
 use partition_agent_proto::{FaultSpec, Kind, Scope};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What happens to packets. All models of loss are one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KindName {
     Loss,
@@ -70,7 +71,7 @@ impl fmt::Display for KindName {
 }
 
 /// Where a fault acts. An interface of the host is a scope of its own: less than all of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeName {
     Host,

@@ -8,6 +8,7 @@ use partition_agent_proto::{Percent, Ports};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+use utoipa::ToSchema;
 
 use super::lab::{LabServer, RawServer};
 use super::lines::Lines;
@@ -15,6 +16,14 @@ use super::sources::{AgentOf, Found, Source, Usual};
 use super::values::{Address, Agent, Several, Text};
 use super::{DEFAULT_PORT, Loaded, in_the_clear};
 use crate::tls::TlsFiles;
+
+mod keys;
+
+pub use keys::file_schema;
+
+type Addresses = Several<Text<Address>>;
+type SeveralPorts = Several<Ports>;
+type Sources = Several<Text<Source>>;
 
 /// What a file says; hosts of other sources may still come.
 pub struct FleetFile {
@@ -43,31 +52,52 @@ enum Part {
     Servers,
 }
 
-#[derive(Deserialize)]
+/// A host. Its name is its key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RawHost {
+    /// What others see of it: one address or a list of them.
     #[serde(default)]
-    address: Several<Text<Address>>,
+    #[schema(inline, examples("10.0.0.11"))]
+    address: Addresses,
+    /// The URL of its agent; `false` for a host without one, which can only be a peer of others. Without it, its first
+    /// address at `port`.
+    #[schema(inline, value_type = Agent, required = false)]
     agent: Option<Agent>,
+    /// region, zone, role and the like. Each makes a group of its value.
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+/// Something that answers on ports. Its name is its key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RawService {
+    /// Where it is, for what is outside of the fleet: one address or a list of them.
     #[serde(default)]
-    address: Several<Text<Address>>,
+    #[schema(inline)]
+    address: Addresses,
+    /// The hosts of the fleet that offer it.
+    #[schema(value_type = String, required = false, examples("@db"))]
     hosts: Option<Text<Selector>>,
+    /// Its ports, one or a list of ports and ranges; without any, all traffic of its addresses.
     #[serde(default)]
-    ports: Several<Ports>,
+    #[schema(inline, examples(5432))]
+    ports: SeveralPorts,
+    /// A path that answers a GET with a success while the service works, on its first port.
+    #[schema(value_type = String, required = false, examples("/healthz"))]
     http: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A way that has a name, which is its key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RawLink {
+    /// The hosts at this end; they have agents.
+    #[schema(value_type = String, examples("@web"))]
     from: Text<Selector>,
+    /// The other end: a service, or hosts.
+    #[schema(value_type = String, examples("postgres"))]
     to: Text<Selector>,
 }
 
@@ -116,7 +146,7 @@ impl FleetFile {
                     file.usual.tls = true;
                 }
                 "from" => {
-                    let from = file.value::<Several<Text<Source>>>("from", value).unwrap_or_default();
+                    let from = file.value::<Sources>("from", value).unwrap_or_default();
                     file.from = from.0.into_iter().map(|Text(source)| source.beside(&beside)).collect();
                 }
                 "hosts" => drop(parts.insert(Part::Hosts, value)),

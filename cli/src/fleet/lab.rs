@@ -3,6 +3,7 @@
 use partition_agent_proto::Span;
 use partition_agent_proto::fleet::{Fleet, LinkEnd, Selector, is_name};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::values::Text;
 
@@ -19,13 +20,21 @@ pub struct LabServer {
     pub patience: Span,
 }
 
-#[derive(Deserialize)]
+/// A program on hosts of a lab. Its name is its key, and that of a service where it has no `on`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawServer {
+    /// The hosts that it runs on, each with one of its own; without it, those of the service of its name.
+    #[schema(value_type = String, required = false, examples("@db"))]
     pub on: Option<Text<Selector>>,
+    /// What to run, for `sh -c`.
     pub command: String,
+    /// Asked with `sh -c` until it succeeds, and then the server is ready; without it, as soon as it runs.
+    #[schema(value_type = String, required = false)]
     pub ready: Option<String>,
+    /// How long that may take.
     #[serde(default = "usual_patience")]
+    #[schema(default = "30s")]
     pub patience: Span,
 }
 

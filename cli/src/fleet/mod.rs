@@ -19,6 +19,7 @@ use crate::tls::TlsFiles;
 use file::FleetFile;
 use sources::{Usual, read_file};
 
+pub use file::file_schema;
 pub use lab::LabServer;
 pub use partition_agent_core::fleet::DEFAULT_PORT;
 pub use sources::Source;

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::de::value::{I64Deserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
 
 use super::sources::{AgentOf, agent_url};
 
@@ -32,6 +34,14 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
         deserializer.deserialize_str(Reader(PhantomData))
     }
 }
+
+impl<T> PartialSchema for Text<T> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).into()
+    }
+}
+
+impl<T> ToSchema for Text<T> {}
 
 /// One, or a list of them.
 pub struct Several<T>(pub Vec<T>);
@@ -68,6 +78,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
     }
 }
 
+impl<T: PartialSchema> PartialSchema for Several<T> {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new().item(T::schema()).item(ArrayBuilder::new().items(T::schema())).into()
+    }
+}
+
+impl<T: PartialSchema> ToSchema for Several<T> {}
+
 /// An address of a host; IPv4 in IPv6's clothes is plain IPv4.
 pub struct Address(pub IpAddr);
 
@@ -84,6 +102,15 @@ impl FromStr for Address {
 
 /// A URL, or `false`: a host without agent.
 pub struct Agent(pub AgentOf);
+
+impl PartialSchema for Agent {
+    fn schema() -> RefOr<Schema> {
+        let of = |kind| ObjectBuilder::new().schema_type(kind);
+        OneOfBuilder::new().item(of(Type::String)).item(of(Type::Boolean)).into()
+    }
+}
+
+impl ToSchema for Agent {}
 
 impl<'de> Deserialize<'de> for Agent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

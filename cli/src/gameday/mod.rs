@@ -24,7 +24,6 @@ mod questions;
 pub mod report;
 mod round;
 mod run;
-mod schema;
 mod stage;
 mod view;
 mod watch;

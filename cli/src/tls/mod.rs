@@ -15,7 +15,7 @@ const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// Files of PEM. In a fleet file they are `[tls]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
     /// File with the authorities that agents' certificates are from; with `serve`, those of its callers
@@ -26,6 +26,7 @@ pub struct TlsFiles {
         value_name = "FILE",
         help_heading = "TLS"
     )]
+    #[schema(value_type = String, required = false)]
     pub ca: Option<PathBuf>,
     /// File with the certificate to show to agents; with `serve`, that of this one
     #[arg(
@@ -35,6 +36,7 @@ pub struct TlsFiles {
         value_name = "FILE",
         help_heading = "TLS"
     )]
+    #[schema(value_type = String, required = false)]
     pub cert: Option<PathBuf>,
     /// File with the key of that certificate
     #[arg(
@@ -44,6 +46,7 @@ pub struct TlsFiles {
         value_name = "FILE",
         help_heading = "TLS"
     )]
+    #[schema(value_type = String, required = false)]
     pub key: Option<PathBuf>,
 }
 

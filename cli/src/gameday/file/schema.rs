@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::probes::{COMPARISONS, GOES_WITH, QUESTIONS};
 use super::raw::RawDay;
 use super::steps::ACTIONS;
-use crate::gameday::schema::document;
+use crate::schema::document;
 
 /// What the types cannot say, as every key may be missing where a file is read.
 const REQUIRED: [(&str, &[&str]); 7] = [

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::model::Report;
-use crate::gameday::schema::{assert_published, document};
+use crate::schema::{assert_published, document};
 
 fn schema() -> Value {
     // Whatever there is to say of it, the types do.

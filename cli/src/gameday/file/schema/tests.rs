@@ -4,7 +4,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 
 use super::*;
 use crate::gameday::file::read;
-use crate::gameday::schema::assert_published;
+use crate::schema::assert_published;
 
 /// Somebody else's reading of what the schema means.
 struct Judge(Schemas, SchemaIndex);

@@ -1,4 +1,4 @@
-//! JSON schemas of files of game days, made of the types that read or write them.
+//! JSON schemas of files, made of the types that read or write them.
 
 use std::collections::BTreeMap;
 
