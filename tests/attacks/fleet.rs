@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use harness::fake_agent::{FakeAgent, Options, write_token};
 use harness::fake_member::{FakeMember, Says};
-use partition_agent_proto::ProblemCode::{Forbidden, Invalid, Malformed, NoSuchMethod, NoSuchRoute, Unauthorized};
+use partition_agent_proto::ProblemCode::{
+    Forbidden, Invalid, Malformed, NoSuchMethod, NoSuchRoute, Unauthorized,
+};
 use partition_agent_proto::{FleetView, Hearing};
 use tempfile::TempDir;
 
