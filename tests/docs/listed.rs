@@ -23,12 +23,15 @@ fn every_exception_is_still_there() {
     }
 }
 
+/// Made of the definitions themselves, and held against `--help`: its blocks are forms of commands.
+const FORMS: &str = "docs/reference/cli.md";
+
 /// Of all pages, also those whose blocks are not run.
 #[test]
 fn every_command_of_ours_is_understood() {
     let mut wrong = Vec::new();
     let mut understood = 0;
-    for path in pages() {
+    for path in pages().into_iter().filter(|path| path != FORMS) {
         let page = Page::read(&path);
         for command in page.commands() {
             for words in commands_of_ours(&command.text) {
