@@ -188,8 +188,14 @@ fn sweep(scenario: &Scenario) -> Swept {
         counts[2] += usize::from(run.died);
         inspect(scenario, &scene, &before, run, &format!("{}, point {point}, {last}", scenario.name));
     }
-    // What the kernel announces may come sooner or later, so that the last few are not passed every time.
-    assert!(counts[2] * 10 >= counts[1] * 9, "{}: died at {} of {}", scenario.name, counts[2], counts[1]);
+    // What the kernel announces may come sooner or later, so that the last few are not passed every time: one, and a tenth of all.
+    assert!(
+        counts[2] + 1 + counts[1] / 10 >= counts[1],
+        "{}: died at {} of {}",
+        scenario.name,
+        counts[2],
+        counts[1]
+    );
     Swept { name: scenario.name, counts, passed: passed.into_iter().collect() }
 }
 
