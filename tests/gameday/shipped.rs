@@ -133,7 +133,7 @@ fn check_etcd(report: &Value) {
 fn all_five_run_in_labs_by_one_command_each_and_leave_nothing() {
     let before = outside();
     let dir = tempfile::tempdir().unwrap();
-    // They wait more than they work; more than three at once would come too close to the timeouts of their servers. The longest comes first.
+    // Two at once: their servers have timeouts, and so has what is expected of them. The longest comes first.
     let queue = Mutex::new(DAYS.into_iter());
     let work = || {
         let mut reports = Vec::new();
@@ -144,7 +144,7 @@ fn all_five_run_in_labs_by_one_command_each_and_leave_nothing() {
         }
     };
     let reports = std::thread::scope(|scope| {
-        let workers = [(); 3].map(|()| scope.spawn(work));
+        let workers = [(); 2].map(|()| scope.spawn(work));
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
     let failed = reports.iter().filter_map(|(_, report)| report.as_ref().err());
