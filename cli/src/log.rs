@@ -36,11 +36,16 @@ pub fn begin(format: Option<Format>) -> io::Result<()> {
             .with_syslog_identifier("partition-agent".to_owned())
             .boxed(),
     };
-    // RUST_LOG asks for more, by level and module; filters on fields of spans would take a regular expression engine along.
-    let asked = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
-    let filter = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    let levels = levels(std::env::var("RUST_LOG").ok().as_deref());
+    tracing_subscriber::registry().with(layer.with_filter(levels)).init();
     Ok(())
+}
+
+/// RUST_LOG asks for more, by level and module; filters on fields of spans would take a regular expression engine along. One that is
+/// empty asks for nothing, and is no reason to be silent.
+fn levels(asked: Option<&str>) -> Targets {
+    let asked = asked.filter(|levels| !levels.trim().is_empty()).and_then(|levels| levels.parse().ok());
+    asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn colours() -> bool {
@@ -51,4 +56,30 @@ fn colours() -> bool {
 fn goes_to_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     fstat(io::stderr().as_fd()).is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn more_is_logged_where_that_is_asked_for_and_never_nothing_by_accident() {
+        let keeper = "partition_agent_core::keeper";
+        for (asked, info, debug) in [
+            (None, true, false),
+            (Some(""), true, false),
+            (Some(" "), true, false),
+            (Some("keeper=much"), true, false),
+            (Some("debug"), true, true),
+            (Some("info,partition_agent_core::keeper=debug"), true, true),
+            (Some("info,partition_agent_core::dns=debug"), true, false),
+            (Some("off"), false, false),
+        ] {
+            let levels = levels(asked);
+            let would = |level| levels.would_enable(keeper, &level);
+            assert_eq!((would(Level::INFO), would(Level::DEBUG)), (info, debug), "{asked:?}");
+        }
+    }
 }
