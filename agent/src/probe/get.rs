@@ -10,7 +10,8 @@ use hyper_util::rt::TokioIo;
 use partition_agent_proto::Span;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+
+use super::tcp::{open, within};
 
 /// How far it came.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,16 +26,13 @@ pub enum Got {
 
 /// One time for the connection and one for the answer, so that the two can be told apart.
 pub async fn get(to: SocketAddr, path: &str, patience: Span) -> Got {
-    let late = || format!("no answer in {patience}");
-    let stream = match timeout(patience.duration(), TcpStream::connect(to)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Got::Unconnected(error.to_string()),
-        Err(_) => return Got::Unconnected(late()),
+    let stream = match open(to, patience).await {
+        Ok(stream) => stream,
+        Err(why) => return Got::Unconnected(why),
     };
-    match timeout(patience.duration(), status(stream, to, path)).await {
-        Ok(Ok(status)) => Got::Status(status),
-        Ok(Err(why)) => Got::Unanswered(why),
-        Err(_) => Got::Unanswered(late()),
+    match within(patience, status(stream, to, path)).await {
+        Ok(status) => Got::Status(status),
+        Err(why) => Got::Unanswered(why),
     }
 }
 

@@ -11,7 +11,9 @@ mod reach;
 mod responder;
 mod sender;
 mod socket;
+mod tcp;
 
 pub use heard::Rounds;
-pub use reach::{Prober, connect};
+pub use reach::Prober;
 pub use responder::Responder;
+pub use tcp::connect;

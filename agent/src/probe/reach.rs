@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use partition_agent_proto::{
     Effect, FaultId, How, Meets, Protocol, Reach, ReachRequest, ReachTarget, RoundTrips, Span,
 };
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::get::{Got, get};
 use super::sender::{Pace, Sender, micros};
+use super::tcp::connect;
 use crate::keeper::{Error, Handle, Question};
 
 /// Targets that are tried at the same time: each has a socket.
@@ -110,18 +109,6 @@ impl Prober {
             Got::Unconnected(why) => Reach { connected: Some(false), error: Some(why), ..nothing() },
         }
     }
-}
-
-/// Opens a connection and closes it: how long that took or was tried, and why it did not open.
-pub async fn connect(to: SocketAddr, patience: Span) -> (Duration, Option<String>) {
-    let begun = Instant::now();
-    let outcome = tokio::time::timeout(patience.duration(), TcpStream::connect(to)).await;
-    let error = match outcome {
-        Ok(Ok(_connection)) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("no answer in {patience}")),
-    };
-    (begun.elapsed(), error)
 }
 
 /// What the kernel chooses the port of a new connection from. Its default, where it does not say.
