@@ -3,11 +3,13 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use harness::{has_tool, skip, text};
+use harness::docker::{Image, docker};
+use harness::{has_tool, skip};
 
-/// Gone when dropped, with its image.
+/// Gone when dropped, and its image after it.
 pub struct Container {
     pub name: String,
+    _image: Image,
 }
 
 impl Container {
@@ -22,17 +24,9 @@ impl Container {
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let container = Self { name: format!("pa-docs-{}-{number}-web", std::process::id()) };
-        let make = "set -e; dir=$(mktemp -d); trap 'rm -r $dir' EXIT; mkdir $dir/bin
-            cp \"$(command -v busybox)\" $dir/bin/; ln -s busybox $dir/bin/sh
-            for applet in ping sleep wget; do ln -s busybox $dir/bin/$applet; done
-            tar -C $dir -c bin | docker import - \"$1\" >/dev/null
-            docker run --detach --name \"$1\" \"$1\" /bin/sleep 600 >/dev/null";
-        let made = Command::new("bash")
-            .args(["-c", make, "make", &container.name])
-            .output()
-            .expect("bash is installed");
-        assert!(made.status.success(), "{}", text(&made.stderr));
+        let name = format!("pa-docs-{}-{number}-web", std::process::id());
+        let container = Self { _image: Image::busybox(&name), name };
+        docker(&["run", "--detach", "--name", &container.name, &container.name, "/bin/sleep", "600"]);
         Some(container)
     }
 }
@@ -41,6 +35,5 @@ impl Drop for Container {
     fn drop(&mut self) {
         // A panic on the way out would hide the one that matters.
         let _ = Command::new("docker").args(["rm", "--force", &self.name]).output();
-        let _ = Command::new("docker").args(["rmi", "--force", &self.name]).output();
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use harness::docker::Image;
 pub use harness::docker::docker;
 use harness::{has_tool, text};
 
@@ -17,9 +18,6 @@ pub struct Project {
     /// Two projects at once, of two test programs, would wait for the engine and not for the agent.
     _alone: File,
 }
-
-/// Of redis. Removed with the last project that uses it.
-pub struct Image(pub String);
 
 /// A running container, as it is now.
 #[derive(Debug, Clone)]
@@ -44,7 +42,7 @@ impl Project {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("patest{}x{number}", std::process::id());
-        let project = Self { name, image: Image::shared(), compose, _alone: alone() };
+        let project = Self { name, image: redis_image(), compose, _alone: alone() };
         project.scale_redis(2);
         Some(project)
     }
@@ -184,49 +182,42 @@ impl Container {
     }
 }
 
-impl Image {
-    pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Image>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let image = Arc::new(Self::build());
-            *shared = Arc::downgrade(&image);
-            image
-        })
-    }
-
-    /// From the programs of this machine and the libraries that the loader says they need.
-    fn build() -> Self {
-        let context = tempfile::tempdir().expect("a temporary file");
-        let name = format!("partition-agent-test-redis:{}", std::process::id());
-        // busybox is static: ldd says that it is no dynamic executable, and fails.
-        let copy = "set -euo pipefail; cd \"$0\"; mkdir -p root/bin root/tmp
-            for program in redis-server redis-cli busybox; do
-                path=$(command -v $program); cp -L \"$path\" root/bin/
-                for library in $( (ldd \"$path\" 2>/dev/null || true) | grep -o '/[^ ]*' || true); do
-                    mkdir -p \"root${library%/*}\"; cp -L \"$library\" \"root$library\"
-                done
-            done
-            cp root/bin/busybox root/bin/sh
-            cp \"$1/Dockerfile\" .; docker build -q -t \"$2\" .";
-        let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
-        let built = Command::new("bash")
-            .args(["-c", copy])
-            .arg(context.path())
-            .arg(docker)
-            .arg(&name)
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .expect("it can be started");
-        assert!(built.status.success(), "{}", text(&built.stderr));
-        Self(name)
-    }
+/// An image of redis, removed with the last project that uses it.
+pub fn redis_image() -> Arc<Image> {
+    static SHARED: Mutex<Weak<Image>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let image = Arc::new(build());
+        *shared = Arc::downgrade(&image);
+        image
+    })
 }
 
-impl Drop for Image {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rmi", "-f", &self.0]).output();
-    }
+/// From the programs of this machine and the libraries that the loader says they need.
+fn build() -> Image {
+    let context = tempfile::tempdir().expect("a temporary file");
+    let name = format!("partition-agent-test-redis:{}", std::process::id());
+    // busybox is static: ldd says that it is no dynamic executable, and fails.
+    let copy = "set -euo pipefail; cd \"$0\"; mkdir -p root/bin root/tmp
+        for program in redis-server redis-cli busybox; do
+            path=$(command -v $program); cp -L \"$path\" root/bin/
+            for library in $( (ldd \"$path\" 2>/dev/null || true) | grep -o '/[^ ]*' || true); do
+                mkdir -p \"root${library%/*}\"; cp -L \"$library\" \"root$library\"
+            done
+        done
+        cp root/bin/busybox root/bin/sh
+        cp \"$1/Dockerfile\" .; docker build -q -t \"$2\" .";
+    let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
+    let built = Command::new("bash")
+        .args(["-c", copy])
+        .arg(context.path())
+        .arg(docker)
+        .arg(&name)
+        .env("DOCKER_BUILDKIT", "0")
+        .output()
+        .expect("it can be started");
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    Image(name)
 }
 
 /// For as long as it is kept, no other test has a project.

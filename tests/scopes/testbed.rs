@@ -6,15 +6,15 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::docker::{AgentImage, docker};
+use harness::docker::{Image, docker};
 use harness::{has_tool, text};
 
-use crate::compose::{Image, alone, compose_program};
+use crate::compose::{alone, compose_program, redis_image};
 
 struct Testbed {
     name: String,
     redis: Arc<Image>,
-    agent: AgentImage,
+    agent: Image,
     compose: &'static [&'static str],
     _alone: File,
 }
@@ -32,8 +32,8 @@ impl Testbed {
             return None;
         }
         let name = format!("patestbed{}", std::process::id());
-        let agent = AgentImage::build(&format!("partition-agent-testbed:{}", std::process::id()));
-        Some(Self { name, redis: Image::shared(), agent, compose: compose?, _alone: alone() })
+        let agent = Image::agent(&format!("partition-agent-testbed:{}", std::process::id()));
+        Some(Self { name, redis: redis_image(), agent, compose: compose?, _alone: alone() })
     }
 
     fn output(&self, words: &[&str]) -> Output {

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use harness::docker::{AgentImage, docker};
+use harness::docker::{Image, docker};
 use harness::{has_tool, text};
 
 /// A network of its own, and a container that keeps it when the agent stops. All of it goes with this, panic or not.
 pub struct Node {
     name: String,
-    pub image: AgentImage,
+    pub image: Image,
+    app_image: Image,
     pub dir: tempfile::TempDir,
 }
 
@@ -22,28 +23,16 @@ impl Node {
             return None;
         }
         let name = format!("paorchestrator-{test}-{}", std::process::id());
-        let image = AgentImage::build(&format!("{name}:agent"));
-        let node = Self { name, image, dir: tempfile::tempdir().unwrap() };
-        let busybox = "tar --create --dereference --transform 's|.*|busybox|' --absolute-names \"$(command -v busybox)\" | docker import - \"$0\"";
-        let imported = Command::new("bash").args(["-c", busybox, &node.app()]).output().unwrap();
-        assert!(imported.status.success(), "{}", text(&imported.stderr));
+        let image = Image::agent(&format!("{name}:agent"));
+        let app_image = Image::busybox(&format!("{name}:app"));
+        let node = Self { name, image, app_image, dir: tempfile::tempdir().unwrap() };
         docker(&["network", "create", &node.name]);
-        docker(&[
-            "run",
-            "-d",
-            "--name",
-            &node.app(),
-            "--network",
-            &node.name,
-            &node.app(),
-            "/busybox",
-            "sleep",
-            "600",
-        ]);
+        let (app, of) = (node.app(), &node.app_image.0);
+        docker(&["run", "-d", "--name", &app, "--network", &node.name, of, "/bin/sleep", "600"]);
         Some(node)
     }
 
-    /// Of the container that keeps the network, and of its image.
+    /// Of the container that keeps the network.
     pub fn app(&self) -> String {
         format!("{}-app", self.name)
     }
@@ -59,7 +48,7 @@ impl Node {
 
     /// Whether the app's packets come to its gateway and back.
     pub fn answers(&self, gateway: &str) -> bool {
-        let ping = ["exec", &self.app(), "/busybox", "ping", "-c", "1", "-W", "1", gateway];
+        let ping = ["exec", &self.app(), "/bin/ping", "-c", "1", "-W", "1", gateway];
         Command::new("docker").args(ping).output().unwrap().status.success()
     }
 
@@ -103,11 +92,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        for words in [
-            &["rm", "-f", "-v", &self.agent(), &self.app()][..],
-            &["network", "rm", &self.name],
-            &["rmi", "-f", &self.app()],
-        ] {
+        for words in [&["rm", "-f", "-v", &self.agent(), &self.app()][..], &["network", "rm", &self.name]] {
             let _ = Command::new("docker").args(words).output();
         }
     }
