@@ -29,8 +29,8 @@ async function changeView() {
   showView();
   if (!changes) return;
   scrollTo(0, 0);
-  // What was heard when it was looked at before is old.
-  if (inFleet()) showFleet({ hosts: [] });
+  // What was heard when it was looked at before is old; without the agent it is all that there is.
+  if (inFleet() && !lostSince) showFleet({ hosts: [] });
   byId(inFleet() ? 'fleet-title' : 'faults').focus({ preventScroll: true });
   await (inFleet() ? look() : refresh()).catch(problemOf);
 }
