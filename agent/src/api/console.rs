@@ -14,18 +14,18 @@ pub struct File {
     text: &'static str,
 }
 
+const fn script(text: &'static str) -> File {
+    File { media: "text/javascript; charset=utf-8", text }
+}
+
 pub const PAGE: File =
     File { media: "text/html; charset=utf-8", text: include_str!("../console/console.html") };
 pub const STYLE: File =
     File { media: "text/css; charset=utf-8", text: include_str!("../console/console.css") };
-pub const SCRIPT: File =
-    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/console.js") };
-pub const FORM: File =
-    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/form.js") };
-pub const FLEET: File =
-    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/fleet.js") };
-pub const LIVE: File =
-    File { media: "text/javascript; charset=utf-8", text: include_str!("../console/live.js") };
+pub const SCRIPT: File = script(include_str!("../console/console.js"));
+pub const FORM: File = script(include_str!("../console/form.js"));
+pub const FLEET: File = script(include_str!("../console/fleet.js"));
+pub const LIVE: File = script(include_str!("../console/live.js"));
 
 /// Nothing but its own script and style, and requests to this agent alone; its icon is in the page. Nobody may frame it, and a text
 /// that would become markup or code is refused by the browser (Trusted Types).
